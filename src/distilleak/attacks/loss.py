@@ -1,0 +1,17 @@
+"""Loss attack (Yeom et al. 2018): members have a lower loss. Score: the mean of log p."""
+
+from distilleak.attacks.base import Scores
+from distilleak.evidence import Evidence
+from distilleak.settings.base import Settings
+
+VIEWS = ("plain",)
+REFERENCES = 0
+
+
+class Parameters(Settings):
+    """The loss attack has nothing to choose."""
+
+
+def score(evidence: Evidence, parameters: Parameters) -> Scores:
+    """-L, with L = -mean over tokens of log p(x_t | x_<t); (records,)."""
+    return evidence.views["plain"].logp.mean()

@@ -1,0 +1,1 @@
+"""Sources of passages: one module each."""

@@ -1,0 +1,1 @@
+"""Figures: one module each, from tables to a drawing; nothing is computed here."""

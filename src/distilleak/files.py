@@ -1,0 +1,108 @@
+"""Reading and writing files: atomic writes, and one clear line for a damaged file."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from distilleak.errors import DistilleakError
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block succeeds.
+
+    Works for files and for directories (make the directory yourself at the yielded path).
+    An interrupted or failing block leaves nothing at `path`.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        if temporary.is_dir() and target.is_dir():
+            shutil.rmtree(target)
+        os.replace(temporary, target)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def write_table(table: pa.Table, path: str | Path, metadata: dict[str, str] | None = None) -> None:
+    """Write an Arrow table as Parquet, atomically; `metadata` goes into the file's schema."""
+    if metadata is not None:
+        table = table.replace_schema_metadata(metadata)
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def open_parquet(path: str | Path) -> pq.ParquetFile:
+    """Open a Parquet file for reading.
+
+    Raises:
+        DistilleakError: the file is missing or damaged.
+    """
+    if not Path(path).is_file():
+        raise DistilleakError(f"{path}: no such file")
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _damaged(path, "Parquet", error) from error
+
+
+def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet file, or the named `columns` of it.
+
+    Raises:
+        DistilleakError: the file is missing or damaged, or lacks a column.
+    """
+    file = open_parquet(path)
+    missing = [name for name in columns or () if name not in file.schema_arrow.names]
+    if missing:
+        raise DistilleakError(
+            f"{path}: no column {missing[0]!r}; the columns are {', '.join(file.schema_arrow.names)}"
+        )
+    try:
+        return file.read(columns=None if columns is None else list(columns))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _damaged(path, "Parquet", error) from error
+
+
+def write_json(value: Any, path: str | Path) -> None:
+    """Write `value` as indented JSON with sorted keys, atomically."""
+    write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", path)
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DistilleakError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DistilleakError(f"{path}: no such file") from error
+    except ValueError as error:
+        raise _damaged(path, "JSON", error) from error
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Write `text` as UTF-8, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _damaged(path: str | Path, kind: str, error: Exception) -> DistilleakError:
+    reason = str(error).splitlines()[0].rstrip(".")
+    return DistilleakError(
+        f"{path}: damaged {kind} file ({reason}); delete it and run again, only it is rebuilt"
+    )

@@ -1,0 +1,1 @@
+"""Statistics of privacy: rates, thresholds, intervals, comparisons; arrays in, arrays out."""

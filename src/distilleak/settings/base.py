@@ -1,0 +1,19 @@
+"""What every section of the configuration has in common."""
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Settings(BaseModel):
+    """A section of the configuration: immutable, typed, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+def canonical_json(value: Settings | Any) -> str:
+    """`value` as JSON in which equal settings give equal text: sorted keys, no spaces."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

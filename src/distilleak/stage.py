@@ -1,0 +1,48 @@
+"""What every stage shares: its command line, its log lines and its errors."""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from distilleak.errors import DistilleakError
+
+T = TypeVar("T")
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """An argument parser whose help shows the stage's docstring and every default."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def settings_argument(kind: type[T]) -> Callable[[str], T]:
+    """An argparse type that reads JSON text into `kind` (a settings section or a plain type)."""
+    adapter = TypeAdapter(kind)
+
+    def read(text: str) -> T:
+        try:
+            return adapter.validate_python(json.loads(text))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise argparse.ArgumentTypeError(f"{place}: {first['msg']}") from error
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
+
+    return read
+
+
+def run(main: Callable[[Sequence[str] | None], None]) -> None:
+    """Run a stage's `main` as a program: a `DistilleakError` becomes one line and exit status 1."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    try:
+        main(None)
+    except DistilleakError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""Changes to the architecture of a student that survive save and load."""
