@@ -1,0 +1,20 @@
+"""Lowercase attack (Carlini et al. 2021, arXiv 2012.07805): what lower-casing the text costs.
+
+A memorised text is predicted well only as it was written, so its loss rises more.
+"""
+
+from distilleak.attacks.base import Scores, loss_ratio
+from distilleak.evidence import Evidence
+from distilleak.settings.base import Settings
+
+VIEWS = ("plain", "lower")
+REFERENCES = 0
+
+
+class Parameters(Settings):
+    """The lowercase attack has nothing to choose."""
+
+
+def score(evidence: Evidence, parameters: Parameters) -> Scores:
+    """L(lower(x)) / L(x), with L = -mean log p over the tokens of each text; (records,)."""
+    return loss_ratio(evidence.views["lower"], evidence.views["plain"])

@@ -1,0 +1,22 @@
+"""Min-K% attack (Shi et al. 2024, arXiv 2310.16789): members have few very unlikely tokens."""
+
+from pydantic import Field
+
+from distilleak.attacks.base import Scores, lowest_mean
+from distilleak.evidence import Evidence
+from distilleak.settings.base import Settings
+
+VIEWS = ("plain",)
+REFERENCES = 0
+
+
+class Parameters(Settings):
+    """How much of a text is looked at."""
+
+    k: float = Field(default=0.2, gt=0, le=1)
+    """Share of the tokens, the least likely ones, that is averaged; at least one token is."""
+
+
+def score(evidence: Evidence, parameters: Parameters) -> Scores:
+    """Mean of the lowest max(1, floor(k n)) values of log p(x_t | x_<t); (records,)."""
+    return lowest_mean(evidence.views["plain"].logp, parameters.k)

@@ -1,0 +1,21 @@
+"""ReCaLL attack (Xie et al. 2024, arXiv 2406.15968): what a prefix of non-members costs.
+
+A memorised text is predicted best on its own; unrelated context raises its loss, relative to that
+on its own, more than that of a text never seen.
+"""
+
+from distilleak.attacks.base import Scores, loss_ratio
+from distilleak.evidence import Evidence
+from distilleak.settings.base import Settings
+
+VIEWS = ("plain", "prefix_nonmember")
+REFERENCES = 0
+
+
+class Parameters(Settings):
+    """The prefix belongs to the view, so nothing is left to choose."""
+
+
+def score(evidence: Evidence, parameters: Parameters) -> Scores:
+    """L(x given P) / L(x), L = -mean log p over the tokens of x alone; (records,)."""
+    return loss_ratio(evidence.views["prefix_nonmember"], evidence.views["plain"])

@@ -1,0 +1,34 @@
+"""Zlib attack (Carlini et al. 2021, arXiv 2012.07805): log-likelihood against compressibility.
+
+A text that is likely only because it is repetitive also compresses well.
+"""
+
+import zlib
+from typing import Literal
+
+import numpy as np
+
+from distilleak.attacks.base import Scores
+from distilleak.evidence import Evidence
+from distilleak.settings.base import Settings
+
+VIEWS = ("plain",)
+REFERENCES = 0
+
+
+class Parameters(Settings):
+    """What of the log-likelihood is divided by the compressed size."""
+
+    numerator: Literal["sum", "mean"] = "sum"
+    """`sum` of log p over the tokens, or their `mean`, as in the papers' code."""
+
+
+def score(evidence: Evidence, parameters: Parameters) -> Scores:
+    """(sum or mean of log p) / compressed bytes, in nats per byte; (records,).
+
+    The bytes are those of zlib at its default level, of exactly the text that was scored (UTF-8).
+    """
+    logp = evidence.views["plain"].logp
+    numerator = logp.sum() if parameters.numerator == "sum" else logp.mean()
+    compressed = (len(zlib.compress(text.encode("utf-8"))) for text in evidence.texts)
+    return numerator / np.fromiter(compressed, np.float64, len(evidence.texts))

@@ -1,0 +1,76 @@
+"""The AUC of every attack on every model, as a table in colour."""
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from distilleak.figures import _style
+from distilleak.figures._tables import headline, models_of, pick
+from distilleak.figures.base import Tables
+from distilleak.settings.figures import FigureSettings
+
+TITLE = "AUC of every attack on every model"
+CAPTION = (
+    "Area under the ROC curve of each attack (rows) on each model (columns), members against "
+    "non-members, pooled over seeds; 0.50 is chance, colour shows the distance from it. Bold: the "
+    "95 % bootstrap interval excludes 0.5. The dotted line on the colour bar is the best classifier "
+    "that never saw a model (blind). Numbers: metrics.csv (metric auc) and blind.csv."
+)
+TABLES = ("models", "metrics", "blind")
+
+_LEAST_SPAN = 0.1  # so that noise around 0.5 is not stretched over the whole colour scale
+_COLOURS = LinearSegmentedColormap.from_list(
+    "distilleak", [_style.BLUE, "#9cc6e0", "#ffffff", "#f0b48a", _style.VERMILION]
+)
+
+
+def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
+    """Draw the heat map; columns in drawing order, the headline attack in the first row."""
+    models = models_of(tables, pair)
+    first = headline(tables, pair, style)
+    rows = pick(tables["metrics"], seed="all", pair=pair, metric="auc")
+    if rows.empty:
+        return _style.sentence(style, f"No attack has been scored for the pair {pair}.")
+    attacks = sorted(set(rows["attack"]), key=lambda attack: (attack != first, attack))
+    shown = [model for model in models.index if model in set(rows["model"])]
+    values, low, high = (
+        rows.pivot(index="attack", columns="model", values=name).reindex(attacks)[shown].to_numpy()
+        for name in ("value", "low", "high")
+    )
+    span = max(_LEAST_SPAN, float(np.nanmax(np.abs(values - 0.5))))
+
+    figure, grid = _style.panels(style, 1.9 + 0.27 * len(attacks))
+    axes = grid[0, 0]
+    axes.set_facecolor("#e8e8e8")
+    image = axes.imshow(values, cmap=_COLOURS, vmin=0.5 - span, vmax=0.5 + span, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        telling = low[row, column] > 0.5 or high[row, column] < 0.5
+        axes.text(
+            column,
+            row,
+            "–" if np.isnan(value) else f"{value:.2f}",
+            ha="center",
+            va="center",
+            fontsize="small" if len(shown) > 10 else "medium",
+            weight="bold" if telling else "normal",
+            color="white" if abs(value - 0.5) > 0.8 * span else "black",
+        )
+    kinds = models.loc[shown, "kind"].to_numpy()
+    for column in np.flatnonzero(kinds[1:] != kinds[:-1]):
+        axes.axvline(column + 0.5, color="white", linewidth=4)
+    axes.set_xticks(
+        range(len(shown)), models.loc[shown, "label"], rotation=45, ha="right", rotation_mode="anchor"
+    )
+    axes.set_yticks(range(len(attacks)), attacks)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("model")
+    axes.set_ylabel("attack")
+    bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.02)
+    bar.set_label("AUC (0.5 = chance)")
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    blind = tables["blind"]["auc"].max()
+    if 0.5 - span < blind < 0.5 + span:
+        bar.ax.axhline(blind, color="black", linestyle=":")
+    figure.suptitle(f"{TITLE} ({pair})")
+    return figure

@@ -1,0 +1,30 @@
+"""What a figure is: a pure function from tables to a drawing, in a module named after it.
+
+A figure computes nothing: every number that it draws stands in a table. The module defines
+
+* `TITLE`: what it shows, in a few words;
+* `CAPTION`: what is drawn, the units, what the intervals mean, where the numbers stand;
+* `TABLES`: the tables that it reads, by name (`figures._tables` has their columns);
+* `draw(tables, pair, style)`: the drawing, of one pair of teacher and student. Where a study has
+  nothing to draw (no ensembles, say) the drawing is a sentence that says so.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from distilleak.settings.figures import FigureSettings
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+class Drawing(Protocol):
+    """The interface of a figure module."""
+
+    TITLE: str
+    CAPTION: str
+    TABLES: tuple[str, ...]
+
+    def draw(self, tables: Tables, pair: str, style: FigureSettings) -> Figure: ...

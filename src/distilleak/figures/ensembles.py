@@ -1,0 +1,69 @@
+"""Does an ensemble of more students leak less, and vary less from seed to seed?"""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from distilleak.figures import _style
+from distilleak.figures._tables import headline, models_of, pick
+from distilleak.figures.base import Tables
+from distilleak.settings.figures import FigureSettings
+
+TITLE = "Ensembles: leakage against the number of students"
+CAPTION = (
+    "The headline attack on ensembles of so many students, mean over the subsets of that size: by vote "
+    "(each student's attack decision is a vote) and by mixture (the average of the students' "
+    "next-token distributions). Size 1 is the mean of the single students. Bars: 95 % intervals. Lower "
+    "row, where there are several seeds: the standard deviation between seeds of the same value, so "
+    "lower is steadier. Dotted: chance. Numbers: ensembles.csv."
+)
+TABLES = ("models", "ensembles")
+
+_PANELS = (
+    ("member_accuracy", "member accuracy (share)"),
+    ("nonmember_accuracy", "non-member accuracy (share)"),
+    ("balanced_accuracy", "balanced accuracy (share)"),
+    ("auc", "AUC (0.5 = chance)"),
+)
+_KINDS = (("vote", "s", "--", _style.BLUE, -0.05), ("mixture", "o", "-", _style.VERMILION, 0.05))
+
+
+def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
+    """Draw a panel per metric with a line per kind of ensemble; below it the spread over seeds."""
+    models_of(tables, pair)
+    attack = headline(tables, pair, style, "ensembles")
+    rows = pick(tables["ensembles"], pair=pair, attack=attack)
+    shown = [panel for panel in _PANELS if panel[0] in set(rows["metric"])]
+    if rows["size"].nunique() < 2 or not shown:
+        return _style.sentence(style, f"The configuration lists no ensembles for the pair {pair}.")
+    several = bool(rows["seed_sd"].notna().any())
+
+    figure, grid = _style.panels(
+        style, 5.0 if several else 3.2, 2 if several else 1, len(shown), sharex=True
+    )
+    for column, (metric, label) in enumerate(shown):
+        for kind, marker, dash, colour, shift in _KINDS:
+            line = pick(rows, metric=metric, kind=kind).sort_values("size")
+            looks = {"marker": marker, "linestyle": dash, "color": colour, "label": kind}
+            _values(grid[0, column], line, shift, looks)
+            if several:
+                grid[1, column].plot(line["size"] + shift, line["seed_sd"], **looks)
+        grid[0, column].axhline(0.5, color=_style.GREY, linestyle=":", zorder=0)
+        grid[0, column].set_ylabel(label)
+        grid[-1, column].set_xticks(sorted(set(rows["size"].astype(int))))
+    if several:
+        seeds = int(rows["seeds"].max())
+        for axes in grid[1]:
+            axes.set_ylim(bottom=0)
+        grid[1, 0].set_ylabel(f"standard deviation\nbetween {seeds} seeds (share)")
+    for axes in grid.flat:
+        axes.grid(visible=True)
+    figure.supxlabel("students in the ensemble (number)", fontsize=style.font_size)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower right", ncols=2)
+    figure.suptitle(f"{TITLE} ({pair}, attack {attack})")
+    return figure
+
+
+def _values(axes: Axes, line: pd.DataFrame, shift: float, looks: dict[str, object]) -> None:
+    axes.errorbar(line["size"] + shift, line["value"], yerr=_style.whiskers(line), **looks)

@@ -1,0 +1,77 @@
+"""What each model pays in utility for what it keeps private."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from distilleak.figures import _style
+from distilleak.figures._labels import label_points
+from distilleak.figures._tables import headline, models_of, per_model
+from distilleak.figures.base import Tables
+from distilleak.settings.figures import FigureSettings
+
+TITLE = "Leakage against utility"
+CAPTION = (
+    "Held-out loss (mean negative log-likelihood in nats per token on the holdout pool, lower is "
+    "better) against the AUC of the headline attack (0.5, dashed, is chance). Lower left is good on "
+    "both. Bars: 95 % bootstrap intervals, pooled over seeds. Dotted: the AUC of the best classifier "
+    "that never saw a model. Ensembles by vote give no probabilities and have no loss, so they are "
+    "not here. Numbers: metrics.csv (heldout_loss, auc), blind.csv."
+)
+TABLES = ("models", "metrics", "blind")
+
+
+def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
+    """Draw one labelled point per model that has both a held-out loss and an AUC."""
+    models = models_of(tables, pair)
+    attack = headline(tables, pair, style)
+    loss = per_model(tables, pair, metric="heldout_loss")
+    auc = per_model(tables, pair, metric="auc", attack=attack)
+    both = [model for model in loss.index if model in auc.index]
+    if not both:
+        return _style.sentence(style, f"No model of the pair {pair} has both an AUC and a loss.")
+    loss, auc = loss.loc[both], auc.loc[both]
+
+    figure, grid = _style.panels(style, 4.6)
+    axes = grid[0, 0]
+    looks = _style.looks(models)
+    for row, model in enumerate(both):
+        axes.errorbar(
+            loss["value"].iloc[[row]],
+            auc["value"].iloc[[row]],
+            xerr=_style.whiskers(loss.iloc[[row]]),
+            yerr=_style.whiskers(auc.iloc[[row]]),
+            fmt=looks[model].marker,
+            color=looks[model].colour,
+            markersize=9 if looks[model].marker == "*" else 6,
+            elinewidth=0.7,
+        )
+    axes.margins(0.12)
+    axes.axhline(0.5, color=_style.GREY, linestyle="--", linewidth=1, zorder=0)
+    blind = tables["blind"]["auc"].max()
+    if np.isfinite(blind):
+        axes.axhline(blind, color=_style.GREY, linestyle=":", linewidth=1, zorder=0)
+        axes.annotate(
+            f"best blind classifier {blind:.2f}",
+            (1, blind),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(0, 2 if blind >= 0.5 else -2),
+            textcoords="offset points",
+            ha="right",
+            va="bottom" if blind >= 0.5 else "top",
+            color=_style.GREY,
+            fontsize="small",
+        )
+    axes.grid(visible=True)
+    axes.set_xlabel("held-out loss (nats per token, lower is better)")
+    axes.set_ylabel(f"AUC of the {attack} attack (0.5 = chance)")
+    figure.suptitle(f"{TITLE} ({pair}, attack {attack})")
+    label_points(
+        figure,
+        axes,
+        list(zip(loss["value"], auc["value"], models.loc[both, "label"], strict=True)),
+        [
+            *zip(loss["low"], auc["value"], loss["high"], auc["value"], strict=True),
+            *zip(loss["value"], auc["low"], loss["value"], auc["high"], strict=True),
+        ],
+    )
+    return figure

@@ -1,0 +1,57 @@
+"""Load the corpus and remove copies: passages.parquet with passage_id, source, date, text."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from distilleak import catalogue, stage
+from distilleak.deduplication import distinct
+from distilleak.files import write_table
+from distilleak.settings.deduplication import DeduplicationSettings
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    arguments = _parser().parse_args(argv)
+    corpus = catalogue.load("corpora", arguments.corpus["source"])
+    parameters = corpus.Parameters.model_validate(arguments.corpus["parameters"])
+    passages = list(corpus.passages(parameters))
+    log.info("%d passages", len(passages))
+    kept = distinct([passage.text for passage in passages], arguments.deduplication)
+    log.info("%d passages after removing %d copies", len(kept), len(passages) - len(kept))
+    width = len(str(len(passages)))
+    table = pa.table(
+        {
+            "passage_id": [f"{arguments.corpus['source']}-{row:0{width}d}" for row in kept],
+            "source": [passages[row].source for row in kept],
+            "date": [passages[row].date for row in kept],
+            "text": [passages[row].text for row in kept],
+        }
+    )
+    write_table(table, arguments.output, {"copies_removed": str(len(passages) - len(kept))})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = stage.parser(__doc__)
+    parser.add_argument(
+        "--corpus",
+        type=stage.settings_argument(dict),
+        required=True,
+        help='JSON: {"source": name, "parameters": {...}}',
+    )
+    parser.add_argument(
+        "--deduplication",
+        type=stage.settings_argument(DeduplicationSettings),
+        default=DeduplicationSettings(),
+        help="JSON: deduplication settings",
+    )
+    parser.add_argument("--output", required=True, help="passages.parquet to write")
+    return parser
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,96 @@
+"""What a distillation method may change: hooks of plain distillation, each with its default.
+
+A method is a module of this package named after it. It defines `Parameters`, a section of the
+configuration, and `Method`, a subclass of `PlainDistillation` that overrides the hooks in which it
+differs. No module of methods imports torch at its top, since the configuration is checked with
+them; a hook that needs it imports it itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from distilleak.settings.base import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from distilleak.batches import Batch
+
+
+class DistillationParameters(Settings):
+    """The objective: alpha * CE + (1 - alpha) * T^2 * KL(teacher_T || student_T) per token."""
+
+    alpha: float = Field(default=0.5, ge=0, le=1)
+    """Weight of the true token against the teacher's distribution; 0 = soft labels only."""
+    distillation_temperature: float = Field(default=2.0, gt=0)
+    """T: the teacher's and the student's distributions are both softened by it."""
+
+
+P = TypeVar("P", bound=DistillationParameters)
+
+
+@dataclass(frozen=True)
+class DistillationSet:
+    """The members, from which a student's records are selected.
+
+    Attributes:
+        record_id: (records,) their ids.
+        tokens: (records,) arrays of token ids.
+        vulnerable: (records,) whether the attack on the teacher identifies the record; all False
+            for a method that does not ask for it.
+        vocabulary: tokens in the vocabulary.
+    """
+
+    record_id: Sequence[str]
+    tokens: Sequence[NDArray[np.int64]]
+    vulnerable: NDArray[np.bool_]
+    vocabulary: int
+
+
+class PlainDistillation(Generic[P]):
+    """Standard knowledge distillation (Hinton et al. 2015), and the base of every method."""
+
+    needs_teacher: ClassVar[bool] = True
+    """Whether training uses the teacher's logits."""
+    needs_vulnerability: ClassVar[bool] = False
+    """Whether a hook reads `DistillationSet.vulnerable`."""
+
+    def __init__(self, parameters: P) -> None:
+        self.parameters = parameters
+
+    def objective(self) -> tuple[float, float]:
+        """(alpha, T) of the loss."""
+        return self.parameters.alpha, self.parameters.distillation_temperature
+
+    def select(self, members: DistillationSet, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Which records to train on: sorted positions in `members`."""
+        return np.arange(len(members.record_id))
+
+    def surgery(self, width: int) -> dict[str, dict[str, Any]]:
+        """The changes to a student of hidden size `width`: module of `distilleak.surgery` -> settings."""
+        return {}
+
+    def start(self, student: PreTrainedModel, batches: Sequence[Batch]) -> None:
+        """Give the changed parts of `student` their starting values, from some training batches."""
+
+    def vulnerable_tokens(self, members: DistillationSet) -> NDArray[np.bool_] | None:
+        """The tokens on which the method acts, (vocabulary,), or None if it does not look at tokens."""
+        return None
+
+    def targets(self, logits: Tensor, tokens: NDArray[np.bool_] | None) -> Tensor:
+        """The teacher's logits (n, vocabulary) as the student sees them in training."""
+        return logits
+
+    def finish(
+        self, student: PreTrainedModel, tokens: NDArray[np.bool_] | None
+    ) -> PreTrainedModel:
+        """The student that is released, made from the trained one."""
+        return student

@@ -1,0 +1,23 @@
+"""no_teacher: a student of the same size trained on the members without a teacher; the control.
+
+What it leaks, it leaks by having seen the members itself.
+"""
+
+from typing import ClassVar
+
+from distilleak.methods.base import PlainDistillation
+from distilleak.settings.base import Settings
+
+
+class Parameters(Settings):
+    """Cross-entropy on the true tokens has nothing to choose."""
+
+
+class Method(PlainDistillation):  # type: ignore[type-arg]  # it has no objective to choose
+    """Cross-entropy only."""
+
+    needs_teacher: ClassVar[bool] = False
+
+    def objective(self) -> tuple[float, float]:
+        """alpha = 1: the teacher's part of the loss is gone."""
+        return 1.0, 1.0

@@ -1,0 +1,34 @@
+"""nonorm: every LayerNorm and RMSNorm of the student becomes an element-wise affine map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from distilleak.methods.base import DistillationParameters, PlainDistillation
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from distilleak.batches import Batch
+
+
+class Parameters(DistillationParameters):
+    """Which norms go."""
+
+    keep_final: bool = False
+    """Whether the norm before the head stays."""
+
+
+class Method(PlainDistillation[Parameters]):
+    """Only the architecture differs from plain distillation."""
+
+    def surgery(self, width: int) -> dict[str, dict[str, Any]]:
+        """No normalisation (MobileBERT, Sun et al. 2020, section 3.3)."""
+        return {"nonorm": {"keep_final": self.parameters.keep_final}}
+
+    def start(self, student: PreTrainedModel, batches: Sequence[Batch]) -> None:
+        """Fold the statistics of the norms into the maps, so that training starts where it would."""
+        from distilleak.surgery import nonorm
+
+        nonorm.fold_statistics(student, batches)

@@ -1,0 +1,202 @@
+"""Error rates of a membership score on weighted records: the engine that all the metrics share.
+
+Records carry weights: ones give the estimate itself, bootstrap multiplicities give its replicates.
+One row of weights W (replicates, records) is one replicate; nothing here loops over either.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilleak.errors import DistilleakError
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.bool_]  # (records,), True = member
+Weights = NDArray[np.integer[Any]]  # (replicates, records), whole multiplicities
+
+# Arrays of this many float64 stay near the processor's cache, and bound the memory.
+_CHUNK = 2**16
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Records by descending score, cut into groups of equal score.
+
+    A threshold lies between two groups, never inside one. "The top g groups are called members",
+    g = 0 ... groups, are therefore all the decisions there are.
+    """
+
+    scores: Floats  # (groups,), distinct and descending
+    members: NDArray[np.intp]  # columns of W that hold members, by descending score
+    nonmembers: NDArray[np.intp]
+    top_members: NDArray[np.intp]  # (groups + 1,), how many members the top g groups hold
+    top_nonmembers: NDArray[np.intp]
+
+    @staticmethod
+    def of(scores: Floats, labels: Labels, among: Labels | None = None) -> "Ranking":
+        """Rank the records, or those where `among` is True; W keeps a column for every record.
+
+        Raises:
+            DistilleakError: a score is NaN or infinite, or there are no members or no non-members.
+        """
+        _check(scores, labels)
+        kept = np.arange(len(scores)) if among is None else np.flatnonzero(among)
+        order = kept[np.argsort(-scores[kept], kind="stable")]
+        member = labels[order]
+        if member.all() or not member.any():
+            lacking = "non-members" if member.any() else "members"
+            raise DistilleakError(
+                f"no {lacking} among {len(order)} records; members and non-members are both needed"
+            )
+        ordered = scores[order]
+        ends = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+        tops = np.append(0, ends + 1)
+        return Ranking(
+            scores=ordered[ends],
+            members=order[member],
+            nonmembers=order[~member],
+            top_members=np.append(0, np.cumsum(member))[tops],
+            top_nonmembers=np.append(0, np.cumsum(~member))[tops],
+        )
+
+    def auc(self, weights: Weights) -> Floats:
+        """Area under the ROC curve, (replicates,): P(member scores higher) + P(equal) / 2.
+
+        The Mann-Whitney statistic over members times non-members. Below 0.5 is reported as it is.
+        A replicate without members or without non-members has no AUC: NaN.
+        """
+        areas = [
+            np.einsum("bg,bg->b", np.diff(fp), (tp[:, 1:] + tp[:, :-1]) / 2)
+            / _whole(tp[:, -1] * fp[:, -1])
+            for tp, fp in self._counts(weights)
+        ]
+        return np.concatenate(areas)
+
+    def tpr_at_fpr(self, weights: Weights, target: float) -> Floats:
+        """The largest true-positive rate whose false-positive rate is <= `target`, (replicates,).
+
+        Only thresholds that exist count: nothing is interpolated between two groups of scores, and
+        where even the highest group exceeds the target the rate is 0.0. NaN where a replicate
+        lacks a class. The metric is that of Carlini et al. 2022 (arXiv 2112.03570).
+        """
+        rates = []
+        for tp, fp in self._counts(weights):
+            # As quotients, since 0.29 * 100 < 29 in floating point while 29 / 100 == 0.29.
+            fpr = fp / _whole(fp[:, -1:])
+            last = np.count_nonzero(fpr <= target, axis=1) - 1
+            tpr = tp[np.arange(len(tp)), last] / _whole(tp[:, -1])
+            rates.append(np.where(np.isnan(fpr[:, -1]), np.nan, tpr))
+        return np.concatenate(rates)
+
+    def oracle(self, weights: Weights) -> tuple[Floats, Floats, Floats]:
+        """(balanced accuracy, TPR, TNR) at the best threshold for these records; (replicates,).
+
+        Best in balanced accuracy, and optimistic, as the threshold is chosen on the labels that it
+        is judged by. Of equally good thresholds the highest is taken.
+        """
+        tpr, tnr = [], []
+        for tp, fp in self._counts(weights):
+            rows, best = np.arange(len(tp)), _best(tp, fp)
+            tpr.append(tp[rows, best] / _whole(tp[:, -1]))
+            tnr.append((fp[:, -1] - fp[rows, best]) / _whole(fp[:, -1]))
+        member, nonmember = np.concatenate(tpr), np.concatenate(tnr)
+        return (member + nonmember) / 2, member, nonmember
+
+    def best_threshold(self, weights: Weights) -> Floats:
+        """The threshold t of best balanced accuracy for the decision score > t, (replicates,).
+
+        It lies halfway between the neighbouring scores of records that have a weight, or is +inf:
+        nobody is a member. Of equally good thresholds the highest is taken, so "everybody", which
+        is as good as "nobody", never is, and a replicate that lacks a class gets +inf.
+        """
+        thresholds = []
+        for tp, fp in self._counts(weights):
+            rows, best = np.arange(len(tp)), _best(tp, fp)
+            called = tp + fp
+            # The next group with a weight in this replicate, beyond those that were not drawn.
+            following = np.argmax(called > called[rows, best, None], axis=1)
+            middle = _between(self.scores[following - 1], self.scores[best - 1])
+            thresholds.append(np.where(best == 0, np.inf, middle))
+        return np.concatenate(thresholds)
+
+    def _counts(self, weights: Weights) -> Iterator[tuple[Floats, Floats]]:
+        """True and false positives when the top g groups are called members, (rows, groups + 1)."""
+        for rows in chunks(weights):
+            yield (
+                _cumulated(weights[rows], self.members, self.top_members),
+                _cumulated(weights[rows], self.nonmembers, self.top_nonmembers),
+            )
+
+
+def roc_curve(scores: Floats, labels: Labels) -> tuple[Floats, Floats]:
+    """(FPR, TPR) at every threshold, from (0, 0) to (1, 1); each (distinct scores + 1,).
+
+    Raises:
+        DistilleakError: a score is NaN or infinite, or there are no members or no non-members.
+    """
+    ranking = Ranking.of(scores, labels)
+    return (
+        ranking.top_nonmembers / len(ranking.nonmembers),
+        ranking.top_members / len(ranking.members),
+    )
+
+
+def accuracies(
+    decisions: NDArray[np.bool_], labels: Labels, weights: Weights
+) -> tuple[Floats, Floats, Floats]:
+    """(balanced accuracy, TPR, TNR), each (replicates,), of given decisions.
+
+    `decisions` is (replicates, records), or (records,) when the same hold in every replicate.
+    NaN where a replicate lacks a class.
+    """
+    classes = np.stack([labels, ~labels], axis=1).astype(np.float64)
+    right = np.broadcast_to(decisions == labels, weights.shape)
+    shares = []
+    for rows in chunks(weights):
+        counted = (weights[rows] * right[rows]).astype(np.float64) @ classes
+        shares.append(counted / _whole(weights[rows].astype(np.float64) @ classes))
+    member, nonmember = np.concatenate(shares).T
+    return (member + nonmember) / 2, member, nonmember
+
+
+def chunks(weights: Weights) -> Iterator[slice]:
+    """Slices of replicates small enough to work on in float64."""
+    step = max(1, _CHUNK // weights.shape[1])
+    for start in range(0, len(weights), step):
+        yield slice(start, start + step)
+
+
+def _check(scores: Floats, labels: Labels) -> None:
+    if scores.shape != labels.shape:
+        raise DistilleakError(f"{len(scores)} scores for {len(labels)} labels; one each is needed")
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        raise DistilleakError(
+            f"score {scores[bad[0]]} of record number {bad[0]}; scores must be finite"
+        )
+
+
+def _cumulated(weights: Weights, columns: NDArray[np.intp], tops: NDArray[np.intp]) -> Floats:
+    total = np.zeros((len(weights), len(columns) + 1))
+    np.cumsum(np.take(weights, columns, axis=1), axis=1, out=total[:, 1:])
+    return np.take(total, tops, axis=1)
+
+
+def _best(tp: Floats, fp: Floats) -> NDArray[np.intp]:
+    # TPR - FPR times both totals: whole numbers, so that ties are ties in floating point too.
+    best: NDArray[np.intp] = np.argmax(tp * fp[:, -1:] - fp * tp[:, -1:], axis=1)
+    return best
+
+
+def _between(lower: Floats, upper: Floats) -> Floats:
+    middle = lower / 2 + upper / 2
+    # Between neighbouring floats the middle rounds to one of them; `upper` must stay above it.
+    return np.where(middle < upper, middle, lower)
+
+
+def _whole(totals: Floats) -> Floats:
+    """A denominator: NaN instead of zero, as a share of nothing is undefined."""
+    return np.where(totals > 0, totals, np.nan)

@@ -1,0 +1,109 @@
+"""Thresholds that never see the labels they are judged by: cross-fitted or from a hold-out."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilleak.errors import DistilleakError
+from distilleak.metrics.rates import Floats, Labels, Ranking, Weights
+from distilleak.seeding import stream
+
+Folds = NDArray[np.int64]  # (records,)
+
+
+def folds(labels: Labels, n_folds: int, seed: int) -> Folds:
+    """Deal members and non-members, each in random order, to folds 0 ... n_folds - 1; (records,).
+
+    A pure function of its arguments: all the models of a seed get the same folds.
+
+    Raises:
+        DistilleakError: fewer than two folds, or a fold would lack members or non-members.
+    """
+    if n_folds < 2:
+        raise DistilleakError(f"{n_folds} folds; cross-fitting needs at least 2")
+    rng = stream(seed, "folds")
+    fold = np.empty(len(labels), np.int64)
+    for name, side in (("members", labels), ("non-members", ~labels)):
+        records = rng.permutation(np.flatnonzero(side))
+        if len(records) < n_folds:
+            raise DistilleakError(
+                f"{len(records)} {name} for {n_folds} folds; every fold needs at least one"
+            )
+        fold[records] = np.arange(len(records)) % n_folds
+    return fold
+
+
+def cross_fitted(scores: Floats, labels: Labels, folds: Folds) -> Floats:
+    """For each record, the threshold of best balanced accuracy on the other folds; (records,).
+
+    The decision is score > threshold. Thresholds lie halfway between neighbouring distinct scores;
+    +inf when nothing is better than to call nobody a member. Of equally good ones the highest is
+    taken.
+
+    Raises:
+        DistilleakError: a fold lacks members or non-members, or a score is not finite.
+    """
+    ones = np.ones((1, len(scores)), np.int16)
+    names, fold = np.unique(folds, return_inverse=True)
+    thresholds = _per_fold(scores, labels, fold, len(names), ones)
+    return np.take(thresholds[0], fold)
+
+
+def cross_fitted_decisions(
+    scores: Floats, labels: Labels, folds: Folds, weights: Weights
+) -> NDArray[np.bool_]:
+    """Cross-fitted decisions, threshold chosen anew in each replicate; bool (replicates, records).
+
+    The copies of a record that a replicate draws share its fold, so a threshold is never judged
+    by a record that helped to choose it.
+
+    Raises:
+        DistilleakError: a fold lacks members or non-members, or a score is not finite.
+    """
+    names, fold = np.unique(folds, return_inverse=True)
+    thresholds = _per_fold(scores, labels, fold, len(names), weights)
+    decisions = np.empty(weights.shape, np.bool_)
+    for k in range(len(names)):
+        records = np.flatnonzero(fold == k)
+        decisions[:, records] = scores[records] > thresholds[:, k, None]
+    return decisions
+
+
+def at_fpr(nonmember_scores: Floats, fpr: float) -> float:
+    """The smallest threshold that at most a share `fpr` of the non-members' scores exceeds.
+
+    -inf when all of them may (fpr = 1).
+
+    Raises:
+        DistilleakError: there are no scores, one is NaN, or `fpr` is not between 0 and 1.
+    """
+    if not 0 <= fpr <= 1:
+        raise DistilleakError(f"false-positive rate {fpr}; it must lie between 0 and 1")
+    if not len(nonmember_scores) or np.isnan(nonmember_scores).any():
+        raise DistilleakError(
+            f"{len(nonmember_scores)} non-member scores, {np.isnan(nonmember_scores).sum()} of "
+            "them NaN; a threshold needs at least one score and no NaN"
+        )
+    descending = np.sort(nonmember_scores)[::-1]
+    shares = np.arange(len(descending) + 1) / len(descending)
+    exceeding = int(np.count_nonzero(shares <= fpr)) - 1
+    return float(np.append(descending, -np.inf)[exceeding])
+
+
+def _per_fold(
+    scores: Floats, labels: Labels, fold: NDArray[np.intp], n_folds: int, weights: Weights
+) -> Floats:
+    """The threshold that the other folds choose for each fold, (replicates, folds)."""
+    for name, side in (("members", labels), ("non-members", ~labels)):
+        held = np.bincount(fold[side], minlength=n_folds)
+        if n_folds < 2 or not held.all():
+            raise DistilleakError(
+                f"{held.min()} {name} in the smallest of {n_folds} folds; cross-fitting needs "
+                "at least 2 folds with members and non-members in each"
+            )
+    return np.stack(
+        [
+            Ranking.of(scores, labels, among=fold != k).best_threshold(weights)
+            for k in range(n_folds)
+        ],
+        axis=1,
+    )

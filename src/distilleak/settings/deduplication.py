@@ -1,0 +1,15 @@
+"""When two passages count as copies of each other."""
+
+from pydantic import Field
+
+from distilleak.settings.base import Settings
+
+
+class DeduplicationSettings(Settings):
+    """Exact copies always go; near copies go by the Jaccard similarity of their word shingles."""
+
+    similarity: float = Field(default=0.5, gt=0, le=1)
+    """Passages at least this similar are copies; the first is kept. MinHash finds the candidates,
+    the exact similarity decides."""
+    shingle_words: int = Field(default=5, ge=1)
+    """Words per shingle: shorter ones call common phrases copies, longer ones miss edited copies."""

@@ -1,0 +1,12 @@
+"""How much of a passage a model sees."""
+
+from pydantic import Field
+
+from distilleak.settings.base import Settings
+
+
+class EncodingSettings(Settings):
+    """Records are cut at a word boundary so that what is scored is exactly what is attacked."""
+
+    context: int = Field(default=64, ge=8)
+    """Longest record, in tokens."""

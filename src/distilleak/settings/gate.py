@@ -1,0 +1,41 @@
+"""Settings of the blind gate."""
+
+from pydantic import Field, model_validator
+
+from distilleak.settings.base import Settings
+
+
+class GateSettings(Settings):
+    """When is a split no longer honest? Both limits must be passed for the gate to close."""
+
+    max_auc: float = Field(default=0.55, ge=0.5, le=1.0)
+    """Largest AUC of a classifier that never sees a model. Below it, whatever separates the pools
+    is too weak to explain a membership attack, however significant it is in a large pool."""
+
+    max_p: float = Field(default=0.001, gt=0.0, lt=1.0)
+    """An AUC above `max_auc` counts only if the permutation test gives a p-value below this: in a
+    small pool such an AUC happens by luck, and honest splits must not fail by luck."""
+
+    folds: int = Field(default=5, ge=2)
+    """Folds of the cross-validation. Each pool must hold at least two records per fold."""
+
+    permutations: int = Field(default=2000, ge=1)
+    """Label permutations of the test. The smallest p-value they can give is
+    1 / (permutations + 1), which has to lie below `max_p` or the gate could never close."""
+
+    max_records: int = Field(default=4000, ge=4)
+    """Records looked at, at most half of them from each pool; larger pools are sampled. Memory
+    grows with the square of this number and time with its cube."""
+
+    @model_validator(mode="after")
+    def _can_close(self) -> "GateSettings":
+        if 1 / (self.permutations + 1) >= self.max_p:
+            raise ValueError(
+                f"permutations: {self.permutations} cannot give a p-value below max_p {self.max_p}"
+            )
+        if self.max_records < 4 * self.folds:
+            raise ValueError(
+                f"max_records: {self.max_records} leaves fewer than two records of each pool"
+                f" in every one of {self.folds} folds"
+            )
+        return self
