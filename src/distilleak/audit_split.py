@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from distilleak.blind import DATE, Records, explain, judge
+from distilleak.blind import explain, judge
+from distilleak.blind_kernels import DATE, Records
 from distilleak.errors import DistilleakError
 from distilleak.files import read_table, write_json
 from distilleak.settings.gate import GateSettings

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 from distilleak import seeding
 
@@ -32,12 +32,17 @@ class Batch:
     mask: torch.Tensor
     labels: torch.Tensor
 
-    def hidden_states(self, model: PreTrainedModel) -> torch.Tensor:
+    def hidden_states(
+        self, model: PreTrainedModel, past: DynamicCache | None = None
+    ) -> torch.Tensor:
         """The final hidden states at the predicting positions, (n, d), record after record.
 
         No attention mask is passed: padding follows the text, where a causal model cannot see it.
+        `past` holds what the model has read before the first token of every row.
         """
-        hidden = model.base_model(input_ids=self.input_ids, use_cache=False).last_hidden_state
+        hidden = model.base_model(
+            input_ids=self.input_ids, past_key_values=past, use_cache=past is not None
+        ).last_hidden_state
         return hidden[self.mask]  # type: ignore[no-any-return]
 
 

@@ -13,6 +13,7 @@ from distilleak import seeding
 from distilleak.errors import DistilleakError
 from distilleak.files import atomic
 from distilleak.settings.architecture import ArchitectureSettings
+from distilleak.surgery.base import Changes, operate
 from distilleak.tokenization import copy_tokenizer
 
 
@@ -28,7 +29,11 @@ def prepare(threads: int) -> str:
 def build(
     architecture: ArchitectureSettings, vocabulary: int, start: int, seed: int
 ) -> PreTrainedModel:
-    """A model with random weights, a pure function of its arguments; `start` is the start token."""
+    """A model with random weights, a pure function of its arguments; `start` is the start token.
+
+    Weights are drawn at GPT-2's scale, 0.02 at width 768, and in proportion to 1 / sqrt(width)
+    elsewhere: at 0.02 a narrow model spends its first epochs on growing its weights.
+    """
     with seeded(seed):
         return GPT2LMHeadModel(
             GPT2Config(
@@ -40,10 +45,19 @@ def build(
                 resid_pdrop=0.0,
                 embd_pdrop=0.0,
                 attn_pdrop=0.0,
+                initializer_range=0.02 * (768 / architecture.width) ** 0.5,
                 bos_token_id=start,
                 eos_token_id=start,
             )
         )
+
+
+def change(model: PreTrainedModel, surgery: Changes, seed: int) -> PreTrainedModel:
+    """The model after surgery; new weights are a pure function of `seed`, no surgery changes nothing."""
+    if not surgery:
+        return model
+    with seeded(seed):
+        return operate(model, surgery)
 
 
 @contextmanager

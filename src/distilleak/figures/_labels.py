@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
-from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1
 
 _DISTANCES = (6, 12, 20, 30, 42, 57, 75, 100)  # points
@@ -30,17 +30,20 @@ def label_points(
         points: (x, y, text) in data coordinates.
         obstacles: What else is not to be written over, in data coordinates.
     """
-    canvas = FigureCanvasAgg(figure)
     figure.draw_without_rendering()
-    dot = figure.dpi / 72
-    frame = axes.get_window_extent(canvas.get_renderer())
-    taken = [_on_paper(axes, (x, y, x, y), 4 * dot) for x, y, _ in points]
-    taken += [_on_paper(axes, box, dot) for box in obstacles]
+    dots = figure.dpi / 72
+    frame = np.array(axes.get_window_extent().extents) / dots
+    taken = np.array(
+        [_on_paper(axes, (x, y, x, y), dots, margin=4) for x, y, _ in points]
+        + [_on_paper(axes, box, dots, margin=1) for box in obstacles]
+    )
     notes = []
     for x, y, text in points:
-        size = _size(canvas, figure, text)
-        shift, box = _free_place(axes.transData.transform((x, y)), size, taken, frame, dot)
-        taken.append(box)
+        point = axes.transData.transform((x, y)) / dots
+        size = _size(figure, text) / dots
+        shift = _free_place(point, size, taken, frame)
+        label = _box(point + shift, size)
+        taken = np.concatenate([taken, label, _leader(point, label)])
         note = axes.annotate(
             text,
             (x, y),
@@ -48,47 +51,59 @@ def label_points(
             textcoords="offset points",
             ha="center",
             va="center",
-            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.5, "shrinkB": 3},
+            arrowprops={"arrowstyle": "-", "color": "#888888", "linewidth": 0.5, "shrinkB": 3},
         )
         note.set_in_layout(False)
         notes.append(note)
     return notes
 
 
-def _free_place(
-    point: np.ndarray, size: np.ndarray, taken: Sequence[Bbox], frame: Bbox, dot: float
-) -> tuple[np.ndarray, Bbox]:
-    """The least covered place for a text of `size` near `point`: its shift in points, its box."""
-    best = None
+def _free_place(point: Floats, size: Floats, taken: Floats, frame: Floats) -> Floats:
+    """The shift from `point`, in points, to the middle of the best place for a text of `size`.
+
+    A covered label cannot be read, a crossed leader line is a nuisance, and near is good: the
+    weights say so.
+    """
+    best, lowest = np.zeros(2), np.inf
     for distance, angle in itertools.product(_DISTANCES, _ANGLES):
         way = np.array([np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))])
-        shift = way * distance * dot + np.sign(way.round(6)) * size / 2
-        box = Bbox.from_bounds(*(point + shift - size / 2), *size)
-        outside = box.width * box.height - _shared(box, frame)
-        cost = sum(_shared(box, other) for other in taken) + 10 * outside
-        if best is None or cost < best[0] - 1e-6:
-            best = (cost, shift / dot, box)
-        if cost < 1e-6:
-            break
-    assert best is not None
-    return best[1], best[2]
+        shift = way * distance + np.sign(way.round(6)) * size / 2
+        label = _box(point + shift, size)
+        outside = size.prod() - _shared(label, frame[None])
+        covered = _shared(label, taken) + outside
+        cost = distance + 10 * covered + 3 * _shared(_leader(point, label), taken)
+        if cost < lowest - 1e-6:
+            best, lowest = shift, cost
+    return best
 
 
-def _size(canvas: FigureCanvasAgg, figure: Figure, text: str) -> np.ndarray:
+def _size(figure: Figure, text: str) -> Floats:
     written = figure.text(0, 0, text)
-    box = written.get_window_extent(canvas.get_renderer())
+    box = written.get_window_extent()
     written.remove()
     return np.array([box.width, box.height])
 
 
-def _on_paper(axes: Axes, box: Box, margin: float) -> Bbox:
-    """A box in data coordinates as a box in pixels, `margin` wider on every side."""
-    corners = axes.transData.transform(np.reshape(box, (2, 2)))
-    return Bbox([corners.min(axis=0) - margin, corners.max(axis=0) + margin])
+def _on_paper(axes: Axes, box: Box, dots: float, margin: float) -> Floats:
+    """A box in data coordinates as a box in points, `margin` wider on every side, (4,)."""
+    corners = axes.transData.transform(np.reshape(box, (2, 2))) / dots
+    return np.concatenate([corners.min(axis=0) - margin, corners.max(axis=0) + margin])
 
 
-def _shared(first: Bbox, second: Bbox) -> float:
-    """The area that two boxes share, in square pixels."""
-    width = min(first.x1, second.x1) - max(first.x0, second.x0)
-    height = min(first.y1, second.y1) - max(first.y0, second.y0)
-    return max(width, 0.0) * max(height, 0.0)
+def _box(middle: Floats, size: Floats) -> Floats:
+    return np.concatenate([middle - size / 2, middle + size / 2])[None]  # (1, 4)
+
+
+def _leader(point: Floats, label: Floats) -> Floats:
+    """The line from near `point` to the box of its label, as a chain of small boxes, (n, 4)."""
+    end = np.clip(point, label[0, :2], label[0, 2:])
+    steps = max(int(np.hypot(*(end - point)) / 3), 1)
+    places = point + (end - point) * (np.arange(2, steps) / steps)[:, None]
+    return np.concatenate([places - 1, places + 1], axis=1)
+
+
+def _shared(first: Floats, second: Floats) -> float:
+    """The summed areas that boxes (n, 4) share with boxes (m, 4), in square points."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    return float(np.maximum(high - low, 0.0).prod(axis=2).sum())

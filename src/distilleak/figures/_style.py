@@ -4,6 +4,7 @@ Colours are those of Okabe and Ito (2008), "Color Universal Design", without the
 vanishes on white paper. Every line also has a dash and a marker, every area a hatch.
 """
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +22,10 @@ BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#767676"
 MEMBER, NONMEMBER = VERMILION, BLUE
 _COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d", "8", "H")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "d")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (2, 1)))
 
-Panels = NDArray[np.object_]  # (rows, columns) of Axes
+Panels = Any  # (rows, columns) of Axes, an array of objects
 
 
 @dataclass(frozen=True)
@@ -33,19 +34,26 @@ class Look:
 
     colour: str
     marker: str
+    face: str
     dash: Any
 
 
 def looks(models: pd.DataFrame) -> dict[str, Look]:
-    """A look for each model of `models` (from `models_of`); the teacher is a black star."""
-    others = [model for model, kind in models["kind"].items() if kind != "teacher"]
-    found = {
-        str(model): Look(
-            _COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)], _DASHES[i % len(_DASHES)]
-        )
-        for i, model in enumerate(others)
-    }
-    return {str(model): found.get(str(model), Look(BLACK, "*", "-")) for model in models.index}
+    """A look for each model of `models` (from `models_of`).
+
+    The teacher is a black star, students have filled markers, ensembles hollow ones.
+    """
+    found = {str(model): Look(BLACK, "*", BLACK, "-") for model in models.index}
+    for kinds, hollow in ((["student"], False), (["vote", "mixture"], True)):
+        for i, model in enumerate(models.index[models["kind"].isin(kinds)]):
+            colour = _COLOURS[i % len(_COLOURS)]
+            found[str(model)] = Look(
+                colour,
+                _MARKERS[i % len(_MARKERS)],
+                "white" if hollow else colour,
+                _DASHES[i % len(_DASHES)],
+            )
+    return found
 
 
 def parameters(style: FigureSettings) -> dict[str, Any]:
@@ -87,6 +95,17 @@ def sentence(style: FigureSettings, text: str) -> Figure:
     return figure
 
 
+def title(figure: Figure, style: FigureSettings, text: str) -> None:
+    """Write the title of a figure, on as many lines as it needs."""
+    letters = int(style.width_inches * 72 / (0.66 * style.font_size))
+    figure.suptitle(textwrap.fill(text, letters))
+
+
+def folded(label: str, letters: int = 18) -> str:
+    """A model's label on several lines where it is long."""
+    return textwrap.fill(label, letters)
+
+
 def switch_off_unused(grid: Panels, used: int) -> Sequence[Axes]:
     """The first `used` axes of `grid`, row by row; the others are hidden."""
     for axes in grid.flat[used:]:
@@ -101,4 +120,4 @@ def whiskers(rows: pd.DataFrame, prefix: str = "") -> NDArray[np.float64]:
     """
     names = (prefix, f"{prefix}_low", f"{prefix}_high") if prefix else ("value", "low", "high")
     value, low, high = (rows[name].to_numpy(np.float64) for name in names)
-    return np.clip(np.stack([value - low, high - value]), 0.0, None)
+    return np.stack([value - low, high - value]).clip(min=0.0)

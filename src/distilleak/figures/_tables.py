@@ -27,8 +27,10 @@ COLUMNS = {
     "costs": "rule model jobs wall_s cpu_s max_rss_mib tokens_per_s",
 }
 _TEXT = frozenset(
-    "seed pair model kind method label attack metric threshold baseline pool outcome group "
-    "classifier rule".split()
+    (
+        *("seed", "pair", "model", "kind", "method", "label", "attack", "metric", "threshold"),
+        *("baseline", "pool", "outcome", "group", "classifier", "rule"),
+    )
 )
 
 
@@ -42,7 +44,7 @@ def read_tables(directory: str | Path, names: Iterable[str]) -> dict[str, pd.Dat
 
 
 def read_one(path: Path, name: str) -> pd.DataFrame:
-    """Read the file at `path` as the table `name`; an empty text stays text, an empty number is NaN.
+    """Read the file at `path` as the table `name`; empty text stays text, an empty number is NaN.
 
     Raises:
         DistilleakError: the file is missing or damaged, or lacks a column.
@@ -93,7 +95,9 @@ def headline(tables: Tables, pair: str, style: FigureSettings, table: str = "met
     known = sorted(set(pick(tables[table], pair=pair)["attack"]) - {""})
     attack = style.headline_attack
     if known and attack not in known:
-        raise DistilleakError(f"headline_attack: unknown attack {attack!r}{suggestion(attack, known)}")
+        raise DistilleakError(
+            f"headline_attack: unknown attack {attack!r}{suggestion(attack, known)}"
+        )
     return attack
 
 
@@ -105,9 +109,10 @@ def per_model(tables: Tables, pair: str, **wanted: object) -> pd.DataFrame:
 
 
 def pool_size(split: pd.DataFrame, pool: str) -> str:
-    """How many records `pool` has, in words: "1,000", or "1,000 in each of 3 seeds"."""
+    """How many records `pool` has, in words: "1,000 non-members in each of 3 seeds"."""
+    name = {"member": "members", "nonmember": "non-members"}.get(pool, f"records of {pool}")
     sizes = [int(size) for size in pick(split, pool=pool)["records"]]
     if not sizes:
-        return "an unknown number"
+        return f"an unknown number of {name}"
     span = f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
-    return span if len(sizes) == 1 else f"{span} in each of {len(sizes)} seeds"
+    return f"{span} {name}" + (f" in each of {len(sizes)} seeds" if len(sizes) > 1 else "")

@@ -12,10 +12,10 @@ TITLE = "Attack accuracy on members and on non-members"
 CAPTION = (
     "Share of members that the headline attack calls members (filled circles) and share of "
     "non-members that it calls non-members (open squares), and their mean, the balanced accuracy "
-    "(right). Thresholds are cross-fitted; ensembles by vote decide by majority. Bars: 95 % bootstrap "
-    "intervals, pooled over seeds. Dotted line: chance, which is 0.5 for the balanced accuracy; a "
-    "guess can buy accuracy on one side with the other. Numbers: metrics.csv (thresholds "
-    "cross_fitted and majority)."
+    "(right). Thresholds are cross-fitted; ensembles by vote decide by majority. Bars: 95 % "
+    "bootstrap intervals, pooled over seeds. Dotted line: chance, which is 0.5 for the balanced "
+    "accuracy; a guess can buy accuracy on one side with the other. Numbers: metrics.csv "
+    "(thresholds cross_fitted and majority)."
 )
 TABLES = ("models", "metrics")
 
@@ -59,13 +59,15 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
         markersize=4,
     )
     for axes in (left, right):
-        axes.axvline(0.5, color=_style.GREY, linestyle=":", zorder=0)
+        axes.axvline(0.5, color="black", linestyle=":", zorder=1)
         axes.grid(axis="x")
     left.set_ylim(len(place) - 0.5, -0.5)
-    left.set_yticks(range(len(place)), models.loc[list(place), "label"])
+    left.set_yticks(
+        range(len(place)), [_style.folded(models.loc[model, "label"], 24) for model in place]
+    )
     left.set_ylabel("model")
-    left.set_xlabel("accuracy (share of records called rightly)")
-    right.set_xlabel("balanced accuracy (0.5 = chance)")
+    left.set_xlabel("accuracy\n(share of records called rightly)")
+    right.set_xlabel("balanced accuracy\n(0.5 = chance)")
     left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.1)
-    figure.suptitle(f"{TITLE} ({pair}, attack {attack})")
+    _style.title(figure, style, f"{TITLE} ({pair}, attack {attack})")
     return figure

@@ -13,8 +13,8 @@ TITLE = "AUC of every attack on every model"
 CAPTION = (
     "Area under the ROC curve of each attack (rows) on each model (columns), members against "
     "non-members, pooled over seeds; 0.50 is chance, colour shows the distance from it. Bold: the "
-    "95 % bootstrap interval excludes 0.5. The dotted line on the colour bar is the best classifier "
-    "that never saw a model (blind). Numbers: metrics.csv (metric auc) and blind.csv."
+    "95 % bootstrap interval excludes 0.5. The black line on the colour bar is the best "
+    "classifier that never saw a model (blind). Numbers: metrics.csv (metric auc) and blind.csv."
 )
 TABLES = ("models", "metrics", "blind")
 
@@ -59,7 +59,9 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     for column in np.flatnonzero(kinds[1:] != kinds[:-1]):
         axes.axvline(column + 0.5, color="white", linewidth=4)
     axes.set_xticks(
-        range(len(shown)), models.loc[shown, "label"], rotation=45, ha="right", rotation_mode="anchor"
+        range(len(shown)),
+        [_style.folded(models.loc[model, "label"]) for model in shown],
+        rotation=90 if len(shown) > 6 else 0,
     )
     axes.set_yticks(range(len(attacks)), attacks)
     axes.tick_params(length=0)
@@ -68,9 +70,9 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     axes.set_ylabel("attack")
     bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.02)
     bar.set_label("AUC (0.5 = chance)")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     blind = tables["blind"]["auc"].max()
     if 0.5 - span < blind < 0.5 + span:
-        bar.ax.axhline(blind, color="black", linestyle=":")
-    figure.suptitle(f"{TITLE} ({pair})")
+        bar.ax.axhline(blind, color="black", linewidth=1.5)
+    _style.title(figure, style, f"{TITLE} ({pair})")
     return figure

@@ -1,7 +1,7 @@
 """Does an ensemble of more students leak less, and vary less from seed to seed?"""
 
-import pandas as pd
-from matplotlib.axes import Axes
+from typing import Any
+
 from matplotlib.figure import Figure
 
 from distilleak.figures import _style
@@ -11,11 +11,11 @@ from distilleak.settings.figures import FigureSettings
 
 TITLE = "Ensembles: leakage against the number of students"
 CAPTION = (
-    "The headline attack on ensembles of so many students, mean over the subsets of that size: by vote "
-    "(each student's attack decision is a vote) and by mixture (the average of the students' "
-    "next-token distributions). Size 1 is the mean of the single students. Bars: 95 % intervals. Lower "
-    "row, where there are several seeds: the standard deviation between seeds of the same value, so "
-    "lower is steadier. Dotted: chance. Numbers: ensembles.csv."
+    "The headline attack on ensembles of so many students, mean over the subsets of that size: by "
+    "vote (each student's attack decision is a vote) and by mixture (the average of the students' "
+    "next-token distributions). Size 1 is the mean of the single students. Bars: 95 % intervals. "
+    "Lower row, where there are several seeds: the standard deviation between seeds of the same "
+    "value, so lower is steadier. Dotted: chance. Numbers: ensembles.csv."
 )
 TABLES = ("models", "ensembles")
 
@@ -25,7 +25,7 @@ _PANELS = (
     ("balanced_accuracy", "balanced accuracy (share)"),
     ("auc", "AUC (0.5 = chance)"),
 )
-_KINDS = (("vote", "s", "--", _style.BLUE, -0.05), ("mixture", "o", "-", _style.VERMILION, 0.05))
+_KINDS = (("vote", "s", "--", _style.BLUE, -0.08), ("mixture", "o", "-", _style.VERMILION, 0.08))
 
 
 def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
@@ -44,10 +44,11 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     for column, (metric, label) in enumerate(shown):
         for kind, marker, dash, colour, shift in _KINDS:
             line = pick(rows, metric=metric, kind=kind).sort_values("size")
-            looks = {"marker": marker, "linestyle": dash, "color": colour, "label": kind}
-            _values(grid[0, column], line, shift, looks)
+            looks: dict[str, Any] = {"marker": marker, "linestyle": dash, "color": colour}
+            where, bars = line["size"] + shift, _style.whiskers(line)
+            grid[0, column].errorbar(where, line["value"], yerr=bars, label=kind, **looks)
             if several:
-                grid[1, column].plot(line["size"] + shift, line["seed_sd"], **looks)
+                grid[1, column].plot(where, line["seed_sd"], **looks)
         grid[0, column].axhline(0.5, color=_style.GREY, linestyle=":", zorder=0)
         grid[0, column].set_ylabel(label)
         grid[-1, column].set_xticks(sorted(set(rows["size"].astype(int))))
@@ -58,12 +59,10 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
         grid[1, 0].set_ylabel(f"standard deviation\nbetween {seeds} seeds (share)")
     for axes in grid.flat:
         axes.grid(visible=True)
-    figure.supxlabel("students in the ensemble (number)", fontsize=style.font_size)
+    figure.supxlabel(
+        "students in the ensemble (number)", x=0.12, ha="left", fontsize=style.font_size
+    )
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower right", ncols=2)
-    figure.suptitle(f"{TITLE} ({pair}, attack {attack})")
+    _style.title(figure, style, f"{TITLE} ({pair}, attack {attack})")
     return figure
-
-
-def _values(axes: Axes, line: pd.DataFrame, shift: float, looks: dict[str, object]) -> None:
-    axes.errorbar(line["size"] + shift, line["value"], yerr=_style.whiskers(line), **looks)

@@ -12,10 +12,10 @@ from distilleak.settings.figures import FigureSettings
 TITLE = "Leakage against utility"
 CAPTION = (
     "Held-out loss (mean negative log-likelihood in nats per token on the holdout pool, lower is "
-    "better) against the AUC of the headline attack (0.5, dashed, is chance). Lower left is good on "
-    "both. Bars: 95 % bootstrap intervals, pooled over seeds. Dotted: the AUC of the best classifier "
-    "that never saw a model. Ensembles by vote give no probabilities and have no loss, so they are "
-    "not here. Numbers: metrics.csv (heldout_loss, auc), blind.csv."
+    "better) against the AUC of the headline attack (0.5, dashed, is chance). Lower left is good "
+    "on both. Bars: 95 % bootstrap intervals, pooled over seeds. Dotted: the AUC of the best "
+    "classifier that never saw a model. Ensembles by vote give no probabilities and have no loss, "
+    "so they are not here. Numbers: metrics.csv (heldout_loss, auc), blind.csv."
 )
 TABLES = ("models", "metrics", "blind")
 
@@ -42,34 +42,31 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
             yerr=_style.whiskers(auc.iloc[[row]]),
             fmt=looks[model].marker,
             color=looks[model].colour,
+            markerfacecolor=looks[model].face,
             markersize=9 if looks[model].marker == "*" else 6,
             elinewidth=0.7,
         )
     axes.margins(0.12)
-    axes.axhline(0.5, color=_style.GREY, linestyle="--", linewidth=1, zorder=0)
+    axes.axhline(0.5, color=_style.GREY, linestyle="--", linewidth=1, zorder=0, label="chance")
     blind = tables["blind"]["auc"].max()
     if np.isfinite(blind):
-        axes.axhline(blind, color=_style.GREY, linestyle=":", linewidth=1, zorder=0)
-        axes.annotate(
-            f"best blind classifier {blind:.2f}",
-            (1, blind),
-            xycoords=axes.get_yaxis_transform(),
-            xytext=(0, 2 if blind >= 0.5 else -2),
-            textcoords="offset points",
-            ha="right",
-            va="bottom" if blind >= 0.5 else "top",
-            color=_style.GREY,
-            fontsize="small",
-        )
+        label = f"best classifier that never saw a model: {blind:.3f}"
+        axes.axhline(blind, color="black", linestyle=":", linewidth=1, zorder=0, label=label)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.1)
     axes.grid(visible=True)
     axes.set_xlabel("held-out loss (nats per token, lower is better)")
     axes.set_ylabel(f"AUC of the {attack} attack (0.5 = chance)")
-    figure.suptitle(f"{TITLE} ({pair}, attack {attack})")
+    _style.title(figure, style, f"{TITLE} ({pair}, attack {attack})")
+    left, right = axes.get_xlim()
     label_points(
         figure,
         axes,
-        list(zip(loss["value"], auc["value"], models.loc[both, "label"], strict=True)),
         [
+            (x, y, _style.folded(models.loc[model, "label"]))
+            for model, x, y in zip(both, loss["value"], auc["value"], strict=True)
+        ],
+        [
+            *((left, line, right, line) for line in (0.5, blind) if np.isfinite(line)),
             *zip(loss["low"], auc["value"], loss["high"], auc["value"], strict=True),
             *zip(loss["value"], auc["low"], loss["value"], auc["high"], strict=True),
         ],

@@ -1,8 +1,6 @@
 """ROC curves of the headline attack on logarithmic axes, where the confident errors show."""
 
-from collections.abc import Sequence
-
-import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -13,11 +11,11 @@ from distilleak.settings.figures import FigureSettings
 
 TITLE = "ROC curves at low false-positive rates"
 CAPTION = (
-    "True-positive rate of the headline attack (share of members found) against its false-positive "
-    "rate (share of non-members accused), both axes logarithmic, so that points at 0 are not shown; "
-    "the grey diagonal is chance. The smallest false-positive rate that can be told is one record: "
-    "the number of non-members stands below the axis. No intervals are drawn: the TPR at 1 % FPR has "
-    "its interval in the summary table. Numbers: roc.csv, split.csv."
+    "True-positive rate of the headline attack (share of members found) against its "
+    "false-positive rate (share of non-members accused), both axes logarithmic, so that points at "
+    "0 are not shown; the grey diagonal is chance. The smallest false-positive rate that can be "
+    "told is one record: the number of non-members stands below the axis. No intervals are drawn: "
+    "the TPR at 1 % FPR has its interval in the summary table. Numbers: roc.csv, split.csv."
 )
 TABLES = ("models", "metrics", "roc", "split")
 
@@ -30,7 +28,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     if curves.empty:
         return _style.sentence(style, f"No ROC curve has been made for the pair {pair}.")
     shown = models[models.index.isin(curves["model"])]
-    groups = [("teacher and students", ("teacher", "student"))]
+    groups: list[tuple[str, tuple[str, ...]]] = [("teacher and students", ("teacher", "student"))]
     if shown["kind"].isin(["vote", "mixture"]).any():
         groups.append(("teacher and ensembles", ("teacher", "vote", "mixture")))
 
@@ -41,31 +39,33 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
         axes.plot([floor, 1], [floor, 1], color="#bbbbbb", linewidth=3, zorder=0)
         for model in shown.index[shown["kind"].isin(kinds)]:
             curve = pick(curves, model=model)
-            _line(axes, curve["fpr"], curve["tpr"], looks[model], models.loc[model, "label"])
+            _line(axes, curve, looks[model], models.loc[model, "label"])
         axes.set(xscale="log", yscale="log", xlim=(floor, 1), ylim=(floor, 1), title=title)
         axes.grid(visible=True)
         axes.set_xlabel(
-            f"false-positive rate (log scale)\n{pool_size(tables['split'], 'nonmember')} non-members"
+            f"false-positive rate (log scale)\n{pool_size(tables['split'], 'nonmember')}"
         )
         axes.legend(
-            loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2, handlelength=3.5, fontsize="small"
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.22),
+            ncols=2,
+            handlelength=3.5,
+            fontsize="small",
         )
     grid[0, 0].set_ylabel("true-positive rate (log scale)")
-    figure.suptitle(f"{TITLE} ({pair}, attack {attack})")
+    _style.title(figure, style, f"{TITLE} ({pair}, attack {attack})")
     return figure
 
 
-def _line(
-    axes: Axes, fpr: Sequence[float], tpr: Sequence[float], look: _style.Look, label: str
-) -> None:
-    seen = np.column_stack([fpr, tpr])
-    seen = seen[(seen > 0).all(axis=1)]
+def _line(axes: Axes, curve: pd.DataFrame, look: _style.Look, label: str) -> None:
+    seen = curve[(curve["fpr"] > 0) & (curve["tpr"] > 0)]
     axes.plot(
-        seen[:, 0],
-        seen[:, 1],
+        seen["fpr"],
+        seen["tpr"],
         color=look.colour,
         linestyle=look.dash,
         marker=look.marker,
+        markerfacecolor=look.face,
         markevery=0.18,
         markersize=4,
         label=label,

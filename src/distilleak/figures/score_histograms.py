@@ -1,5 +1,6 @@
 """The scores of members and of non-members, model by model."""
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -10,10 +11,10 @@ from distilleak.settings.figures import FigureSettings
 
 TITLE = "Scores of members and of non-members"
 CAPTION = (
-    "Histograms of the headline attack's score per record on each model: members filled and hatched, "
-    "non-members as a dashed outline; higher scores speak for membership. Each histogram has area 1 "
-    "and each model its own axes, as scores of different models are not on one scale. An attack works "
-    "to the extent that the two differ. No intervals. Numbers: histograms.csv."
+    "Histograms of the headline attack's score per record on each model: members filled and "
+    "hatched, non-members as a dashed outline; higher scores speak for membership. Each histogram "
+    "has area 1 and each model its own axes, as scores of different models are not on one scale. "
+    "An attack works to the extent that the two differ. No intervals. Numbers: histograms.csv."
 )
 TABLES = ("models", "histograms")
 
@@ -35,20 +36,27 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
         for pool in ("nonmember", "member"):
             chosen = pick(bins, model=model, pool=pool).sort_values("left")
             if len(chosen):
-                _histogram(axes, pool, [*chosen["left"], chosen["right"].iloc[-1]], chosen["density"])
-        axes.set_title(models.loc[model, "label"])
+                _histogram(
+                    axes, pool, [*chosen["left"], chosen["right"].iloc[-1]], chosen["density"]
+                )
+        axes.set_title(_style.folded(models.loc[model, "label"]))
         axes.set_yticks([])
         axes.locator_params(axis="x", nbins=4)
         axes.set_ylim(bottom=0)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower right", ncols=2)
-    figure.supxlabel(f"score of the {attack} attack (unit of the attack)", fontsize=style.font_size)
+    figure.supxlabel(
+        f"score of the {attack} attack (unit of the attack)",
+        x=0.05,
+        ha="left",
+        fontsize=style.font_size,
+    )
     figure.supylabel("density of records (area 1)", fontsize=style.font_size)
-    figure.suptitle(f"{TITLE} ({pair}, attack {attack})")
+    _style.title(figure, style, f"{TITLE} ({pair}, attack {attack})")
     return figure
 
 
-def _histogram(axes: Axes, pool: str, edges: list[float], density: object) -> None:
+def _histogram(axes: Axes, pool: str, edges: list[float], density: "pd.Series[float]") -> None:
     if pool == "member":
         axes.stairs(
             density, edges, fill=True, facecolor="#f3c9a9", edgecolor=_style.MEMBER, hatch="////",

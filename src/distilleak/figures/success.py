@@ -1,5 +1,6 @@
 """Where the attack is right on the teacher, on the student, on both, on neither."""
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -10,10 +11,10 @@ from distilleak.settings.figures import FigureSettings
 
 TITLE = "On which of teacher and student the attack is right"
 CAPTION = (
-    "For each student, a 2x2 table of the members and one of the non-members: rows say whether the "
-    "headline attack is right on the teacher, columns whether it is right on the student. A cell shows "
-    "the share of the records of its pool, in per cent, and their number, summed over seeds; darker is "
-    "more. No intervals: these are counts. Numbers: success.csv."
+    "For each student, a 2x2 table of the members and one of the non-members: rows say whether "
+    "the headline attack is right on the teacher, columns whether it is right on the student. A "
+    "cell shows the share of the records of its pool, in per cent, and their number, summed over "
+    "seeds; darker is more. No intervals: these are counts. Numbers: success.csv."
 )
 TABLES = ("models", "success")
 
@@ -28,7 +29,9 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     attack = headline(tables, pair, style, "success")
     cells = pick(tables["success"], pair=pair, attack=attack)
     if cells.empty:
-        return _style.sentence(style, f"The pair {pair} has no student to compare with its teacher.")
+        return _style.sentence(
+            style, f"The pair {pair} has no student to compare with its teacher."
+        )
     students = [model for model in models.index if model in set(cells["model"])]
     bands = -(-len(students) // _ACROSS)
 
@@ -40,26 +43,28 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
         for half, (pool, title) in enumerate(_POOLS):
             axes = grid[2 * band + half, column]
             axes.set_axis_on()
-            _table(axes, pick(cells, model=student, pool=pool).to_dict("records"))
-            name = models.loc[student, "label"]
+            _table(axes, pick(cells, model=student, pool=pool))
+            name = _style.folded(models.loc[student, "label"])
             axes.set_title(f"{name}\n{title}" if half == 0 else title, fontsize="medium")
             axes.set_xticks([0, 1], ["right", "wrong"])
             axes.set_yticks([0, 1], ["right", "wrong"] if column == 0 else ["", ""])
             axes.set_ylabel("on the teacher" if column == 0 else "")
             axes.set_xlabel("on the student" if half == 1 else "")
-    figure.suptitle(f"{TITLE} ({pair}, attack {attack}; % and number of records)")
+    _style.title(figure, style, f"{TITLE} ({pair}, attack {attack}; share and number of records)")
     return figure
 
 
-def _table(axes: Axes, cells: list[dict[str, object]]) -> None:
+def _table(axes: Axes, cells: pd.DataFrame) -> None:
     shares = [[0.0, 0.0], [0.0, 0.0]]
-    for cell in cells:
-        row, column = _PLACE[str(cell["outcome"])]
-        share = shares[row][column] = float(str(cell["share"]))
+    for outcome, share, records in zip(
+        cells["outcome"], cells["share"], cells["records"], strict=True
+    ):
+        row, column = _PLACE[outcome]
+        shares[row][column] = share
         axes.text(
             column,
             row,
-            f"{100 * share:.0f} %\n{int(str(cell['records'])):,}",
+            f"{100 * share:.0f} %\n{records:,.0f}",
             ha="center",
             va="center",
             color="white" if share > 0.5 else "black",

@@ -9,11 +9,11 @@ from distilleak.settings.figures import FigureSettings
 
 TITLE = "The teacher's supervision of vulnerable and of other members"
 CAPTION = (
-    "Left: share of the tokens of a group of members at which the teacher's most likely token is the "
-    "true one (agreement). Right: the mean probability of that most likely token (confidence). "
-    "Vulnerable members are those that the attack on the teacher identifies; where agreement is high "
-    "the teacher hands the members' own text on to the student. Bars: 95 % bootstrap intervals, pooled "
-    "over seeds. Numbers: supervision.csv."
+    "Left: share of the tokens of a group of members at which the teacher's most likely token is "
+    "the true one (agreement). Right: the mean probability of that most likely token "
+    "(confidence). Vulnerable members are those that the attack on the teacher identifies; where "
+    "agreement is high the teacher hands the members' own text on to the student. Bars: 95 % "
+    "bootstrap intervals, pooled over seeds. Numbers: supervision.csv."
 )
 TABLES = ("models", "supervision")
 
@@ -32,7 +32,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
         return _style.sentence(style, f"No vulnerable members were sought for the pair {pair}.")
     figure, grid = _style.panels(style, 3.2, 1, 2, sharey=True)
     for axes, (name, label) in zip(grid[0], _PANELS, strict=True):
-        ticks = []
+        ticks: list[str] = []
         for group, colour, hatch in _GROUPS:
             for _, row in pick(rows, group=group).iterrows():
                 place = len(ticks)
@@ -56,5 +56,5 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
         axes.set_xlabel("group of members (records, tokens)")
         axes.set_ylabel(label)
         axes.grid(axis="y")
-    figure.suptitle(f"{TITLE} ({pair})")
+    _style.title(figure, style, f"{TITLE} ({pair})")
     return figure

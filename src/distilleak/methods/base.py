@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from distilleak.settings.architecture import ArchitectureSettings
 from distilleak.settings.base import Settings
 
 if TYPE_CHECKING:
@@ -65,6 +66,13 @@ class PlainDistillation(Generic[P]):
 
     def __init__(self, parameters: P) -> None:
         self.parameters = parameters
+
+    def check(self, student: ArchitectureSettings) -> None:
+        """Refuse a student's architecture that the method cannot work on.
+
+        Raises:
+            DistilleakError: says why, and what would work.
+        """
 
     def objective(self) -> tuple[float, float]:
         """(alpha, T) of the loss."""

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from distilleak.errors import DistilleakError
 from distilleak.methods.base import DistillationParameters, PlainDistillation
+from distilleak.settings.architecture import ArchitectureSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -27,6 +29,15 @@ class Parameters(DistillationParameters):
 
 class Method(PlainDistillation[Parameters]):
     """Only the architecture differs from plain distillation."""
+
+    def check(self, student: ArchitectureSettings) -> None:
+        """A narrow block must be cut into the student's attention heads."""
+        rank = max(1, student.width // self.parameters.reduction)
+        if self.parameters.place == "block" and rank % student.heads:
+            raise DistilleakError(
+                f"rank {rank} is not a multiple of the student's {student.heads} attention heads; "
+                "choose a smaller reduction, or place: head"
+            )
 
     def surgery(self, width: int) -> dict[str, dict[str, Any]]:
         """The projection, of rank width / reduction."""

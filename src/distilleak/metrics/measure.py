@@ -36,8 +36,10 @@ def measure(
 
     AUC; TPR at 1 % and 0.1 % FPR; balanced, member and non-member accuracy at two thresholds: the
     cross-fitted one, chosen anew in each replicate, and `oracle`, the best on the evaluated labels.
-    Oracle replicates choose anew too and so are optimistic twice: for a weak attack their interval
-    may lie above the oracle's own value.
+    Oracle replicates choose anew too, so they are optimistic twice and their mean lies above the
+    value. So does that of TPR at FPR when the target allows hardly any false positive (0.1 % of
+    fewer than some thousand non-members): a replicate often misses the few that decide, and the
+    interval is too high.
 
     Args:
         scores: (n,), higher = more likely a member.

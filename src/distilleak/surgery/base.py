@@ -73,7 +73,3 @@ def operate(model: PreTrainedModel, changes: Changes) -> PreTrainedModel:
     changed.tie_weights()
     return changed.to(device=model.device, dtype=model.dtype).train(model.training)  # type: ignore[no-any-return]
 
-
-def parameter_count(model: PreTrainedModel) -> int:
-    """Trainable numbers, tied weights counted once."""
-    return sum(weight.numel() for weight in model.parameters())

@@ -8,7 +8,6 @@ from transformers import PreTrainedModel
 from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
 from distilleak.batches import Batch
-from distilleak.errors import DistilleakError
 from distilleak.surgery._head import head_of
 
 
@@ -48,21 +47,11 @@ class NarrowBlock(nn.Module):
 
 
 def apply(model: PreTrainedModel, place: str, rank: int) -> None:
-    """Insert the projection into `model`.
-
-    Raises:
-        DistilleakError: a block of this rank cannot be cut into the model's heads.
-    """
+    """Insert the projection into `model`; with `place` "block", the heads must divide the rank."""
     if place == "head":
         head = head_of(model)
         head.before.append(Projection(head.in_features, rank))
         return
-    heads = model.config.num_attention_heads
-    if rank % heads:
-        raise DistilleakError(
-            f"bottleneck: rank {rank} is not a multiple of the {heads} attention heads; "
-            "choose a smaller reduction or place: head"
-        )
     blocks = model.base_model.h
     for layer in range(len(blocks)):
         blocks[layer] = NarrowBlock(model.config, rank, layer)

@@ -1,0 +1,30 @@
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+if not workflow.configfiles:
+
+    configfile: workflow.source_path("config/config.yaml")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/records.smk"
+include: "workflow/rules/teacher.smk"
+include: "workflow/rules/students.smk"
+include: "workflow/rules/evidence.smk"
+include: "workflow/rules/scores.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        report=f"{RESULTS}/report.html",
+        tables=expand("{results}/tables/{file}", results=RESULTS, file=TABLES),
+        figures=expand(
+            "{results}/figures/{pair}/{figure}.{kind}",
+            results=RESULTS,
+            pair=STUDY.pairs,
+            figure=FIGURES,
+            kind=["png", "pdf"],
+        ),

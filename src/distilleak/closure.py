@@ -1,0 +1,22 @@
+"""The source files that a stage really imports, so that a rule can name them as its inputs."""
+
+from functools import cache
+from modulefinder import ModuleFinder
+from pathlib import Path
+
+
+@cache
+def import_closure(package: Path, module: str) -> tuple[Path, ...]:
+    """The files of `package` that `module` imports, itself included, sorted.
+
+    Nothing is run. Imports inside functions count; modules that are found by name at run time do
+    not, which is what keeps one method independent of the others.
+
+    Args:
+        package: the directory of the package.
+        module: name relative to it, such as "train_student" or "methods.kd".
+    """
+    finder = ModuleFinder(path=[str(package.parent)])
+    finder.run_script(str(package.joinpath(*module.split(".")).with_suffix(".py")))
+    files = {Path(found.__file__) for found in finder.modules.values() if found.__file__}
+    return tuple(sorted(file for file in files if package in file.parents))

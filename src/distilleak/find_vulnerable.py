@@ -1,0 +1,66 @@
+"""Find the vulnerable members: those that the attack on the teacher calls members.
+
+The threshold is calibrated on the hold-out pool; no record of the evaluation's non-members is used.
+"""
+
+import argparse
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from distilleak import attacking, stage
+from distilleak.files import write_table
+from distilleak.metrics.thresholds import at_fpr
+from distilleak.records import read_records
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    arguments = _parser().parse_args(argv)
+    records = read_records(arguments.records, ["member", "holdout"])
+    entry = arguments.attack
+    evidence = attacking.read_evidence(arguments.evidence, arguments.references, records, [entry])
+    scores = attacking.score(entry["attack"], entry, evidence)
+    member = records.pool == "member"
+    threshold = at_fpr(scores[~member], arguments.fpr)
+    vulnerable = scores[member] > threshold
+    table = pa.table(
+        {
+            "record_id": [records.record_id[row] for row in np.flatnonzero(member)],
+            "score": scores[member],
+            "vulnerable": vulnerable,
+        }
+    )
+    write_table(table, arguments.output, {"threshold": repr(float(threshold))})
+    log.info(
+        "%d of %d members are vulnerable at a false-positive rate of at most %g on %d hold-out records",
+        vulnerable.sum(), len(vulnerable), arguments.fpr, (~member).sum(),
+    )  # fmt: skip
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = stage.parser(__doc__)
+    parser.add_argument("--records", required=True, help="records.parquet")
+    parser.add_argument("--evidence", required=True, help="evidence directory of the teacher")
+    parser.add_argument(
+        "--references", nargs="*", default=[], help="evidence directories of reference models"
+    )
+    parser.add_argument(
+        "--attack",
+        type=stage.settings_argument(dict),
+        required=True,
+        help='JSON: {"attack": module, "parameters": {...}}',
+    )
+    parser.add_argument(
+        "--fpr", type=float, required=True, help="false-positive rate of the threshold"
+    )
+    parser.add_argument("--output", required=True, help="vulnerable.parquet to write")
+    return parser
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,240 @@
+"""The answer of a study in three sentences, worked out from its tables.
+
+Each conclusion follows from an interval or a corrected p-value in the tables, by the rules that the
+functions below state; where an interval does not allow a conclusion, the sentence says so.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from distilleak.figures._tables import DECISIONS, POOLED, models_of, per_model, pick
+from distilleak.figures.base import Tables
+
+LEVEL = 0.05  # of the tests; the intervals are the matching 95 %
+_PLAIN = "kd"
+
+
+class Estimate(NamedTuple):
+    """A number and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def excludes(self, number: float) -> bool:
+        """Whether the interval lies on one side of `number`."""
+        return self.low > number or self.high < number
+
+    def __str__(self) -> str:
+        return f"{_number(self.value)} ({_number(self.low)} to {_number(self.high)})"
+
+
+def answer(tables: Tables, pair: str, attack: str) -> tuple[str, str, str]:
+    """What the study found of `pair` with `attack`; in brackets are 95 % intervals.
+
+    Reads the tables models, metrics, comparisons and ensembles. Sentence 1: does plain distillation
+    leak, and more or less than the teacher? Sentence 2: which methods leak less than plain
+    distillation, and at what utility? Sentence 3: do ensembles leak less or vary less, and does
+    distillation protect members and non-members alike?
+
+    Raises:
+        DistilleakError: there is no such pair.
+    """
+    return (
+        _leak(tables, pair, attack),
+        _methods(tables, pair, attack),
+        f"{_ensembles(tables, pair, attack)}; {_sides(tables, pair, attack)}.",
+    )
+
+
+def _leak(tables: Tables, pair: str, attack: str) -> str:
+    """A leak: the interval of the AUC lies above 0.5. A difference: its interval excludes 0."""
+    auc = per_model(tables, pair, attack=attack, metric="auc")
+    student, teacher = _estimate(auc, _PLAIN), _estimate(auc, "teacher")
+    if student is None or teacher is None:
+        return f"The study has no teacher and plain student ({_PLAIN}) of {pair} to compare."
+    if student.low > 0.5:
+        verdict = "The distilled student leaks"
+    elif student.high < 0.5:
+        verdict = "No leak was detected in the distilled student, which scores below chance"
+    else:
+        verdict = "No leak was detected in the distilled student"
+    gap = _compared(tables, pair, attack, _PLAIN, "teacher", "auc")
+    if gap is None:
+        beside = "the two were not compared on the same records"
+    elif gap.excludes(0):
+        beside = f"{'less' if gap.value < 0 else 'more'} than the teacher, paired difference {gap}"
+    else:
+        beside = f"no difference from the teacher, paired difference {gap}"
+    own = "" if teacher.low > 0.5 else ", in which no leak was detected either"
+    if own and student.low > 0.5:
+        own = ", in which no leak was detected"
+    return (
+        f"{verdict}: on {_PLAIN} the {attack} attack has an AUC of {student} where chance is 0.5, on "
+        f"the teacher {teacher}{own}: {beside}."
+    )
+
+
+def _methods(tables: Tables, pair: str, attack: str) -> str:
+    """A method differs from plain distillation when its AUC does at p < 0.05 after Holm."""
+    models = models_of(tables, pair)
+    rows = pick(tables["comparisons"], pair=pair, baseline=_PLAIN, attack=attack, metric="auc")
+    rows = rows[rows["model"].isin(models.index[models["kind"] == "student"])]
+    if rows.empty:
+        return f"No other method was compared with {_PLAIN}."
+    loss = per_model(tables, pair, metric="heldout_loss")["value"]
+    found = rows[rows["p_holm"] < LEVEL].sort_values("difference", kind="stable")
+    cleaner: list[str] = []
+    costly: list[str] = []
+    worse: list[str] = []
+    for _, row in found.iterrows():
+        paid = float(loss.get(row["model"], np.nan) - loss.get(_PLAIN, np.nan))
+        change = Estimate(row["difference"], row["low"], row["high"])
+        text = (
+            f"{models.loc[row['model'], 'label']} (AUC {change}, {p_text(row['p_holm'])}; "
+            f"held-out loss {_signed(paid)} nats per token)"
+        )
+        if change.value >= 0:
+            worse.append(text)
+        elif round(paid, 3) > 0:
+            costly.append(text)
+        else:
+            cleaner.append(text)
+    total = len(rows)
+    if not len(found):
+        return (
+            f"After Holm correction no method of the {total} compared can be told from {_PLAIN} by "
+            f"the AUC of the {attack} attack."
+        )
+    parts = []
+    if cleaner:
+        parts.append(f"less than {_PLAIN} at no worse held-out loss: {_listed(cleaner)}")
+    if costly:
+        parts.append(f"less than {_PLAIN} but only at a worse held-out loss: {_listed(costly)}")
+    if not cleaner and not costly:
+        parts.append(f"less than {_PLAIN}: none")
+    if worse:
+        parts.append(f"more than {_PLAIN}: {_listed(worse)}")
+    if total > len(found):
+        parts.append(f"not to be told from {_PLAIN}: {total - len(found)}")
+    return f"After Holm correction, of the {total} methods compared, leaking {'; '.join(parts)}."
+
+
+def _ensembles(tables: Tables, pair: str, attack: str) -> str:
+    """The largest ensembles against the single students.
+
+    Less or more: the two intervals do not overlap, which is stricter than a paired test. Steadier
+    or not: a two-sided F test of the variances between seeds.
+    """
+    rows = pick(tables["ensembles"], pair=pair, attack=attack, metric="auc")
+    parts = []
+    for kind in ("vote", "mixture"):
+        line = pick(rows, kind=kind).sort_values("size")
+        if line["size"].nunique() < 2:
+            continue
+        one, many = line.iloc[0], line.iloc[-1]
+        single = Estimate(one["value"], one["low"], one["high"])
+        joint = Estimate(many["value"], many["low"], many["high"])
+        if joint.high < single.low:
+            verdict = "leak less than"
+        elif joint.low > single.high:
+            verdict = "leak more than"
+        else:
+            verdict = "show no difference in leakage from"
+        parts.append(
+            f"ensembles of {many['size']:.0f} by {kind} {verdict} the single students "
+            f"(AUC {joint} against {single}) {_steadiness(one, many)}"
+        )
+    if not parts:
+        return "No ensembles were made"
+    text = _listed(parts)
+    return text[0].upper() + text[1:]
+
+
+def _steadiness(one: "pd.Series[float]", many: "pd.Series[float]") -> str:
+    seeds = int(many["seeds"])
+    before, after = float(one["seed_sd"]), float(many["seed_sd"])
+    if seeds < 2 or not np.isfinite([before, after]).all():
+        return "and steadiness cannot be judged from one seed"
+    spread = f"standard deviation over {seeds} seeds {after:.4f} against {before:.4f}"
+    if min(before, after) == 0:
+        p = 1.0 if before == after else 0.0
+    else:
+        ratio = (before / after) ** 2
+        p = 2 * min(stats.f.sf(ratio, seeds - 1, seeds - 1), stats.f.cdf(ratio, seeds - 1, seeds - 1))
+    if p >= LEVEL:
+        return f"with no difference in steadiness ({spread}, F test {p_text(p)})"
+    return f"and are {'steadier' if after < before else 'less steady'} ({spread}, F test {p_text(p)})"
+
+
+def _sides(tables: Tables, pair: str, attack: str) -> str:
+    """Members and non-members apart: accuracies on the teacher, and what distillation changes."""
+    wanted = {"attack": attack, "threshold": DECISIONS}
+    member, nonmember = (
+        _estimate(per_model(tables, pair, metric=f"{side}_accuracy", **wanted), "teacher")
+        for side in ("member", "nonmember")
+    )
+    if member is None or nonmember is None:
+        return "member and non-member accuracy were not measured on the teacher"
+    if member.low > nonmember.high:
+        verdict = "more of the members than of the non-members"
+    elif member.high < nonmember.low:
+        verdict = "fewer of the members than of the non-members"
+    else:
+        verdict = "with no difference members and non-members"
+    changes = []
+    for side, name in (("member", "members"), ("nonmember", "non-members")):
+        change = _compared(tables, pair, attack, _PLAIN, "teacher", f"{side}_accuracy")
+        if change is None:
+            continue
+        if not change.excludes(0):
+            effect = "no difference"
+        else:
+            effect = "protects" if change.value < 0 else "exposes"
+        changes.append(f"{name} {effect} ({change})")
+    distilled = f", and {_PLAIN} against it: {_listed(changes)}" if changes else ""
+    return (
+        f"on the teacher the attack gets right {verdict} ({member} against {nonmember}){distilled}"
+    )
+
+
+def _compared(
+    tables: Tables, pair: str, attack: str, model: str, baseline: str, metric: str
+) -> Estimate | None:
+    rows = pick(
+        tables["comparisons"],
+        pair=pair,
+        attack=attack,
+        model=model,
+        baseline=baseline,
+        metric=metric,
+        threshold=("", *DECISIONS),
+    )
+    return _estimate(rows.rename(columns={"difference": "value"}).set_index("model"), model)
+
+
+def _estimate(rows: pd.DataFrame, model: str) -> Estimate | None:
+    if model not in rows.index:
+        return None
+    row = rows.loc[[model]].iloc[0]
+    return Estimate(float(row["value"]), float(row["low"]), float(row["high"]))
+
+
+def p_text(p: float) -> str:
+    """A p-value as it is written in a sentence."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}".replace("-", "−")
+
+
+def _signed(value: float) -> str:
+    return "unknown" if np.isnan(value) else f"{value:+.3f}".replace("-", "−")
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

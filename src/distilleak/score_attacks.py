@@ -1,0 +1,51 @@
+"""Score every configured attack on one model from its evidence: scores.parquet."""
+
+import argparse
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from distilleak import attacking, stage
+from distilleak.files import write_table
+from distilleak.records import EVALUATED, read_records
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    arguments = _parser().parse_args(argv)
+    records = read_records(arguments.records, EVALUATED)
+    entries = list(arguments.attacks.values())
+    evidence = attacking.read_evidence(
+        arguments.evidence, arguments.references, records, entries
+    )
+    columns: dict[str, object] = {
+        "record_id": records.record_id,
+        "pool": pa.array(records.pool),
+        "teacher_member": pa.array(records.teacher_member),
+        "student_member": pa.array(records.student_member),
+    }
+    columns |= {
+        name: attacking.score(name, entry, evidence) for name, entry in arguments.attacks.items()
+    }
+    write_table(pa.table(columns), arguments.output)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = stage.parser(__doc__)
+    parser.add_argument("--records", required=True, help="records.parquet")
+    parser.add_argument("--evidence", required=True, help="evidence directory of the model")
+    parser.add_argument(
+        "--references", nargs="*", default=[], help="evidence directories of reference models"
+    )
+    parser.add_argument(
+        "--attacks",
+        type=stage.settings_argument(dict),
+        required=True,
+        help='JSON: {name: {"attack": module, "parameters": {...}}}',
+    )
+    parser.add_argument("--output", required=True, help="scores.parquet to write")
+    return parser
+
+
+if __name__ == "__main__":
+    stage.run(main)

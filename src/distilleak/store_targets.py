@@ -1,0 +1,33 @@
+"""Store the teacher's exact logits on the members, for all students and epochs."""
+
+import argparse
+from collections.abc import Sequence
+
+from distilleak import models, stage, targets, tokenization
+from distilleak.records import read_records
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    arguments = _parser().parse_args(argv)
+    device = models.prepare(arguments.threads)
+    teacher = models.load(arguments.teacher, device)
+    start = tokenization.start_token(tokenization.load(arguments.teacher))
+    members = read_records(arguments.records, ["member"])
+    targets.store(teacher, members.tokens, start, arguments.batch_tokens, arguments.output)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = stage.parser(__doc__)
+    parser.add_argument("--teacher", required=True, help="teacher's model directory")
+    parser.add_argument("--records", required=True, help="records.parquet")
+    parser.add_argument(
+        "--batch-tokens", type=int, default=1024, help="tokens per forward pass (default: 1024)"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
+    parser.add_argument("--output", required=True, help=".npy file to write")
+    return parser
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,3 @@
+"""Tables."""
+
+FILES: tuple[str, ...] = ()

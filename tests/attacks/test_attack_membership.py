@@ -1,0 +1,68 @@
+"""Every attack finds members that were memorised, and nothing where there is nothing."""
+
+import math
+from functools import cache
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+from synthetic_evidence import Array, softmax_view
+
+from distilleak import catalogue
+from distilleak.attacks.base import Scores
+from distilleak.evidence import Evidence, View
+
+ATTACKS = catalogue.names("attacks")
+RECORDS = 600
+MEMBER = np.arange(RECORDS) % 2 == 0
+
+
+@cache
+def memorised() -> Evidence:
+    """Members have a likelier true token in the plain view; all else is the same for everyone."""
+    generator = np.random.default_rng(0)
+    ids = [f"record-{number}" for number in range(RECORDS)]
+    lengths = generator.integers(30, 60, RECORDS)
+    tokens = lengths.sum()
+    true = generator.integers(0, 20, tokens)
+    base = generator.normal(0.0, 1.5, (tokens, 20))
+    base[np.arange(tokens), true] += 1.0
+
+    def logits(boost: float) -> Array:
+        noisy = base + generator.normal(0.0, 0.3, base.shape)
+        noisy[np.arange(tokens), true] += boost * np.repeat(MEMBER, lengths)
+        return noisy
+
+    def view(boost: float = 0.0) -> View:
+        return softmax_view(ids, list(lengths), logits(boost), true)
+
+    words = np.array(["rain", "sea", "wind", "stone", "Light", "Road", "hill", "tree"])
+    texts = [" ".join(generator.choice(words, length)) for length in lengths]
+    views = {"plain": view(2.0), "lower": view(), "prefix_nonmember": view()}
+    return Evidence(ids, texts, views, [view()])
+
+
+@cache
+def scores(name: str) -> Scores:
+    module = catalogue.load("attacks", name)
+    result: Scores = module.score(memorised(), module.Parameters())
+    return result
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_higher_score_means_more_likely_a_member(name: str) -> None:
+    assert roc_auc_score(MEMBER, scores(name)) > 0.9
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_with_shuffled_labels_the_auc_is_one_half(name: str) -> None:
+    sides = RECORDS // 2
+    standard_error = math.sqrt((2 * sides + 1) / (12 * sides * sides))  # of Mann-Whitney's U
+    for seed in range(5):
+        labels = np.random.default_rng(seed).permutation(MEMBER)
+        assert abs(roc_auc_score(labels, scores(name)) - 0.5) < 4 * standard_error
+
+
+def test_the_attacks_are_told_apart_by_this_evidence() -> None:
+    ranks = [tuple(np.argsort(scores(name))) for name in ATTACKS]
+    assert len(set(ranks)) == len(ATTACKS)

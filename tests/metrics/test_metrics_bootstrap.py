@@ -1,0 +1,114 @@
+"""Bootstrap weights, intervals, and pooling over seeds."""
+
+import numpy as np
+import pytest
+
+from distilleak.errors import DistilleakError
+from distilleak.metrics import bootstrap
+from distilleak.metrics.bootstrap import interval, pooled, weights
+from distilleak.metrics.rates import Ranking
+
+
+def test_members_and_nonmembers_keep_their_numbers_in_every_replicate():
+    labels = np.arange(50) % 3 == 0
+    w = weights(labels, 40, seed=0)
+    assert w.shape == (40, 50)
+    assert (w[:, labels].sum(axis=1) == labels.sum()).all()
+    assert (w[:, ~labels].sum(axis=1) == (~labels).sum()).all()
+
+
+def test_multiplicities_have_the_moments_of_draws_with_replacement():
+    # Multinomial: mean 1, variance 1 - 1/m, covariance -1/m.
+    w = weights(np.arange(40) < 20, 20000, seed=1)[:, :20].astype(float)
+    assert w.mean(axis=0) == pytest.approx(np.ones(20), abs=0.04)
+    covariance = np.cov(w.T)
+    assert np.diag(covariance) == pytest.approx(np.full(20, 1 - 1 / 20), abs=0.06)
+    assert covariance[~np.eye(20, dtype=bool)].mean() == pytest.approx(-1 / 20, abs=0.002)
+
+
+def test_weights_are_a_pure_function_of_their_arguments(monkeypatch):
+    labels = np.arange(30) < 10
+    w = weights(labels, 20, seed=1)
+    monkeypatch.setattr(bootstrap, "_BLOCK", 1)
+    np.testing.assert_array_equal(weights(labels, 20, seed=1), w)
+    assert (weights(labels, 20, seed=2) != w).any()
+
+
+def test_more_replicates_keep_the_first_ones():
+    labels = np.arange(31) < 10
+    np.testing.assert_array_equal(weights(labels, 20, seed=1)[:7], weights(labels, 7, seed=1))
+
+
+def test_the_strata_are_drawn_independently():
+    labels = np.arange(60) < 30
+    w = weights(labels, 5, seed=0)
+    assert (w[:, :30] != w[:, 30:]).any()
+
+
+def test_records_of_one_kind_are_one_stratum():
+    w = weights(np.zeros(12, bool), 9, seed=0)
+    assert (w.sum(axis=1) == 12).all()
+
+
+def test_the_interval_is_that_of_the_percentiles():
+    assert interval(np.arange(1001.0)) == pytest.approx((25.0, 975.0))
+    assert interval(np.arange(1001.0), level=0.5) == pytest.approx((250.0, 750.0))
+
+
+def test_undefined_replicates_are_left_out_of_the_interval():
+    replicates = np.concatenate([np.arange(1001.0), [np.nan] * 50])
+    assert interval(replicates) == pytest.approx((25.0, 975.0))
+    assert np.isnan(interval(np.array([np.nan]))).all()
+
+
+def test_the_auc_interval_covers_the_truth_about_95_times_in_100():
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) < 100
+    truth = 0.7602  # Phi(1 / sqrt(2)): unit normals, one standard deviation apart
+    covered = 0
+    for dataset in range(200):
+        scores = rng.normal(size=200) + labels
+        replicates = Ranking.of(scores, labels).auc(weights(labels, 200, seed=dataset))
+        low, high = interval(replicates)
+        covered += low <= truth <= high
+    assert 0.90 <= covered / 200 <= 0.99
+
+
+def test_a_single_seed_is_pooled_unchanged():
+    replicates = np.random.default_rng(0).random((1, 50))
+    value, same = pooled(replicates, np.array([0.4]), seed=0)
+    assert value == 0.4
+    np.testing.assert_array_equal(same, replicates[0])
+
+
+def test_the_pooled_value_is_the_mean_over_seeds():
+    value, replicates = pooled(np.ones((3, 10)), np.array([0.1, 0.2, 0.6]), seed=0)
+    assert value == pytest.approx(0.3)
+    np.testing.assert_array_equal(replicates, np.ones(10))
+
+
+def test_the_pooled_spread_has_the_variance_stated_in_the_documentation():
+    # Between seeds 0, 1, 2 (biased variance 2/3) and within each (variance 0.25): their sum / 3.
+    rng = np.random.default_rng(0)
+    values = np.array([0.0, 1.0, 2.0])
+    _, replicates = pooled(values[:, None] + 0.5 * rng.normal(size=(3, 40000)), values, seed=1)
+    assert replicates.mean() == pytest.approx(1.0, abs=0.02)
+    assert replicates.var() == pytest.approx((2 / 3 + 0.25) / 3, rel=0.04)
+
+
+def test_identical_seeds_pool_to_a_narrower_interval_than_one_seed():
+    rng = np.random.default_rng(0)
+    _, replicates = pooled(rng.normal(size=(4, 20000)), np.zeros(4), seed=1)
+    assert replicates.std() == pytest.approx(0.5, rel=0.05)
+
+
+def test_pooling_keeps_models_paired():
+    a = np.random.default_rng(0).random((3, 100))
+    _, pooled_a = pooled(a, a.mean(axis=1), seed=7)
+    _, pooled_b = pooled(a + 0.25, a.mean(axis=1) + 0.25, seed=7)
+    np.testing.assert_allclose(pooled_b - pooled_a, 0.25, atol=1e-12)
+
+
+def test_pooling_needs_one_value_for_each_seed():
+    with pytest.raises(DistilleakError, match="2 values for 3 seeds"):
+        pooled(np.ones((3, 10)), np.ones(2), seed=0)

@@ -1,0 +1,82 @@
+def get_layout():
+    """Which models there are, in the order in which figures and tables show them."""
+    students = [
+        {"model": name, "kind": "student", "method": entry["method"], "members": []}
+        for name, entry in METHODS.items()
+    ]
+    ensembles = [
+        {"model": name, "kind": kind, "method": kind, "members": members}
+        for name, members in ENSEMBLES.items()
+        for kind in [name.partition("-")[0]]
+    ]
+    teacher = {"model": "teacher", "kind": "teacher", "method": "teacher", "members": []}
+    models = [
+        {**model, "label": model["model"].replace("_", " ").replace("-", " ")}
+        for model in [teacher, *students, *ensembles]
+    ]
+    return {
+        "seeds": STUDY.seeds,
+        "headline_attack": STUDY.figures.headline_attack,
+        "attacks": list(ATTACKS),
+        "pairs": {pair: {"models": models, "vulnerable": True} for pair in STUDY.pairs},
+    }
+
+
+def get_all(pattern, models):
+    return expand(pattern, seed=STUDY.seeds, pair=STUDY.pairs, model=models)
+
+
+rule build_tables:
+    input:
+        metrics=get_all(f"{MODEL}/metrics.parquet", SCORED),
+        bootstrap=get_all(f"{MODEL}/bootstrap.parquet", SCORED),
+        scores=get_all(f"{MODEL}/scores.parquet", SCORED),
+        evidence=get_all(f"{MODEL}/evidence/plain.parquet", ["teacher"]),
+        vulnerable=expand(rules.find_vulnerable.output, seed=STUDY.seeds, pair=STUDY.pairs),
+        records=expand(rules.encode_records.output, seed=STUDY.seeds),
+        verdicts=expand(rules.audit_split.output, seed=STUDY.seeds),
+        code=get_code("build_tables"),
+    output:
+        expand("{results}/tables/{file}", results=RESULTS, file=TABLES),
+    params:
+        layout=canonical(get_layout()),
+        evaluation=canonical(STUDY.evaluation),
+        results=RESULTS,
+        directory=f"{RESULTS}/tables",
+    log:
+        f"{LOGS}/build_tables.log",
+    benchmark:
+        f"{BENCHMARKS}/build_tables/all.tsv"
+    conda:
+        "../../envs/distilleak.yaml"
+    shell:
+        "python -m distilleak.build_tables --results {params.results} --layout {params.layout:q}"
+        " --evaluation {params.evaluation:q} --output {params.directory} > {log} 2>&1"
+
+
+rule draw_figure:
+    input:
+        tables=rules.build_tables.output,
+        code=lambda wildcards: get_code("draw_figure", f"figures.{wildcards.figure}"),
+    output:
+        png=report(
+            f"{RESULTS}/figures/{{pair}}/{{figure}}.png",
+            caption="../report/figure.rst",
+            category="Figures",
+            subcategory="{pair}",
+            labels={"figure": "{figure}"},
+        ),
+        pdf=f"{RESULTS}/figures/{{pair}}/{{figure}}.pdf",
+    wildcard_constraints:
+        figure="|".join(FIGURES),
+    params:
+        style=canonical(STUDY.figures),
+        tables=f"{RESULTS}/tables",
+    log:
+        f"{LOGS}/draw_figure/{{pair}}.{{figure}}.log",
+    conda:
+        "../../envs/distilleak.yaml"
+    shell:
+        "python -m distilleak.draw_figure --figure {wildcards.figure} --pair {wildcards.pair}"
+        " --tables {params.tables} --style {params.style:q} --png {output.png} --pdf {output.pdf}"
+        " > {log} 2>&1"

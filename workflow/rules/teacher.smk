@@ -1,0 +1,114 @@
+# The blind verdict is an input of everything that trains: a split that can be told apart without a
+# model is refused before it costs anything.
+
+
+rule train_teacher:
+    input:
+        records=rules.encode_records.output,
+        tokenizer=rules.train_tokenizer.output,
+        verdict=rules.audit_split.output,
+        code=get_code("train_model"),
+    output:
+        model=directory(f"{SEED}/{{pair}}/teacher/model"),
+        facts=f"{SEED}/{{pair}}/teacher/facts.json",
+    params:
+        architecture=get_architecture("teacher"),
+        training=canonical(STUDY.training.teacher),
+    # Everything else waits for the teacher.
+    priority: 10
+    threads: 1
+    resources:
+        mem_mb=2000,
+    log:
+        f"{LOGS}/train_teacher/{{seed}}.{{pair}}.log",
+    benchmark:
+        f"{BENCHMARKS}/train_teacher/{{seed}}.{{pair}}.teacher.tsv"
+    conda:
+        "../../envs/distilleak.yaml"
+    shell:
+        "python -m distilleak.train_model --records {input.records} --pool member --role teacher"
+        " --tokenizer {input.tokenizer} --architecture {params.architecture:q}"
+        " --training {params.training:q} --seed {wildcards.seed} --threads {threads}"
+        " --output {output.model} --facts {output.facts} > {log} 2>&1"
+
+
+rule train_reference:
+    input:
+        records=rules.encode_records.output,
+        tokenizer=rules.train_tokenizer.output,
+        verdict=rules.audit_split.output,
+        code=get_code("train_model"),
+    output:
+        model=directory(f"{SEED}/{{pair}}/reference-{{number}}/model"),
+        facts=f"{SEED}/{{pair}}/reference-{{number}}/facts.json",
+    params:
+        architecture=get_architecture("student"),
+        training=canonical(STUDY.training.reference),
+    wildcard_constraints:
+        number=r"\d+",
+    threads: 1
+    resources:
+        mem_mb=2000,
+    log:
+        f"{LOGS}/train_reference/{{seed}}.{{pair}}.{{number}}.log",
+    benchmark:
+        f"{BENCHMARKS}/train_reference/{{seed}}.{{pair}}.reference-{{number}}.tsv"
+    conda:
+        "../../envs/distilleak.yaml"
+    shell:
+        "python -m distilleak.train_model --records {input.records} --pool auxiliary"
+        " --role reference-{wildcards.number}"
+        " --tokenizer {input.tokenizer} --architecture {params.architecture:q}"
+        " --training {params.training:q} --seed {wildcards.seed} --threads {threads}"
+        " --output {output.model} --facts {output.facts} > {log} 2>&1"
+
+
+rule store_targets:
+    input:
+        records=rules.encode_records.output,
+        teacher=rules.train_teacher.output.model,
+        code=get_code("store_targets"),
+    output:
+        f"{SEED}/{{pair}}/teacher/targets.npy",
+    params:
+        batch_tokens=canonical(STUDY.evidence.batch_tokens),
+    priority: 10
+    threads: 1
+    resources:
+        mem_mb=2000,
+    log:
+        f"{LOGS}/store_targets/{{seed}}.{{pair}}.log",
+    benchmark:
+        f"{BENCHMARKS}/store_targets/{{seed}}.{{pair}}.teacher.tsv"
+    conda:
+        "../../envs/distilleak.yaml"
+    shell:
+        "python -m distilleak.store_targets --records {input.records} --teacher {input.teacher}"
+        " --batch-tokens {params.batch_tokens} --threads {threads} --output {output}"
+        " > {log} 2>&1"
+
+
+rule find_vulnerable:
+    input:
+        records=rules.encode_records.output,
+        evidence=get_views(f"{SEED}/{{pair}}/teacher", attacking.views_of([VULNERABILITY_ATTACK])),
+        references=(
+            get_reference_evidence if attacking.references_of([VULNERABILITY_ATTACK]) else []
+        ),
+        code=get_code("find_vulnerable", f"attacks.{VULNERABILITY_ATTACK['attack']}"),
+    output:
+        f"{SEED}/{{pair}}/vulnerable.parquet",
+    params:
+        attack=canonical(VULNERABILITY_ATTACK),
+        fpr=canonical(STUDY.vulnerability.fpr),
+        evidence=lambda wildcards, input: Path(input.evidence[0]).parent,
+        references=lambda wildcards, input: evidence_directories(input.references),
+    priority: 10
+    log:
+        f"{LOGS}/find_vulnerable/{{seed}}.{{pair}}.log",
+    conda:
+        "../../envs/distilleak.yaml"
+    shell:
+        "python -m distilleak.find_vulnerable --records {input.records}"
+        " --evidence {params.evidence} --references {params.references}"
+        " --attack {params.attack:q} --fpr {params.fpr} --output {output} > {log} 2>&1"
