@@ -26,7 +26,10 @@ def references_of(entries: Sequence[Entry]) -> int:
 
 
 def read_evidence(
-    directory: str | Path, references: Sequence[str | Path], records: Records, entries: Sequence[Entry]
+    directory: str | Path,
+    references: Sequence[str | Path],
+    records: Records,
+    entries: Sequence[Entry],
 ) -> Evidence:
     """The evidence that the attacks need, on `records`, from `<directory>/<view>.parquet`.
 

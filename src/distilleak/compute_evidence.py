@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 from transformers import PreTrainedModel
 
 from distilleak import models, probing, seeding, stage, tokenization
@@ -42,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     records = read_records(arguments.records, EVALUATED)
     for view in arguments.views:
         outputs = {
-            name: Path(arguments.output.replace("{mixture}", name)) / f"{view}.parquet"
+            name: Path(arguments.output, name, "evidence", f"{view}.parquet")
+            if arguments.mixture
+            else Path(arguments.output, f"{view}.parquet")
             for name in mixtures
         }
         _write_view(view, asked, mixtures, outputs, tokenizer, records, arguments)
@@ -73,11 +75,11 @@ def _write_view(
             }
             temporary = files.enter_context(atomic(path))
             writers[name] = files.enter_context(
-                pq.ParquetWriter(
-                    temporary, SCHEMA.with_metadata(metadata), compression="zstd"
-                )
+                pq.ParquetWriter(temporary, SCHEMA.with_metadata(metadata), compression="zstd")
             )
-        for window in tqdm(list(probing.windows(len(records.record_id), WINDOW)), desc=view, disable=None):
+        for window in tqdm(
+            list(probing.windows(len(records.record_id), WINDOW)), desc=view, disable=None
+        ):
             found = probing.probe(
                 asked,
                 mixtures,
@@ -87,7 +89,9 @@ def _write_view(
                 batch_tokens=arguments.settings.batch_tokens,
             )
             for name, rows in found.items():
-                columns = {field.name: [row[field.name] for row in rows] for field in list(SCHEMA)[1:]}
+                columns = {
+                    field.name: [row[field.name] for row in rows] for field in list(SCHEMA)[1:]
+                }
                 ids = [records.record_id[position] for position in window]
                 writers[name].write_table(pa.table({"record_id": ids, **columns}, schema=SCHEMA))
 
@@ -151,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output",
         required=True,
-        help="directory of <view>.parquet to write; {mixture} in it stands for the mixture's name",
+        help="directory for <view>.parquet; with mixtures, for <mixture>/evidence/<view>.parquet",
     )
     return parser
 

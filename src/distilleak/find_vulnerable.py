@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     write_table(table, arguments.output, {"threshold": repr(float(threshold))})
     log.info(
-        "%d of %d members are vulnerable at a false-positive rate of at most %g on %d hold-out records",
+        "%d of %d members are vulnerable at a false-positive rate of %g or less on %d hold-outs",
         vulnerable.sum(), len(vulnerable), arguments.fpr, (~member).sum(),
     )  # fmt: skip
 

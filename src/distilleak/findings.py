@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from distilleak.figures._tables import DECISIONS, POOLED, models_of, per_model, pick
+from distilleak.figures._tables import DECISIONS, models_of, per_model, pick
 from distilleak.figures.base import Tables
 
 LEVEL = 0.05  # of the tests; the intervals are the matching 95 %
@@ -29,7 +29,11 @@ class Estimate(NamedTuple):
         return self.low > number or self.high < number
 
     def __str__(self) -> str:
-        return f"{_number(self.value)} ({_number(self.low)} to {_number(self.high)})"
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})".replace("-", "−")
+
+    def signed(self) -> str:
+        """A difference and its interval, each with its sign."""
+        return f"{self.value:+.3f} ({self.low:+.3f} to {self.high:+.3f})".replace("-", "−")
 
 
 def answer(tables: Tables, pair: str, attack: str) -> tuple[str, str, str]:
@@ -66,15 +70,14 @@ def _leak(tables: Tables, pair: str, attack: str) -> str:
     if gap is None:
         beside = "the two were not compared on the same records"
     elif gap.excludes(0):
-        beside = f"{'less' if gap.value < 0 else 'more'} than the teacher, paired difference {gap}"
+        side = "lower" if gap.value < 0 else "higher"
+        beside = f"the student's is {side}, paired difference {gap.signed()}"
     else:
-        beside = f"no difference from the teacher, paired difference {gap}"
-    own = "" if teacher.low > 0.5 else ", in which no leak was detected either"
-    if own and student.low > 0.5:
-        own = ", in which no leak was detected"
+        beside = f"no difference between the two, paired difference {gap.signed()}"
+    own = "" if teacher.low > 0.5 else ", where no leak was detected"
     return (
-        f"{verdict}: on {_PLAIN} the {attack} attack has an AUC of {student} where chance is 0.5, on "
-        f"the teacher {teacher}{own}: {beside}."
+        f"{verdict}: the {attack} attack has an AUC of {student} on {_PLAIN}, where chance is 0.5, "
+        f"and of {teacher} on the teacher{own}; {beside}."
     )
 
 
@@ -94,8 +97,8 @@ def _methods(tables: Tables, pair: str, attack: str) -> str:
         paid = float(loss.get(row["model"], np.nan) - loss.get(_PLAIN, np.nan))
         change = Estimate(row["difference"], row["low"], row["high"])
         text = (
-            f"{models.loc[row['model'], 'label']} (AUC {change}, {p_text(row['p_holm'])}; "
-            f"held-out loss {_signed(paid)} nats per token)"
+            f"{models.loc[row['model'], 'label']} (AUC difference {change.signed()}, "
+            f"{p_text(row['p_holm'])}; held-out loss {_signed(paid)} nats per token)"
         )
         if change.value >= 0:
             worse.append(text)
@@ -136,8 +139,9 @@ def _ensembles(tables: Tables, pair: str, attack: str) -> str:
         if line["size"].nunique() < 2:
             continue
         one, many = line.iloc[0], line.iloc[-1]
-        single = Estimate(one["value"], one["low"], one["high"])
-        joint = Estimate(many["value"], many["low"], many["high"])
+        single, joint = (Estimate(row["value"], row["low"], row["high"]) for row in (one, many))
+        if not np.isfinite([*single, *joint]).all():
+            continue
         if joint.high < single.low:
             verdict = "leak less than"
         elif joint.low > single.high:
@@ -164,10 +168,14 @@ def _steadiness(one: "pd.Series[float]", many: "pd.Series[float]") -> str:
         p = 1.0 if before == after else 0.0
     else:
         ratio = (before / after) ** 2
-        p = 2 * min(stats.f.sf(ratio, seeds - 1, seeds - 1), stats.f.cdf(ratio, seeds - 1, seeds - 1))
+        p = 2 * min(
+            stats.f.sf(ratio, seeds - 1, seeds - 1), stats.f.cdf(ratio, seeds - 1, seeds - 1)
+        )
     if p >= LEVEL:
         return f"with no difference in steadiness ({spread}, F test {p_text(p)})"
-    return f"and are {'steadier' if after < before else 'less steady'} ({spread}, F test {p_text(p)})"
+    return (
+        f"and are {'steadier' if after < before else 'less steady'} ({spread}, F test {p_text(p)})"
+    )
 
 
 def _sides(tables: Tables, pair: str, attack: str) -> str:
@@ -180,24 +188,25 @@ def _sides(tables: Tables, pair: str, attack: str) -> str:
     if member is None or nonmember is None:
         return "member and non-member accuracy were not measured on the teacher"
     if member.low > nonmember.high:
-        verdict = "more of the members than of the non-members"
+        verdict = "a larger share of the members"
     elif member.high < nonmember.low:
-        verdict = "fewer of the members than of the non-members"
+        verdict = "a larger share of the non-members"
     else:
-        verdict = "with no difference members and non-members"
+        verdict = "no difference"
     changes = []
     for side, name in (("member", "members"), ("nonmember", "non-members")):
         change = _compared(tables, pair, attack, _PLAIN, "teacher", f"{side}_accuracy")
         if change is None:
             continue
         if not change.excludes(0):
-            effect = "no difference"
+            effect = "makes no difference to"
         else:
-            effect = "protects" if change.value < 0 else "exposes"
-        changes.append(f"{name} {effect} ({change})")
-    distilled = f", and {_PLAIN} against it: {_listed(changes)}" if changes else ""
+            effect = "lowers" if change.value < 0 else "raises"
+        changes.append(f"{effect} accuracy on {name} ({change.signed()})")
+    distilled = f", and distillation ({_PLAIN}) {_listed(changes)}" if changes else ""
     return (
-        f"on the teacher the attack gets right {verdict} ({member} against {nonmember}){distilled}"
+        f"on the teacher the attack gets {member} of the members right and {nonmember} of the "
+        f"non-members ({verdict}){distilled}"
     )
 
 
@@ -220,16 +229,13 @@ def _estimate(rows: pd.DataFrame, model: str) -> Estimate | None:
     if model not in rows.index:
         return None
     row = rows.loc[[model]].iloc[0]
-    return Estimate(float(row["value"]), float(row["low"]), float(row["high"]))
+    found = Estimate(float(row["value"]), float(row["low"]), float(row["high"]))
+    return found if np.isfinite(found).all() else None
 
 
 def p_text(p: float) -> str:
     """A p-value as it is written in a sentence."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}".replace("-", "−")
 
 
 def _signed(value: float) -> str:

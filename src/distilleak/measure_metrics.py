@@ -34,10 +34,13 @@ MAJORITY = 0.5
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if (arguments.evidence is None) != (arguments.records is None):
+        parser.error("--evidence and --records belong together")
     settings: EvaluationSettings = arguments.evaluation
     estimates = list(_privacy(arguments, settings))
-    if arguments.evidence:
+    if arguments.evidence is not None:
         estimates += [("", found) for found in _utility(arguments, settings.replicates)]
     counted = {} if arguments.facts is None else _facts(arguments.facts)
     _write(arguments, estimates, counted)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -21,8 +22,8 @@ def prepare(threads: int) -> str:
     """Set up torch for one job and return its device: deterministic, `threads` CPU threads."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -53,7 +54,7 @@ def build(
 
 
 def change(model: PreTrainedModel, surgery: Changes, seed: int) -> PreTrainedModel:
-    """The model after surgery; new weights are a pure function of `seed`, no surgery changes nothing."""
+    """The model after surgery, or as it is without any; new weights are a pure function of `seed`."""
     if not surgery:
         return model
     with seeded(seed):
@@ -85,7 +86,7 @@ def load(path: str | Path, device: str) -> PreTrainedModel:
     if not (Path(path) / "config.json").is_file():
         raise DistilleakError(f"{path}: no model here (config.json is missing)")
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             path,
             dtype=torch.float32,
             use_safetensors=True,
@@ -97,7 +98,10 @@ def load(path: str | Path, device: str) -> PreTrainedModel:
         raise DistilleakError(
             f"{path}: damaged model ({reason}); delete the directory and run again"
         ) from error
+    model, report = loaded
     if report["missing_keys"] or report["unexpected_keys"]:
         name = sorted({*report["missing_keys"], *report["unexpected_keys"]})[0]
-        raise DistilleakError(f"{path}: the weights do not fit the configuration, first at {name!r}")
+        raise DistilleakError(
+            f"{path}: the weights do not fit the configuration, first at {name!r}"
+        )
     return model.to(device).eval()  # type: ignore[no-any-return]

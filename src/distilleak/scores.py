@@ -37,7 +37,7 @@ class Scores:
 
     def of(self, pools: Sequence[str]) -> "Scores":
         """The records of `pools`, in the same order."""
-        kept = np.isin(self.pool.astype(str), pools)
+        kept = np.isin(self.pool, pools)
         return Scores(
             self.record_id[kept],
             self.pool[kept],
@@ -61,7 +61,7 @@ def read_scores(path: str | Path) -> Scores:
         lacking = f"no column {missing[0]!r}" if missing else "no attack"
         raise DistilleakError(f"{path}: {lacking}; needed: {', '.join(_KEYS)} and one per attack")
     record_id = table["record_id"].to_numpy()
-    order = np.argsort(record_id.astype(str), kind="stable")
+    order = np.argsort(record_id, kind="stable")
     ordered = record_id[order]
     repeated = np.flatnonzero(ordered[1:] == ordered[:-1])
     if len(repeated):

@@ -41,6 +41,8 @@ def settings_argument(kind: type[T]) -> Callable[[str], T]:
 def run(main: Callable[[Sequence[str] | None], None]) -> None:
     """Run a stage's `main` as a program: a `DistilleakError` becomes one line and exit status 1."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    # It tells of every glyph that it puts into a PDF.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
     try:
         main(None)
     except DistilleakError as error:

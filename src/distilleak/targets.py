@@ -1,4 +1,4 @@
-"""The teacher's logits, which every student is distilled from: stored once, or computed on the fly."""
+"""The teacher's logits, from which every student is distilled: stored once, or asked for anew."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,8 +28,8 @@ class OnlineTargets:
         self.teacher = teacher
 
     @torch.no_grad()
-    def logits(self, now: Batch) -> torch.Tensor:  # noqa: D102
-        head = self.teacher.get_output_embeddings()
+    def logits(self, now: Batch) -> torch.Tensor:
+        head = self.teacher.get_output_embeddings()  # type: ignore[no-untyped-call]
         return head(now.hidden_states(self.teacher)).float()  # type: ignore[no-any-return]
 
 
@@ -69,7 +69,7 @@ class StoredTargets:
         self.spans = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
         self.selected = selected
 
-    def logits(self, now: Batch) -> torch.Tensor:  # noqa: D102
+    def logits(self, now: Batch) -> torch.Tensor:
         rows = [self.rows[self.spans[self.selected[row]]] for row in now.rows]
         return torch.from_numpy(np.concatenate(rows)).to(now.labels.device)
 

@@ -22,9 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     start = tokenization.start_token(tokenizer)
     records = read_records(arguments.records, [arguments.pool])
     seed = seeding.number(arguments.seed, arguments.role)
-    model = models.build(
-        arguments.architecture, tokenizer.get_vocab_size(), start, seed
-    ).to(device)  # type: ignore[arg-type]
+    model = models.build(arguments.architecture, tokenizer.get_vocab_size(), start, seed).to(device)  # type: ignore[arg-type]
     log.info(
         "%s: %d parameters, %d records", arguments.role, model.num_parameters(), len(records.tokens)
     )

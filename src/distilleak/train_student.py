@@ -3,11 +3,13 @@
 import argparse
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from numpy.typing import NDArray
 
 from distilleak import catalogue, models, seeding, stage, targets, tokenization, training
 from distilleak.batches import Batch, batch, epoch_order
@@ -21,6 +23,7 @@ from distilleak.settings.training import StudentTrainingSettings
 
 log = logging.getLogger(__name__)
 
+AnyMethod = PlainDistillation[Any]
 START_BATCHES = 8
 """Training batches from which a changed architecture takes its starting values."""
 
@@ -29,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
     device = models.prepare(arguments.threads)
-    method: PlainDistillation = _method(arguments.method)
+    method = _method(arguments.method)
     tokenizer = tokenization.load(arguments.tokenizer)
     vocabulary = tokenizer.get_vocab_size()
     start = tokenization.start_token(tokenizer)
@@ -55,7 +58,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         return distillation_loss(logits, now.labels, soft, alpha, temperature)
 
     budget = len(members.tokens) if arguments.training.budget == "steps" else len(tokens)
-    log.info("%d parameters, %d of %d members", student.num_parameters(), len(tokens), len(members.tokens))
+    log.info(
+        "%d parameters, %d of %d members",
+        student.num_parameters(), len(tokens), len(members.tokens),
+    )  # fmt: skip
     facts = training.train(
         student,
         tokens,
@@ -74,14 +80,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_json(facts, arguments.facts)
 
 
-def _method(entry: dict[str, object]) -> PlainDistillation:  # type: ignore[type-arg]
+def _method(entry: dict[str, object]) -> AnyMethod:
     module = catalogue.load("methods", str(entry["method"]))
     return module.Method(module.Parameters.model_validate(entry["parameters"]))  # type: ignore[no-any-return]
 
 
 def _vulnerable(
-    arguments: argparse.Namespace, method: PlainDistillation, members: Records  # type: ignore[type-arg]
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    arguments: argparse.Namespace, method: AnyMethod, members: Records
+) -> NDArray[np.bool_]:
     """Whether each member is vulnerable, joined by record id; all False if nobody asks."""
     if not method.needs_vulnerability:
         return np.zeros(len(members.record_id), dtype=bool)
@@ -90,15 +96,17 @@ def _vulnerable(
     table = read_table(arguments.vulnerability, ["record_id", "vulnerable"])
     row = pc.index_in(pa.array(members.record_id), table["record_id"].combine_chunks())
     if row.null_count:
-        raise DistilleakError(f"{arguments.vulnerability}: not every member of {arguments.records} is in it")
+        raise DistilleakError(
+            f"{arguments.vulnerability}: not every member of {arguments.records} is in it"
+        )
     return table["vulnerable"].to_numpy()[row.to_numpy()]  # type: ignore[no-any-return]
 
 
 def _targets(
     arguments: argparse.Namespace,
-    method: PlainDistillation,  # type: ignore[type-arg]
+    method: AnyMethod,
     members: Records,
-    selected: np.ndarray[tuple[int], np.dtype[np.int64]],
+    selected: NDArray[np.int64],
     vocabulary: int,
     device: str,
 ) -> targets.Targets | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 from transformers import PreTrainedModel
 
 from distilleak.batches import Batch, Tokens, batch, epoch_order
@@ -46,7 +46,7 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: _learning_rate(step, warmup, steps)
     )
-    head = model.get_output_embeddings()
+    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     model.train()
     began, seen, step, epoch = time.perf_counter(), 0, 0, 0
     history: list[float] = []
@@ -73,7 +73,7 @@ def train(
                 "epoch %d (%d of %d updates): loss %.4f, %d tokens/s, %d s left",
                 epoch, step, steps, history[-1], seen / seconds, seconds / step * (steps - step),
             )  # fmt: skip
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
     return {"loss": history, "updates": steps, "training_tokens": seen}
 
 

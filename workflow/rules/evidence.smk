@@ -60,7 +60,7 @@ rule compute_mixture_evidence:
             f"--mixture {name}={','.join(str(MIXED.index(student)) for student in ENSEMBLES[name])}"
             for name in MIXTURES
         ),
-        directory=f"{SEED}/{{pair}}/{{{{mixture}}}}/evidence",
+        directory=f"{SEED}/{{pair}}",
     threads: 1
     resources:
         mem_mb=2500,
@@ -73,5 +73,5 @@ rule compute_mixture_evidence:
     shell:
         "python -m distilleak.compute_evidence --model {input.models} {params.mixtures}"
         " --records {input.records} --views {params.views} --settings {params.settings:q}"
-        " --seed {wildcards.seed} --threads {threads} --output {params.directory:q}"
+        " --seed {wildcards.seed} --threads {threads} --output {params.directory}"
         " > {log} 2>&1"

@@ -80,3 +80,65 @@ rule draw_figure:
         "python -m distilleak.draw_figure --figure {wildcards.figure} --pair {wildcards.pair}"
         " --tables {params.tables} --style {params.style:q} --png {output.png} --pdf {output.pdf}"
         " > {log} 2>&1"
+
+
+def get_costly_models():
+    """Everything whose cost is measured: the trained models."""
+    return get_all(f"{MODEL}/facts.json", ["teacher", *METHODS, *REFERENCES])
+
+
+rule collect_costs:
+    input:
+        # The benchmark files are complete when the tables are.
+        tables=rules.build_tables.output,
+        facts=get_costly_models(),
+        code=get_code("collect_costs"),
+    output:
+        f"{RESULTS}/costs.csv",
+    params:
+        benchmarks=BENCHMARKS,
+        results=RESULTS,
+    log:
+        f"{LOGS}/collect_costs.log",
+    conda:
+        "../../envs/distilleak.yaml"
+    shell:
+        "python -m distilleak.collect_costs --benchmarks {params.benchmarks}"
+        " --facts-root {params.results} --output {output} > {log} 2>&1"
+
+
+rule write_config:
+    output:
+        f"{RESULTS}/config.json",
+    params:
+        study=canonical(STUDY),
+    log:
+        f"{LOGS}/write_config.log",
+    conda:
+        "../../envs/distilleak.yaml"
+    shell:
+        "(printf '%s' {params.study:q} | python -m json.tool > {output}) > {log} 2>&1"
+
+
+rule write_report:
+    input:
+        tables=rules.build_tables.output,
+        figures=expand(rules.draw_figure.output.png, pair=STUDY.pairs, figure=FIGURES),
+        costs=rules.collect_costs.output,
+        config=rules.write_config.output,
+        code=[*get_code("write_report"), os.path.relpath(PACKAGE / "report.html.jinja")],
+    output:
+        report(f"{RESULTS}/report.html", caption="../report/report.rst", category="Report"),
+    params:
+        style=canonical(STUDY.figures),
+        study=STUDY.study,
+        tables=f"{RESULTS}/tables",
+        figures=f"{RESULTS}/figures",
+    log:
+        f"{LOGS}/write_report.log",
+    conda:
+        "../../envs/distilleak.yaml"
+    shell:
+        "python -m distilleak.write_report --study {params.study} --tables {params.tables}"
+        " --figures {params.figures} --costs {input.costs} --config {input.config}"
+        " --style {params.style:q} --output {output} > {log} 2>&1"

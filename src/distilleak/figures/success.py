@@ -48,9 +48,11 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
             axes.set_title(f"{name}\n{title}" if half == 0 else title, fontsize="medium")
             axes.set_xticks([0, 1], ["right", "wrong"])
             axes.set_yticks([0, 1], ["right", "wrong"] if column == 0 else ["", ""])
-            axes.set_ylabel("on the teacher" if column == 0 else "")
-            axes.set_xlabel("on the student" if half == 1 else "")
-    _style.title(figure, style, f"{TITLE} ({pair}, attack {attack}; share and number of records)")
+    figure.supxlabel(
+        "attack on the student (cells: share and number of records)", fontsize=style.font_size
+    )
+    figure.supylabel("attack on the teacher", fontsize=style.font_size)
+    _style.title(figure, style, f"{TITLE} ({pair}, attack {attack})")
     return figure
 
 

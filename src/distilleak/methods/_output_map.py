@@ -71,9 +71,7 @@ class OutputMapMethod(PlainDistillation[Q], Generic[Q]):
         scale, shift = (torch.from_numpy(b).to(logits.device) for b in self._buffers(tokens))
         return output_map.map_logits(logits, scale, shift, self.centred_on())
 
-    def finish(
-        self, student: PreTrainedModel, tokens: NDArray[np.bool_] | None
-    ) -> PreTrainedModel:
+    def finish(self, student: PreTrainedModel, tokens: NDArray[np.bool_] | None) -> PreTrainedModel:
         """The student with the map in its head, with `where: inference`."""
         if self.parameters.where == "teacher":
             return student
@@ -97,17 +95,18 @@ class OutputMapMethod(PlainDistillation[Q], Generic[Q]):
 def most_over_represented(
     vulnerable: NDArray[np.int64], others: NDArray[np.int64], fraction: float, smoothing: float
 ) -> NDArray[np.bool_]:
-    """The `fraction` of the vocabulary with the largest smoothed log odds ratio, (vocabulary,) bool.
+    """The `fraction` of the vocabulary with the largest smoothed log odds ratio, (vocabulary,).
 
-    log odds = log((v + s) / (V - v + s (S - 1))) - log((o + s) / (O - o + s (S - 1))), where v and o count the
-    token in vulnerable and other members, V and O are the totals, s the smoothing and S the size of
-    the vocabulary. Only tokens that occur in a vulnerable member can be selected; ties go to the
-    lower token id.
+    ratio = log((v + s) / (V - v + s (S - 1))) - log((o + s) / (O - o + s (S - 1))), where v and o
+    count the token in vulnerable and other members, V and O are the totals, s the smoothing and S
+    the size of the vocabulary. Only tokens that occur in a vulnerable member can be selected; ties
+    go to the lower token id.
     """
 
     def log_odds(counts: NDArray[np.int64]) -> NDArray[np.float64]:
         smoothed = counts + smoothing
-        return np.log(smoothed) - np.log(smoothed.sum() - smoothed)
+        odds: NDArray[np.float64] = smoothed / (smoothed.sum() - smoothed)
+        return np.log(odds)
 
     ratio = np.where(vulnerable > 0, log_odds(vulnerable) - log_odds(others), -np.inf)
     wanted = min(round(fraction * len(ratio)), int((vulnerable > 0).sum()))
@@ -117,6 +116,6 @@ def most_over_represented(
 
 
 def _counts(members: DistillationSet, selected: NDArray[np.bool_]) -> NDArray[np.int64]:
-    tokens = [members.tokens[row] for row in np.flatnonzero(selected)]
+    tokens = [members.tokens[row] for row in np.flatnonzero(selected).tolist()]
     flat = np.concatenate(tokens) if tokens else np.zeros(0, np.int64)
     return np.bincount(flat, minlength=members.vocabulary)

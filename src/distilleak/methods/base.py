@@ -51,7 +51,7 @@ class DistillationSet:
     """
 
     record_id: Sequence[str]
-    tokens: Sequence[NDArray[np.int64]]
+    tokens: Sequence[NDArray[np.integer]]
     vulnerable: NDArray[np.bool_]
     vocabulary: int
 
@@ -83,22 +83,20 @@ class PlainDistillation(Generic[P]):
         return np.arange(len(members.record_id))
 
     def surgery(self, width: int) -> dict[str, dict[str, Any]]:
-        """The changes to a student of hidden size `width`: module of `distilleak.surgery` -> settings."""
+        """The changes to a student of hidden size `width`: name in `distilleak.surgery` -> settings."""
         return {}
 
     def start(self, student: PreTrainedModel, batches: Sequence[Batch]) -> None:
         """Give the changed parts of `student` their starting values, from some training batches."""
 
     def vulnerable_tokens(self, members: DistillationSet) -> NDArray[np.bool_] | None:
-        """The tokens on which the method acts, (vocabulary,), or None if it does not look at tokens."""
+        """The tokens on which the method acts, (vocabulary,); None if it does not look at tokens."""
         return None
 
     def targets(self, logits: Tensor, tokens: NDArray[np.bool_] | None) -> Tensor:
         """The teacher's logits (n, vocabulary) as the student sees them in training."""
         return logits
 
-    def finish(
-        self, student: PreTrainedModel, tokens: NDArray[np.bool_] | None
-    ) -> PreTrainedModel:
+    def finish(self, student: PreTrainedModel, tokens: NDArray[np.bool_] | None) -> PreTrainedModel:
         """The student that is released, made from the trained one."""
         return student

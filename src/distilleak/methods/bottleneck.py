@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
-
 from distilleak.errors import DistilleakError
 from distilleak.methods.base import DistillationParameters, PlainDistillation
 from distilleak.settings.architecture import ArchitectureSettings

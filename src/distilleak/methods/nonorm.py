@@ -28,7 +28,7 @@ class Method(PlainDistillation[Parameters]):
         return {"nonorm": {"keep_final": self.parameters.keep_final}}
 
     def start(self, student: PreTrainedModel, batches: Sequence[Batch]) -> None:
-        """Fold the statistics of the norms into the maps, so that training starts where it would."""
+        """Fold the statistics of the norms into the maps: training starts where theirs would."""
         from distilleak.surgery import nonorm
 
         nonorm.fold_statistics(student, batches)

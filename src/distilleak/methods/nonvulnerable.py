@@ -47,7 +47,7 @@ class Method(PlainDistillation[Parameters]):
         )
         if not len(chosen):
             raise DistilleakError(
-                f"nonvulnerable: no member is {self.parameters.select}, nothing is left to train on; "
-                "change vulnerability.fpr or add a share of the other members"
+                f"nonvulnerable: no member is {self.parameters.select}, nothing is left to train "
+                "on; change vulnerability.fpr or add a share of the other members"
             )
         return chosen

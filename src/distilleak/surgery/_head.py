@@ -19,14 +19,14 @@ class Head(nn.Linear):
         self.before = nn.Sequential()
         self.after = nn.Sequential()
 
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:  # noqa: D102
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         return self.after(super().forward(self.before(hidden)))  # type: ignore[no-any-return]
 
 
 def head_of(model: PreTrainedModel) -> Head:
     """The model's head as a `Head`; a plain one is replaced."""
-    head = model.get_output_embeddings()
+    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     if not isinstance(head, Head):
         head = Head(head)
-        model.set_output_embeddings(head)
+        model.set_output_embeddings(head)  # type: ignore[no-untyped-call]
     return head

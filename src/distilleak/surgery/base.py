@@ -58,7 +58,7 @@ def operate(model: PreTrainedModel, changes: Changes) -> PreTrainedModel:
     start that its surgery module gives it.
     """
     plain = next(base for base in FAMILIES if isinstance(model, base))
-    made = FAMILIES[plain]
+    made: Any = FAMILIES[plain]
     settings = model.config.to_dict()
     before = settings.pop("surgery", None) or {}
     settings.pop("model_type")
@@ -72,4 +72,3 @@ def operate(model: PreTrainedModel, changes: Changes) -> PreTrainedModel:
     changed.load_state_dict(kept, strict=False)
     changed.tie_weights()
     return changed.to(device=model.device, dtype=model.dtype).train(model.training)  # type: ignore[no-any-return]
-

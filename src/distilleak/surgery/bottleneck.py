@@ -1,10 +1,11 @@
 """A low-dimensional projection in the head, or around every transformer block."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
 from distilleak.batches import Batch
@@ -22,7 +23,7 @@ class Projection(nn.Module):
         self.down = nn.Linear(width, rank, bias=False)
         self.up = nn.Linear(rank, width, bias=False)
 
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:  # noqa: D102
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         return self.up(self.down(hidden))  # type: ignore[no-any-return]
 
 
@@ -32,16 +33,19 @@ class NarrowBlock(nn.Module):
     Linear d -> rank and norm before the block's work; linear rank -> d, residual and norm after.
     """
 
-    def __init__(self, config: object, rank: int, layer: int) -> None:
+    def __init__(self, config: PreTrainedConfig, rank: int, layer: int) -> None:
         super().__init__()
-        width, narrow = config.hidden_size, type(config)(**{**config.to_dict(), "n_embd": rank})  # type: ignore[attr-defined]
-        self.down = nn.Linear(width, rank)
+        narrow: Any = type(config)(**{**config.to_dict(), "n_embd": rank})
+        self.down = nn.Linear(config.hidden_size, rank)
         self.norm_before = nn.LayerNorm(rank, eps=narrow.layer_norm_epsilon)
-        self.block = GPT2Block(narrow, layer_idx=layer)
-        self.up = nn.Linear(rank, width)
-        self.norm_after = nn.LayerNorm(width, eps=narrow.layer_norm_epsilon)
+        self.block = GPT2Block(narrow, layer_idx=layer)  # type: ignore[no-untyped-call]
+        # The model makes the causal mask for the attention that its own configuration names, and
+        # none at all for one that is causal by itself: with another, tokens would see the future.
+        self.block.attn.config = config
+        self.up = nn.Linear(rank, config.hidden_size)
+        self.norm_after = nn.LayerNorm(config.hidden_size, eps=narrow.layer_norm_epsilon)
 
-    def forward(self, hidden: torch.Tensor, *arguments: object, **options: object) -> torch.Tensor:  # noqa: D102
+    def forward(self, hidden: torch.Tensor, *arguments: object, **options: object) -> torch.Tensor:
         worked = self.block(self.norm_before(self.down(hidden)), *arguments, **options)
         return self.norm_after(hidden + self.up(worked))  # type: ignore[no-any-return]
 
@@ -52,7 +56,7 @@ def apply(model: PreTrainedModel, place: str, rank: int) -> None:
         head = head_of(model)
         head.before.append(Projection(head.in_features, rank))
         return
-    blocks = model.base_model.h
+    blocks: Any = model.base_model.h
     for layer in range(len(blocks)):
         blocks[layer] = NarrowBlock(model.config, rank, layer)
         blocks[layer].apply(model._init_weights)

@@ -18,7 +18,7 @@ class NoNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
         self.eps = eps  # of the norm it replaces; only folding needs it
 
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:  # noqa: D102
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         return hidden * self.weight + self.bias
 
 

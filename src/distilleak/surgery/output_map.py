@@ -1,7 +1,7 @@
 """A per-token affine map of the logits, with two buffers of vocabulary size inside the head.
 
-It acts in `forward`: attacks read logits, and a processor of `generate` alone would protect nothing.
-Buffers rather than scaled rows of the head: the rows may be tied to the embeddings.
+It acts in `forward`: attacks read logits, and a processor of `generate` alone would protect
+nothing. Buffers rather than scaled rows of the head: the rows may be tied to the embeddings.
 """
 
 import numpy as np
@@ -16,13 +16,16 @@ from distilleak.surgery._head import head_of
 class OutputMap(nn.Module):
     """c + (z - c) * scale + shift, c the row's mean logit (`mean`) or zero (`zero`)."""
 
+    scale: torch.Tensor
+    shift: torch.Tensor
+
     def __init__(self, vocabulary: int, centre: str) -> None:
         super().__init__()
         self.centre = centre
         self.register_buffer("scale", torch.ones(vocabulary))
         self.register_buffer("shift", torch.zeros(vocabulary))
 
-    def forward(self, logits: torch.Tensor) -> torch.Tensor:  # noqa: D102
+    def forward(self, logits: torch.Tensor) -> torch.Tensor:
         return map_logits(logits, self.scale, self.shift, self.centre)
 
 

@@ -1,3 +1,38 @@
-"""Tables."""
+"""The tables of a study: from the models' metrics and scores to what figures and report read.
 
-FILES: tuple[str, ...] = ()
+One module builds one table, or two that belong together: pure functions from what
+`tables.results` read to a data frame. `build_tables` writes them.
+"""
+
+DATA = (
+    "models",
+    "metrics",
+    "comparisons",
+    "success",
+    "supervision",
+    "ensembles",
+    "roc",
+    "histograms",
+    "blind",
+    "split",
+)
+"""Tables as data, each a CSV file."""
+
+READABLE = (
+    "summary",
+    "attacks",
+    "utility",
+    "comparisons",
+    "success",
+    "supervision",
+    "ensembles",
+    "blind",
+)
+"""Tables as text, rounded and with intervals, each in Markdown and in LaTeX."""
+
+FILES = (
+    *(f"{name}.csv" for name in DATA),
+    "metrics.parquet",
+    *(f"{name}.{kind}" for name in READABLE for kind in ("md", "tex")),
+)
+"""Names of all the files that `build_tables` writes."""

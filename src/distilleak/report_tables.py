@@ -1,0 +1,258 @@
+"""The tables of the report: rows of the study's tables, picked and written out as text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from distilleak.figures._tables import DECISIONS, models_of, per_model, pick, pool_size
+from distilleak.figures.base import Tables
+from distilleak.findings import p_text
+
+_NONE = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to be printed; the first column is text, the others are numbers as text."""
+
+    title: str
+    note: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def of_pair(tables: Tables, pair: str, attack: str) -> list[Table]:
+    """The tables about one pair: leakage, differences, utility, supervision, ensembles."""
+    found = [
+        leakage(tables, pair, attack),
+        *(differences(tables, pair, attack, baseline) for baseline in ("teacher", "kd")),
+        utility(tables, pair),
+        supervision(tables, pair),
+        ensembles(tables, pair, attack),
+    ]
+    return [table for table in found if table.rows]
+
+
+def leakage(tables: Tables, pair: str, attack: str) -> Table:
+    """Per model: AUC, TPR at 1 % FPR, accuracies of the headline attack, held-out loss."""
+    models = _labels(tables, pair)
+    decided = {"attack": attack, "threshold": DECISIONS}
+    columns = [
+        ("AUC", per_model(tables, pair, attack=attack, metric="auc")),
+        ("TPR at 1 % FPR", per_model(tables, pair, attack=attack, metric="tpr_at_fpr_0.01")),
+        ("member accuracy", per_model(tables, pair, metric="member_accuracy", **decided)),
+        ("non-member accuracy", per_model(tables, pair, metric="nonmember_accuracy", **decided)),
+        ("held-out loss (nats per token)", per_model(tables, pair, metric="heldout_loss")),
+    ]
+    return Table(
+        f"Leakage and utility, attack {attack}",
+        "Value and 95 % interval, pooled over seeds. AUC: 0.5 is chance. TPR at 1 % FPR: "
+        f"measured on {pool_size(tables['split'], 'nonmember')}, chance is 0.01. Accuracies at the "
+        "cross-fitted threshold, of ensembles by vote at the majority.",
+        ("model", *(name for name, _ in columns)),
+        [
+            (label, *(_interval(rows, model) for _, rows in columns))
+            for model, label in models
+            if any(model in rows.index for _, rows in columns)
+        ],
+    )
+
+
+def differences(tables: Tables, pair: str, attack: str, baseline: str) -> Table:
+    """Per model: the paired differences from `baseline`, with p-values after Holm."""
+    models = _labels(tables, pair)
+    rows = pick(
+        tables["comparisons"],
+        pair=pair,
+        attack=attack,
+        baseline=baseline,
+        threshold=("", *DECISIONS),
+    ).rename(columns={"difference": "value"})
+    metrics = ("auc", "member_accuracy", "nonmember_accuracy")
+    parts = [pick(rows, metric=metric).set_index("model") for metric in metrics]
+    return Table(
+        f"Differences from {baseline}, attack {attack}",
+        f"Model minus {baseline} on the same records: difference, its 95 % interval, and the "
+        "p-value after Holm correction. Below 0: leaks less.",
+        ("model", "AUC", "p", "member accuracy", "p", "non-member accuracy", "p"),
+        [
+            (label, *(text for part in parts for text in _difference(part, model)))
+            for model, label in models
+            if any(model in part.index for part in parts)
+        ],
+    )
+
+
+def utility(tables: Tables, pair: str) -> Table:
+    """Per model with probabilities of its own: what it is good for, and what it was made from."""
+    models = _labels(tables, pair)
+    measured = [
+        ("held-out loss (nats per token)", "heldout_loss", 3),
+        ("perplexity", "perplexity", 2),
+        ("top-1 accuracy", "top1_accuracy", 3),
+    ]
+    counted = [
+        ("parameters", "parameters", 0),
+        ("training records", "training_records", 0),
+        ("training tokens", "training_tokens", 0),
+        ("vulnerable share of the vocabulary", "vulnerable_token_share", 3),
+    ]
+    columns = [
+        (name, per_model(tables, pair, metric=metric), digits)
+        for name, metric, digits in (*measured, *counted)
+    ]
+    return Table(
+        "Utility",
+        "On the holdout pool, value and 95 % interval. Ensembles by vote have no probabilities.",
+        ("model", *(name for name, _, _ in columns)),
+        [
+            (
+                label,
+                *(_interval(rows, model, digits) for _, rows, digits in columns[: len(measured)]),
+                *(_value(rows, model, digits) for _, rows, digits in columns[len(measured) :]),
+            )
+            for model, label in models
+            if any(model in rows.index for _, rows, _ in columns)
+        ],
+    )
+
+
+def supervision(tables: Tables, pair: str) -> Table:
+    """Agreement and confidence of the teacher's top-1 token, on vulnerable and other members."""
+    rows = pick(tables["supervision"], pair=pair)
+    return Table(
+        "The teacher's supervision",
+        "Agreement: share of tokens at which the teacher's most likely token is the true one. "
+        "Confidence: mean probability of its most likely token. Value and 95 % interval.",
+        ("members", "records", "tokens", "agreement", "confidence"),
+        [
+            (
+                row["group"],
+                f"{row['records']:,.0f}",
+                f"{row['tokens']:,.0f}",
+                *(
+                    _three(row[name], row[f"{name}_low"], row[f"{name}_high"])
+                    for name in ("agreement", "confidence")
+                ),
+            )
+            for _, row in rows.iterrows()
+        ],
+    )
+
+
+def ensembles(tables: Tables, pair: str, attack: str) -> Table:
+    """Per kind, size and metric: the mean over subsets and the spread between seeds."""
+    rows = pick(tables["ensembles"], pair=pair, attack=attack)
+    return Table(
+        f"Ensembles, attack {attack}",
+        "Mean over the subsets of a size, 95 % interval, standard deviation between seeds. Size 1 "
+        "is the mean of the single students.",
+        ("kind and metric", "students", "subsets", "value", "sd over seeds"),
+        [
+            (
+                f"{row['kind']}, {str(row['metric']).replace('_', ' ')}",
+                f"{row['size']:.0f}",
+                f"{row['models']:.0f}",
+                _three(row["value"], row["low"], row["high"]),
+                _NONE if np.isnan(row["seed_sd"]) else f"{row['seed_sd']:.4f}",
+            )
+            for _, row in rows.sort_values(["kind", "metric", "size"], kind="stable").iterrows()
+        ],
+    )
+
+
+def split(tables: Tables) -> Table:
+    """Pool sizes, seed by seed."""
+    pools = ["member", "nonmember", "holdout", "auxiliary"]
+    sizes = tables["split"].pivot(index="seed", columns="pool", values="records")
+    pools = [pool for pool in pools if pool in sizes] + sorted(set(map(str, sizes)) - set(pools))
+    return Table(
+        "The split",
+        "Records in each pool.",
+        ("seed", *pools),
+        [
+            (str(seed), *(_NONE if np.isnan(size) else f"{size:,.0f}" for size in row))
+            for seed, row in zip(sizes.index, sizes[pools].to_numpy(float), strict=True)
+        ],
+    )
+
+
+def blind(tables: Tables) -> Table:
+    """What classifiers that never saw a model tell of membership."""
+    return Table(
+        "The blind audit",
+        "Classifiers that never saw a model; on an honest split their AUC is near 0.5. An attack "
+        "has shown something only where its AUC lies above these. p: permutation test.",
+        ("seed and classifier", "AUC", "p", "members", "non-members"),
+        [
+            (
+                f"{row['seed']}, {str(row['classifier']).replace('_', ' ')}",
+                _three(row["auc"], row["low"], row["high"]),
+                _bare_p(row["p_value"]),
+                f"{row['members']:,.0f}",
+                f"{row['nonmembers']:,.0f}",
+            )
+            for _, row in tables["blind"].iterrows()
+        ],
+    )
+
+
+def costs(table: pd.DataFrame) -> Table:
+    """What each stage cost, as measured by the workflow."""
+    columns = (("jobs", 0), ("wall_s", 0), ("cpu_s", 0), ("max_rss_mib", 0), ("tokens_per_s", 0))
+    return Table(
+        "Cost of each stage",
+        "Wall and processor time in seconds, summed over jobs; the largest resident memory of a "
+        "job in MiB; tokens per second where the stage counts them.",
+        ("stage", "jobs", "wall (s)", "CPU (s)", "memory (MiB)", "tokens per s"),
+        [
+            (
+                " ".join(text for text in (row["rule"], row["model"]) if text),
+                *(_NONE if np.isnan(row[name]) else f"{row[name]:,.{n}f}" for name, n in columns),
+            )
+            for _, row in table.iterrows()
+        ],
+    )
+
+
+def _labels(tables: Tables, pair: str) -> list[tuple[str, str]]:
+    models = models_of(tables, pair)
+    return list(zip(map(str, models.index), map(str, models["label"]), strict=True))
+
+
+def _numbers(rows: pd.DataFrame, model: str, *names: str) -> list[float]:
+    """The numbers of a model's row, NaN where there is none."""
+    if model not in rows.index:
+        return [np.nan] * len(names)
+    return [float(rows[name].loc[[model]].iloc[0]) for name in names]
+
+
+def _three(value: float, low: float, high: float, digits: int = 3, sign: str = "") -> str:
+    if np.isnan(value):
+        return _NONE
+    form = f"{sign},.{digits}f"
+    return f"{value:{form}} ({low:{form}} to {high:{form}})".replace("-", "−")
+
+
+def _interval(rows: pd.DataFrame, model: str, digits: int = 3, sign: str = "") -> str:
+    value, low, high = _numbers(rows, model, "value", "low", "high")
+    return _three(value, low, high, digits, sign)
+
+
+def _value(rows: pd.DataFrame, model: str, digits: int) -> str:
+    value = _numbers(rows, model, "value")[0]
+    return _NONE if np.isnan(value) else f"{value:,.{digits}f}"
+
+
+def _difference(rows: pd.DataFrame, model: str) -> tuple[str, str]:
+    return _interval(rows, model, sign="+"), _p(rows, model)
+
+
+def _p(rows: pd.DataFrame, model: str) -> str:
+    return _bare_p(_numbers(rows, model, "p_holm")[0])
+
+
+def _bare_p(p: float) -> str:
+    return _NONE if np.isnan(p) else p_text(p).removeprefix("p ").removeprefix("= ")

@@ -1,0 +1,117 @@
+"""What all tables share: the layout of a study, and estimates per seed and pooled over seeds."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from distilleak.metrics.bootstrap import interval, pooled
+from distilleak.metrics.rates import Floats
+from distilleak.settings.base import Settings
+
+POOLING_SEED = 0
+"""The same for all models, so that they stay paired when pooled over seeds."""
+
+Key = tuple[str, str, str]  # attack, metric, threshold; attack and threshold may be empty
+
+
+class Model(Settings):
+    """One model of a pair."""
+
+    model: str
+    kind: Literal["teacher", "student", "vote", "mixture"]
+    method: str
+    label: str
+    members: list[str] = Field(default=[])
+    """Of an ensemble: the students in it."""
+
+    @property
+    def decision(self) -> str:
+        """The name of the threshold by which this model's records are called members."""
+        return "majority" if self.kind == "vote" else "cross_fitted"
+
+
+class Pair(Settings):
+    """A teacher and all that came of it, in drawing order."""
+
+    models: list[Model] = Field(min_length=1)
+    vulnerable: bool = False
+    """Whether vulnerable members were sought (vulnerable.parquet is there)."""
+
+    def of_kind(self, *kinds: str) -> list[Model]:
+        """The models of these kinds, in drawing order."""
+        return [model for model in self.models if model.kind in kinds]
+
+    def named(self, name: str) -> Model | None:
+        """The model of this name, if there is one."""
+        return next((model for model in self.models if model.model == name), None)
+
+
+class Layout(Settings):
+    """What a study consists of, as the workflow knows it."""
+
+    seeds: list[int] = Field(min_length=1)
+    headline_attack: str
+    attacks: list[str] = Field(min_length=1)
+    pairs: dict[str, Pair] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Layout":
+        if self.headline_attack not in self.attacks:
+            raise ValueError(
+                f"headline_attack {self.headline_attack!r} is not among the attacks: "
+                f"{', '.join(self.attacks)}"
+            )
+        for name, pair in self.pairs.items():
+            students = {model.model for model in pair.of_kind("student")}
+            for model in pair.models:
+                unknown = [member for member in model.members if member not in students]
+                if unknown:
+                    raise ValueError(
+                        f"pair {name!r}: ensemble {model.model!r} has member {unknown[0]!r}, which "
+                        f"is no student; students: {', '.join(sorted(students))}"
+                    )
+        return self
+
+    def models(self) -> Iterator[tuple[str, Model]]:
+        """(pair, model) of every model, in order."""
+        return ((name, model) for name, pair in self.pairs.items() for model in pair.models)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One metric of one model and seed, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    replicates: Floats  # (B,); all equal where something is counted, not estimated
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """One metric of one model over seeds: their mean, and the interval of the mean."""
+
+    value: float
+    low: float
+    high: float
+    replicates: Floats  # (B,)
+    by_seed: Sequence[float]
+
+
+def pool(estimates: Sequence[Estimate]) -> Pooled:
+    """Pool one metric over seeds, by the hierarchical bootstrap of `metrics.bootstrap.pooled`.
+
+    Raises:
+        DistilleakError: there is no estimate.
+    """
+    values = np.array([estimate.value for estimate in estimates])
+    replicates = np.stack([estimate.replicates for estimate in estimates])
+    value, drawn = pooled(replicates, values, POOLING_SEED)
+    return Pooled(value, *interval(drawn), drawn, values.tolist())
+
+
+PooledMetrics = Mapping[tuple[str, str], Mapping[Key, Pooled]]
+"""(pair, model) -> metric -> its pooled estimate."""

@@ -1,0 +1,196 @@
+"""Reading what the stages left of every seed and model, and checking that it belongs together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from distilleak.errors import DistilleakError
+from distilleak.evidence import read_view
+from distilleak.files import read_json, read_table
+from distilleak.layout import model_directory, seed_directory
+from distilleak.records import POOLS
+from distilleak.scores import EVALUATION, Scores, read_scores
+from distilleak.tables.base import Estimate, Key, Layout, Model
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """What the teacher of one seed and pair says of each member, (members,) each."""
+
+    vulnerable: NDArray[np.bool_]
+    tokens: NDArray[np.int64]
+    correct: NDArray[np.int64]  # tokens whose true value is the teacher's most likely one
+    confidence: NDArray[np.float64]  # sum over tokens of the most likely token's probability
+
+
+@dataclass(frozen=True)
+class Blind:
+    """One classifier of the blind gate."""
+
+    classifier: str
+    auc: float
+    low: float
+    high: float
+    p_value: float
+    members: int
+    nonmembers: int
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that the tables are made of; seeds by number, in the order of the layout."""
+
+    estimates: dict[tuple[int, str, str], dict[Key, Estimate]]  # (seed, pair, model)
+    scores: dict[tuple[int, str, str], Scores]  # of the evaluation pools
+    supervision: dict[tuple[int, str], Supervision]  # (seed, pair), where it was sought
+    blind: dict[int, list[Blind]]
+    pools: dict[int, dict[str, int]]  # records per pool
+
+
+def read_results(root: str | Path, layout: Layout, replicates: int) -> Results:
+    """Read the results of a study.
+
+    Raises:
+        DistilleakError: a file is missing, damaged, or not of this seed, pair, model or number of
+            bootstrap replicates; a metric is missing; or models of a pair and seed were scored on
+            different records, so that they cannot be compared.
+    """
+    each = [(seed, pair, model) for seed in layout.seeds for pair, model in layout.models()]
+    scores = {
+        (seed, pair, model.model): _scores(root, seed, pair, model, layout.attacks)
+        for seed, pair, model in each
+    }
+    _check_alike(scores)
+    return Results(
+        estimates={
+            (seed, pair, model.model): _estimates(
+                root, seed, pair, model, layout.attacks, replicates
+            )
+            for seed, pair, model in each
+        },
+        scores=scores,
+        supervision={
+            (seed, name): _supervision(root, seed, name)
+            for seed in layout.seeds
+            for name, pair in layout.pairs.items()
+            if pair.vulnerable
+        },
+        blind={seed: _blind(seed_directory(root, seed) / "blind.json") for seed in layout.seeds},
+        pools={
+            seed: _pools(seed_directory(root, seed) / "records.parquet") for seed in layout.seeds
+        },
+    )
+
+
+def _estimates(
+    root: str | Path, seed: int, pair: str, model: Model, attacks: list[str], count: int
+) -> dict[Key, Estimate]:
+    directory = model_directory(root, seed, pair, model.model)
+    path = directory / "metrics.parquet"
+    names = ["seed", "pair", "model", "attack", "metric", "threshold", "value", "low", "high"]
+    rows = [tuple(row.values()) for row in read_table(path, names).select(names).to_pylist()]
+    strange = [row[:3] for row in rows if row[:3] != (seed, pair, model.model)]
+    if strange:
+        raise DistilleakError(
+            f"{path}: holds (seed, pair, model) {strange[0]}; expected {(seed, pair, model.model)}"
+        )
+    drawn = _replicates(directory / "bootstrap.parquet", count)
+    measured = {row[3:6] for row in rows}
+    needed = [
+        (attack, metric, threshold)
+        for attack in attacks
+        for metric, threshold in (("auc", ""), ("balanced_accuracy", model.decision))
+    ]
+    for key in needed:
+        if key not in measured or key not in drawn:
+            raise DistilleakError(
+                f"{directory}: metrics.parquet and bootstrap.parquet lack attack {key[0]!r}, "
+                f"metric {key[1]!r}, threshold {key[2]!r}; delete both and measure again"
+            )
+    return {
+        (attack, metric, threshold): Estimate(
+            value, low, high, drawn.get((attack, metric, threshold), np.full(count, value))
+        )
+        for _, _, _, attack, metric, threshold, value, low, high in rows
+    }
+
+
+def _replicates(path: Path, count: int) -> dict[Key, NDArray[np.float64]]:
+    table = read_table(path, ["attack", "metric", "threshold", "replicates"])
+    lists = table["replicates"].combine_chunks()
+    lengths = np.unique(pc.list_value_length(lists).to_numpy())
+    if not np.array_equal(lengths, [count]):
+        raise DistilleakError(
+            f"{path}: {', '.join(map(str, lengths)) or 'no'} replicates; evaluation.replicates is "
+            f"{count}; delete it and measure again"
+        )
+    values = lists.flatten().to_numpy().reshape(len(table), count).astype(np.float64)
+    keys = zip(
+        *(table[name].to_pylist() for name in ("attack", "metric", "threshold")), strict=True
+    )
+    return dict(zip(keys, values, strict=True))
+
+
+def _scores(root: str | Path, seed: int, pair: str, model: Model, attacks: list[str]) -> Scores:
+    path = model_directory(root, seed, pair, model.model) / "scores.parquet"
+    scores = read_scores(path).of(EVALUATION)
+    missing = [attack for attack in attacks if attack not in scores.attacks]
+    if missing:
+        raise DistilleakError(
+            f"{path}: no attack {missing[0]!r}; it has {', '.join(scores.attacks)}"
+        )
+    return scores
+
+
+def _check_alike(scores: dict[tuple[int, str, str], Scores]) -> None:
+    first: dict[tuple[int, str], tuple[str, Scores]] = {}
+    for (seed, pair, model), found in scores.items():
+        other, expected = first.setdefault((seed, pair), (model, found))
+        if not np.array_equal(found.record_id, expected.record_id) or not np.array_equal(
+            found.teacher_member, expected.teacher_member
+        ):
+            raise DistilleakError(
+                f"seed {seed}, pair {pair!r}: scores.parquet of {other!r} and {model!r} are of "
+                "different records, so the models cannot be compared; score them again"
+            )
+
+
+def _supervision(root: str | Path, seed: int, pair: str) -> Supervision:
+    path = seed_directory(root, seed) / pair / "vulnerable.parquet"
+    table = read_table(path, ["record_id", "vulnerable"]).sort_by("record_id")
+    if not len(table):
+        raise DistilleakError(f"{path}: no member in it")
+    evidence = model_directory(root, seed, pair, "teacher") / "evidence" / "plain.parquet"
+    view = read_view(evidence, table["record_id"].to_pylist())
+    starts = view.rank.offsets[:-1]
+    likely = np.exp(view.top_logp.values.astype(np.float64))
+    return Supervision(
+        vulnerable=table["vulnerable"].to_numpy(),
+        tokens=view.rank.lengths,
+        correct=np.add.reduceat((view.rank.values == 0).astype(np.int64), starts),
+        confidence=np.add.reduceat(likely, starts),
+    )
+
+
+def _blind(path: Path) -> list[Blind]:
+    verdict = read_json(path)
+    try:
+        sizes = verdict["members"], verdict["nonmembers"]
+        return [
+            Blind(name, found["auc"], found["low"], found["high"], found["p_value"], *sizes)
+            for name, found in verdict["classifiers"].items()
+        ]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DistilleakError(
+            f"{path}: not a verdict of the blind gate ({error!r}); needed: members, nonmembers and "
+            "classifiers, each with auc, low, high, p_value"
+        ) from error
+
+
+def _pools(path: Path) -> dict[str, int]:
+    counted = pc.value_counts(read_table(path, ["pool"])["pool"]).to_pylist()
+    counts = {row["values"]: row["counts"] for row in counted}
+    return {pool: counts[pool] for pool in POOLS if pool in counts}

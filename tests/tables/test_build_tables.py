@@ -1,0 +1,491 @@
+"""The tables of a study."""
+
+import math
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tables_study import (
+    ATTACKS,
+    EVALUATION,
+    MEMBERS,
+    PAIR,
+    POOLS,
+    SEEDS,
+    SHIFT,
+    build,
+    layout,
+    measure,
+    write_study,
+)
+
+from distilleak.errors import DistilleakError
+from distilleak.figures._tables import COLUMNS, read_tables
+from distilleak.files import write_table
+from distilleak.layout import model_directory, seed_directory
+from distilleak.metrics.compare import holm
+from distilleak.metrics.rates import roc_curve
+from distilleak.metrics.thresholds import cross_fitted, folds
+from distilleak.tables import DATA, FILES, READABLE
+from distilleak.tables.curves import POINTS, average
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return write_study(tmp_path_factory.mktemp("build"))
+
+
+@pytest.fixture(scope="module")
+def written(study, tmp_path_factory):
+    return build(study, tmp_path_factory.mktemp("tables"))
+
+
+@pytest.fixture(scope="module")
+def tables(written):
+    return read_tables(written, DATA)
+
+
+@pytest.fixture
+def own_study(study, tmp_path):
+    """A study that a test may damage."""
+    return shutil.copytree(study, tmp_path / "results")
+
+
+def pick(table, **wanted):
+    for column, value in wanted.items():
+        table = table[table[column] == value]
+    return table
+
+
+def one(table, **wanted):
+    found = pick(table, **wanted)
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def scores_of(study, seed, model, attack="loss"):
+    """Scores and labels of the evaluation pools in the order of the record ids."""
+    path = model_directory(study, seed, PAIR, model) / "scores.parquet"
+    table = pq.read_table(path).to_pandas().sort_values("record_id")
+    table = table[table["pool"] != "holdout"]
+    return table[attack].to_numpy(), (table["pool"] == "member").to_numpy()
+
+
+def test_exactly_the_declared_files_are_written(written):
+    assert sorted(path.name for path in written.iterdir()) == sorted(FILES)
+
+
+def test_tables_have_the_columns_that_figures_read(tables):
+    for name, table in tables.items():
+        assert list(table) == COLUMNS[name].split(), name
+        assert len(table), name
+
+
+def test_the_same_results_give_the_same_bytes(study, written, tmp_path):
+    again = build(study, tmp_path)
+    for name in FILES:
+        assert (again / name).read_bytes() == (written / name).read_bytes(), name
+
+
+def test_models_stand_in_the_order_of_the_layout_with_their_size(tables):
+    table = tables["models"]
+    assert list(table["model"]) == ["teacher", "kd", "bottleneck", "vote-two", "mixture-two"]
+    assert list(table["order"]) == [0, 1, 2, 3, 4]
+    assert list(table["size"]) == [1, 1, 1, 2, 2]
+
+
+def test_metrics_repeat_what_was_measured_of_each_seed(study, tables):
+    for seed in SEEDS:
+        path = model_directory(study, seed, PAIR, "bottleneck") / "metrics.parquet"
+        expected = pq.read_table(path).to_pandas()
+        found = pick(tables["metrics"], seed=str(seed), model="bottleneck")
+        assert list(found["metric"]) == list(expected["metric"])
+        for column in ("value", "low", "high"):
+            np.testing.assert_allclose(found[column], expected[column], rtol=1e-6)
+
+
+def test_a_pooled_value_is_the_mean_over_seeds(tables):
+    names = ["pair", "model", "attack", "metric", "threshold"]
+    table = tables["metrics"]
+    seeds = table[table["seed"] != "all"].groupby(names)["value"].mean()
+    pooled = pick(table, seed="all").set_index(names)["value"]
+    assert set(pooled.index) == set(seeds.index)
+    np.testing.assert_allclose(pooled, seeds[pooled.index], rtol=1e-5)
+
+
+def test_a_pooled_interval_lies_around_its_value(tables):
+    aucs = pick(tables["metrics"], seed="all", metric="auc")
+    assert ((aucs["low"] < aucs["value"]) & (aucs["value"] < aucs["high"])).all()
+
+
+def test_a_single_seed_is_its_own_pool(study, tmp_path):
+    table = read_tables(build(study, tmp_path, layout(seeds=[1])), ["metrics"])["metrics"]
+    numbers = ["value", "low", "high"]
+    np.testing.assert_array_equal(pick(table, seed="1")[numbers], pick(table, seed="all")[numbers])
+
+
+def test_metrics_as_parquet_are_the_same_table(written, tables):
+    table = pq.read_table(written / "metrics.parquet").to_pandas()
+    assert list(table) == COLUMNS["metrics"].split()
+    np.testing.assert_allclose(table["value"], tables["metrics"]["value"], rtol=1e-6)
+    assert list(table["seed"]) == list(tables["metrics"]["seed"])
+
+
+def test_comparisons_are_model_minus_baseline(tables):
+    metrics = pick(tables["metrics"], seed="all")
+    value = {tuple(r[1:6]): r[6] for r in metrics.drop(columns="seed").itertuples()}
+    for row in tables["comparisons"].itertuples():
+        baseline = "cross_fitted" if row.threshold else ""
+        ours = value[PAIR, row.model, row.attack, row.metric, row.threshold]
+        theirs = value[PAIR, row.baseline, row.attack, row.metric, baseline]
+        assert row.difference == pytest.approx(ours - theirs, abs=1e-6)
+        assert row.low <= row.high
+
+
+def test_a_model_that_leaks_less_than_the_teacher_has_a_negative_difference(tables):
+    for model in ("kd", "bottleneck"):
+        assert SHIFT[model] < SHIFT["teacher"]
+        wanted = {"model": model, "baseline": "teacher", "attack": "loss", "metric": "auc"}
+        row = one(tables["comparisons"], **wanted)
+        assert row["high"] < 0
+        assert row["p_value"] < 0.05
+
+
+def test_every_model_is_compared_with_the_teacher_and_with_kd(tables):
+    table = tables["comparisons"]
+    pairs = set(zip(table["model"], table["baseline"], strict=True))
+    ensembles = ("vote-two", "mixture-two")
+    assert pairs == {
+        ("kd", "teacher"),
+        *(
+            (model, baseline)
+            for model in ("bottleneck", *ensembles)
+            for baseline in ("teacher", "kd")
+        ),
+    }
+    loss = pick(table, metric="heldout_loss")
+    assert set(loss["attack"]) == {""}
+    assert "vote-two" not in set(loss["model"])
+    votes = pick(table, model="vote-two", metric="member_accuracy")
+    assert set(votes["threshold"]) == {"majority"}
+
+
+def test_holm_corrects_within_pair_baseline_and_metric(tables):
+    for _, family in tables["comparisons"].groupby(["pair", "baseline", "metric"]):
+        np.testing.assert_allclose(family["p_holm"], holm(family["p_value"].to_numpy()), rtol=1e-5)
+        assert len(family) > 1
+
+
+def test_without_kd_there_are_no_comparisons_with_it(study, tmp_path):
+    tables = read_tables(
+        build(study, tmp_path, layout(models=["teacher", "bottleneck"])),
+        ["comparisons", "ensembles"],
+    )
+    assert set(tables["comparisons"]["baseline"]) == {"teacher"}
+    assert tables["ensembles"].empty
+
+
+def test_a_teacher_alone_gives_empty_comparisons(study, tmp_path):
+    directory = build(study, tmp_path, layout(models=["teacher"]))
+    tables = read_tables(directory, DATA)
+    assert {name for name, table in tables.items() if table.empty} == {
+        "comparisons",
+        "success",
+        "ensembles",
+    }
+    assert sorted(path.name for path in directory.iterdir()) == sorted(FILES)
+
+
+def test_success_agrees_with_a_count_record_by_record(study, tables):
+    for model in ("kd", "bottleneck"):
+        for attack in ATTACKS:
+            counts = {}
+            for seed in SEEDS:
+                sides = [scores_of(study, seed, each, attack) for each in ("teacher", model)]
+                labels = sides[0][1]
+                fold = folds(labels, EVALUATION["folds"], seed)
+                thresholds = [cross_fitted(scores, labels, fold) for scores, _ in sides]
+                for record, label in enumerate(labels):
+                    on = [
+                        (scores[record] > threshold[record]) == label
+                        for (scores, _), threshold in zip(sides, thresholds, strict=True)
+                    ]
+                    outcome = {
+                        (True, True): "both",
+                        (True, False): "teacher_only",
+                        (False, True): "student_only",
+                        (False, False): "neither",
+                    }[tuple(map(bool, on))]
+                    key = ("member" if label else "nonmember", outcome)
+                    counts[key] = counts.get(key, 0) + 1
+            found = pick(tables["success"], model=model, attack=attack)
+            assert {
+                (r.pool, r.outcome): r.records for r in found.itertuples() if r.records
+            } == counts
+
+
+def test_success_adds_up_to_the_pool_over_seeds(tables):
+    groups = tables["success"].groupby(["model", "attack", "pool"])
+    assert set(groups["records"].sum()) == {len(SEEDS) * POOLS["member"]}
+    np.testing.assert_allclose(groups["share"].sum(), 1, rtol=1e-6)
+    assert set(tables["success"]["model"]) == {"kd", "bottleneck"}
+
+
+def test_success_and_accuracy_tell_the_same(tables):
+    cells = pick(tables["success"], model="kd", attack="loss", pool="member")
+    share = sum(one(cells, outcome=outcome)["share"] for outcome in ("both", "student_only"))
+    wanted = {"seed": "all", "model": "kd", "attack": "loss", "threshold": "cross_fitted"}
+    accuracy = one(tables["metrics"], metric="member_accuracy", **wanted)["value"]
+    assert share == pytest.approx(accuracy, rel=1e-6)
+
+
+def test_supervision_agrees_with_a_count_token_by_token(study, tables):
+    shares = {"vulnerable": [], "other": []}
+    sizes = {"vulnerable": [0, 0], "other": [0, 0]}
+    for seed in SEEDS:
+        chosen = pq.read_table(
+            seed_directory(study, seed) / PAIR / "vulnerable.parquet"
+        ).to_pylist()
+        path = model_directory(study, seed, PAIR, "teacher") / "evidence" / "plain.parquet"
+        evidence = {row["record_id"]: row for row in pq.read_table(path).to_pylist()}
+        counts = {group: [0, 0.0, 0] for group in shares}
+        for row in chosen:
+            group = "vulnerable" if row["vulnerable"] else "other"
+            tokens = evidence[row["record_id"]]
+            sizes[group][0] += 1
+            for rank, top in zip(tokens["rank"], tokens["top_logp"], strict=True):
+                counts[group][0] += rank == 0
+                counts[group][1] += math.exp(top)
+                counts[group][2] += 1
+                sizes[group][1] += 1
+        for group, (right, confidence, total) in counts.items():
+            shares[group].append((right / total, confidence / total))
+    for group, found in shares.items():
+        row = one(tables["supervision"], group=group)
+        assert [row["records"], row["tokens"]] == sizes[group]
+        expected = np.mean(found, axis=0)
+        assert row["agreement"] == pytest.approx(expected[0], rel=1e-6)
+        assert row["confidence"] == pytest.approx(expected[1], rel=1e-6)
+        for name in ("agreement", "confidence"):
+            assert row[f"{name}_low"] < row[name] < row[f"{name}_high"]
+
+
+def test_supervision_is_empty_where_vulnerable_members_were_not_sought(study, tmp_path):
+    directory = build(study, tmp_path, layout(vulnerable=False))
+    assert (directory / "supervision.csv").read_text() == ",".join(
+        COLUMNS["supervision"].split()
+    ) + "\n"
+
+
+def test_a_group_without_members_has_no_row(own_study, tmp_path):
+    for seed in SEEDS:
+        path = seed_directory(own_study, seed) / PAIR / "vulnerable.parquet"
+        table = pq.read_table(path)
+        write_table(table.set_column(2, "vulnerable", [[False] * len(table)]), path)
+    tables = read_tables(build(own_study, tmp_path / "tables"), ["supervision"])
+    assert list(tables["supervision"]["group"]) == ["other"]
+
+
+def test_ensembles_of_size_one_are_the_mean_of_their_students(tables):
+    metrics = pick(tables["metrics"], attack="loss", metric="auc")
+    for kind in ("vote", "mixture"):
+        row = one(tables["ensembles"], kind=kind, size=1, attack="loss", metric="auc")
+        singles = metrics[metrics["model"].isin(MEMBERS)]
+        pooled = pick(singles, seed="all")["value"].mean()
+        by_seed = [pick(singles, seed=str(seed))["value"].mean() for seed in SEEDS]
+        assert row["value"] == pytest.approx(pooled, rel=1e-6)
+        assert row["seed_sd"] == pytest.approx(np.std(by_seed, ddof=1), rel=1e-4)
+        assert (row["models"], row["seeds"]) == (2, 2)
+        assert row["low"] < row["value"] < row["high"]
+
+
+def test_ensembles_of_two_repeat_the_metrics_of_the_only_ones_there_are(tables):
+    for kind, threshold in (("vote", "majority"), ("mixture", "cross_fitted")):
+        wanted = {"attack": "zlib", "metric": "nonmember_accuracy"}
+        row = one(tables["ensembles"], kind=kind, size=2, **wanted)
+        model = {"seed": "all", "model": f"{kind}-two", "threshold": threshold}
+        found = one(tables["metrics"], **model, **wanted)
+        assert [row["value"], row["low"], row["high"]] == list(found[["value", "low", "high"]])
+
+
+def test_one_seed_has_no_spread(study, tmp_path):
+    tables = read_tables(build(study, tmp_path, layout(seeds=[0])), ["ensembles"])
+    assert tables["ensembles"]["seed_sd"].isna().all()
+
+
+def test_roc_at_one_percent_is_the_metric(tables):
+    for model in SHIFT:
+        curve = pick(tables["roc"], model=model, attack="loss")
+        at = curve[curve["fpr"] <= 0.01]["tpr"].max()
+        wanted = {"seed": "all", "model": model, "attack": "loss", "metric": "tpr_at_fpr_0.01"}
+        assert at == pytest.approx(one(tables["metrics"], **wanted)["value"], rel=1e-6)
+
+
+def test_roc_rises_from_zero_to_one(tables):
+    for _, curve in tables["roc"].groupby(["model", "attack"]):
+        points = curve[["fpr", "tpr"]].to_numpy()
+        assert points[0].tolist() == [0, 0]
+        assert points[-1].tolist() == [1, 1]
+        assert (np.diff(points, axis=0) >= 0).all()
+        assert len(points) <= POINTS
+
+
+def test_roc_is_the_mean_of_the_curves_of_the_seeds():
+    rng = np.random.default_rng(0)
+    labels = np.arange(3000) < 1500
+    curves = [roc_curve(rng.normal(size=3000) + labels, labels) for _ in range(3)]
+    fpr, tpr = average(curves, 1500)
+    assert len(fpr) <= POINTS
+    first = int(fpr[1] == 0)  # the vertical start
+    for f, t in zip(fpr[first:], tpr[first:], strict=True):
+        expected = np.mean([curve[1][curve[0] <= f].max() for curve in curves])
+        assert t == pytest.approx(expected)
+    counts = fpr[first + 1 :] * 1500
+    np.testing.assert_allclose(counts, np.rint(counts))
+    assert counts[0] == 1
+
+
+def test_histograms_integrate_to_one_and_hold_every_score(study, tables):
+    for (model, attack, _), bins in tables["histograms"].groupby(["model", "attack", "pool"]):
+        width = bins["right"] - bins["left"]
+        assert (bins["density"] * width).sum() == pytest.approx(1, abs=1e-4)
+        assert len(bins) == 40
+        scores = np.concatenate([scores_of(study, seed, model, attack)[0] for seed in SEEDS])
+        assert bins["left"].min() == pytest.approx(scores.min(), rel=1e-6)
+        assert bins["right"].max() == pytest.approx(scores.max(), rel=1e-6)
+
+
+def test_histograms_of_both_pools_share_their_bins(tables):
+    for _, bins in tables["histograms"].groupby(["model", "attack"]):
+        member, nonmember = (pick(bins, pool=pool) for pool in ("member", "nonmember"))
+        assert list(member["left"]) == list(nonmember["left"])
+
+
+@pytest.mark.parametrize("value", [0.0, -3.5, 1e6])
+def test_scores_that_hardly_differ_are_one_bar(own_study, tmp_path, value):
+    path = model_directory(own_study, 0, PAIR, "kd") / "scores.parquet"
+    table = pq.read_table(path)
+    scores = np.full(len(table), value)
+    scores[0] = np.nextafter(value, np.inf)
+    write_table(table.set_column(4, "loss", [scores]), path)
+    described = layout(models=["teacher", "kd"], seeds=[0])
+    tables = read_tables(build(own_study, tmp_path / "tables", described), ["histograms"])
+    for pool in ("member", "nonmember"):
+        bins = pick(tables["histograms"], model="kd", attack="loss", pool=pool)
+        assert (bins["density"] > 0).sum() == 1
+        area = bins["density"] * (bins["right"] - bins["left"])
+        assert area.sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_blind_and_split_repeat_the_conditions(tables):
+    assert list(tables["blind"]["seed"]) == ["0", "1"]
+    assert list(tables["blind"]["p_value"]) == [0.4, 0.5]
+    split = {(row.seed, row.pool): row.records for row in tables["split"].itertuples()}
+    assert split == {(str(seed), pool): size for seed in SEEDS for pool, size in POOLS.items()}
+
+
+def test_numbers_keep_seven_digits_and_counts_all(written):
+    text = (written / "metrics.csv").read_text()
+    tokens = [line for line in text.splitlines() if "training_tokens" in line]
+    assert f"1,{PAIR},kd,,training_tokens,,601,601,601" in tokens
+
+
+def test_summary_has_one_row_per_model_with_its_intervals(written, tables):
+    lines = (written / "summary.md").read_text().splitlines()
+    rows = {
+        cells[2].strip(): cells for cells in (line.split("|") for line in lines) if len(cells) > 3
+    }
+    auc = one(tables["metrics"], seed="all", model="kd", attack="loss", metric="auc")
+    expected = f"{auc['value']:.3f} [{auc['low']:.3f}, {auc['high']:.3f}]"
+    assert rows["kd & co_"][3].strip() == expected
+    assert len(rows) == 2 + len(tables["models"])
+
+
+def test_latex_has_rules_and_no_raw_special_character(written):
+    for name in READABLE:
+        text = (written / f"{name}.tex").read_text()
+        assert r"\toprule" in text, name
+        body = "\n".join(line for line in text.splitlines() if not line.startswith(r"\label"))
+        for character in "_%#":
+            assert body.count(character) == body.count(f"\\{character}"), (name, character)
+
+
+def test_a_wrong_layout_says_what_is_wrong(study, tmp_path, capsys):
+    wrong = layout() | {"headline_attack": "lost"}
+    with pytest.raises(SystemExit):
+        build(study, tmp_path, wrong)
+    assert "headline_attack 'lost' is not among the attacks: loss, zlib" in capsys.readouterr().err
+
+
+def damage_bytes(path):
+    path.write_bytes(b"PAR1 not at all")
+
+
+def drop_rows(path):
+    write_table(pq.read_table(path).slice(0, 1), path)
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("kd/metrics.parquet", damage_bytes),
+        ("kd/bootstrap.parquet", damage_bytes),
+        ("kd/scores.parquet", lambda path: path.unlink()),
+        ("teacher/evidence/plain.parquet", drop_rows),
+        ("vulnerable.parquet", lambda path: path.unlink()),
+        ("../blind.json", lambda path: path.write_text("{}")),
+        ("../blind.json", lambda path: path.write_text("[")),
+        ("../records.parquet", damage_bytes),
+    ],
+)
+def test_a_damaged_file_is_one_clear_error_and_nothing_is_written(
+    own_study, tmp_path, file, damage
+):
+    damage(seed_directory(own_study, 1) / PAIR / file)
+    with pytest.raises(DistilleakError, match=file.split("/")[-1]) as caught:
+        build(own_study, tmp_path / "tables")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "tables").exists()
+
+
+def test_metrics_of_another_model_are_an_error(own_study, tmp_path):
+    source = model_directory(own_study, 0, PAIR, "kd") / "metrics.parquet"
+    target = model_directory(own_study, 0, PAIR, "teacher") / "metrics.parquet"
+    target.write_bytes(source.read_bytes())
+    with pytest.raises(DistilleakError, match=r"teacher/metrics\.parquet: holds .*'kd'"):
+        build(own_study, tmp_path / "tables")
+
+
+def test_a_vote_measured_without_majority_is_an_error(own_study, tmp_path):
+    measure(own_study, 0, "vote-two", "neither vote nor student")
+    with pytest.raises(DistilleakError, match=r"lack attack 'loss', .*threshold 'majority'"):
+        build(own_study, tmp_path / "tables")
+
+
+def test_another_number_of_replicates_is_an_error(own_study, tmp_path):
+    with pytest.raises(DistilleakError, match=r"bootstrap\.parquet: 100 replicates; .* is 200"):
+        build(own_study, tmp_path / "tables", evaluation=EVALUATION | {"replicates": 200})
+
+
+def test_models_scored_on_different_records_are_an_error(own_study, tmp_path):
+    path = model_directory(own_study, 0, PAIR, "bottleneck") / "scores.parquet"
+    table = pq.read_table(path).to_pandas()
+    first = table.index[table["pool"] == "member"][0]
+    write_table(pq.read_table(path).take([i for i in range(len(table)) if i != first]), path)
+    with pytest.raises(
+        DistilleakError, match="'teacher' and 'bottleneck' are of different records"
+    ):
+        build(own_study, tmp_path / "tables")
+
+
+def test_files_can_be_named_without_pandas():
+    program = "import sys, distilleak.tables; assert 'numpy' not in sys.modules, 'heavy'"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, check=False)
+    assert done.returncode == 0
+    assert {f"{name}.csv" for name in COLUMNS if name != "costs"} <= set(FILES)
+    assert len(set(FILES)) == len(FILES)
