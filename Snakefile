@@ -4,9 +4,10 @@ min_version("9.0")
 
 if not workflow.configfiles:
 
-    configfile: workflow.source_path("config/config.yaml")
+    configfile: f"{workflow.basedir}/config/config.yaml"
 
 
+include: "workflow/rules/output.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/records.smk"
 include: "workflow/rules/teacher.smk"
@@ -28,3 +29,5 @@ rule all:
             figure=FIGURES,
             kind=["png", "pdf"],
         ),
+    message:
+        f"{RESULTS}/report.html and all that it shows are complete"

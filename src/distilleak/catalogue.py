@@ -31,7 +31,8 @@ def load(package: str, name: str) -> ModuleType:
     """
     known = names(package)
     if name not in known:
-        raise DistilleakError(f"unknown {package.rstrip('s')} {name!r}{suggestion(name, known)}")
+        kind = {"corpora": "corpus"}.get(package, package.removesuffix("s"))
+        raise DistilleakError(f"unknown {kind} {name!r}{suggestion(name, known)}")
     return importlib.import_module(f"distilleak.{package}.{name}")
 
 

@@ -18,5 +18,5 @@ def import_closure(package: Path, module: str) -> tuple[Path, ...]:
     """
     finder = ModuleFinder(path=[str(package.parent)])
     finder.run_script(str(package.joinpath(*module.split(".")).with_suffix(".py")))
-    files = {Path(found.__file__) for found in finder.modules.values() if found.__file__}
-    return tuple(sorted(file for file in files if package in file.parents))
+    found = (getattr(module, "__file__", None) for module in finder.modules.values())
+    return tuple(sorted({Path(file) for file in found if file and package in Path(file).parents}))

@@ -35,9 +35,9 @@ WINDOW = 2048
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
+    mixtures = _mixtures(arguments)
     device = models.prepare(arguments.threads)
     asked = [models.load(path, device) for path in arguments.model]
-    mixtures = dict(arguments.mixture or [("", [0])])
     tokenizer = tokenization.load(arguments.model[0])
     records = read_records(arguments.records, EVALUATED)
     for view in arguments.views:
@@ -121,6 +121,18 @@ def _prefix(path: str, length: int, seed: int) -> list[int]:
     raise DistilleakError(
         f"evidence.prefix_tokens: the auxiliary pool holds {len(drawn)} tokens, not {length}"
     )
+
+
+def _mixtures(arguments: argparse.Namespace) -> dict[str, Sequence[int]]:
+    """Name of each mixture -> positions of its models; one model alone is a mixture of one."""
+    count = len(arguments.model)
+    if not arguments.mixture and count > 1:
+        raise DistilleakError(f"{count} models but no --mixture NAME=0,1,...; give one of either")
+    mixtures = dict(arguments.mixture or [("", [0])])
+    for name, positions in mixtures.items():
+        if not set(positions) <= set(range(count)):
+            raise DistilleakError(f"--mixture {name}: {positions} must lie in 0 ... {count - 1}")
+    return mixtures
 
 
 def _mixture(text: str) -> tuple[str, list[int]]:

@@ -1,8 +1,8 @@
 """Removing copies before the split, so that no near copy of a member sits among the non-members.
 
-Near copies are found by MinHash and banding (Broder 1997; Leskovec, Rajaraman and Ullman, Mining of
-Massive Datasets, section 3.4): two texts are compared when their sketches agree in a whole band, and
-then by their exact similarity. Nothing here depends on Python's randomised hashes.
+Near copies are found by MinHash and banding (Broder 1997; Leskovec, Rajaraman and Ullman, Mining
+of Massive Datasets, section 3.4): two texts are compared when their sketches agree in a whole
+band, and then by their exact similarity. Nothing here depends on Python's randomised hashes.
 """
 
 import re

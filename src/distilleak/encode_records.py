@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from distilleak import stage, tokenization
+from distilleak.errors import DistilleakError
 from distilleak.files import read_table, write_table
 
 log = logging.getLogger(__name__)
@@ -19,10 +20,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     passages = read_table(arguments.passages, ["passage_id", "text"])
     texts = dict(zip(passages["passage_id"].to_pylist(), passages["text"].to_pylist(), strict=True))
     split = read_table(arguments.split)
-    cuts = [
-        tokenization.cut(tokenizer, texts[record], arguments.context)
-        for record in split["record_id"].to_pylist()
-    ]
+    records = split["record_id"].to_pylist()
+    unknown = next((record for record in records if record not in texts), None)
+    if unknown is not None:
+        raise DistilleakError(
+            f"{arguments.passages}: no passage {unknown!r}, which the split draws"
+        )
+    cuts = [tokenization.cut(tokenizer, texts[record], arguments.context) for record in records]
     table = split.append_column("text", pa.array([text for text, _ in cuts])).append_column(
         "token_ids", pa.array([tokens for _, tokens in cuts], pa.list_(pa.int32()))
     )

@@ -54,7 +54,7 @@ def open_parquet(path: str | Path) -> pq.ParquetFile:
         raise DistilleakError(f"{path}: no such file")
     try:
         return pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise _damaged(path, "Parquet", error) from error
 
 
@@ -67,12 +67,11 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Tab
     file = open_parquet(path)
     missing = [name for name in columns or () if name not in file.schema_arrow.names]
     if missing:
-        raise DistilleakError(
-            f"{path}: no column {missing[0]!r}; the columns are {', '.join(file.schema_arrow.names)}"
-        )
+        present = ", ".join(file.schema_arrow.names)
+        raise DistilleakError(f"{path}: no column {missing[0]!r}; the columns are {present}")
     try:
         return file.read(columns=None if columns is None else list(columns))
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise _damaged(path, "Parquet", error) from error
 
 
@@ -104,5 +103,5 @@ def write_text(text: str, path: str | Path) -> None:
 def _damaged(path: str | Path, kind: str, error: Exception) -> DistilleakError:
     reason = str(error).splitlines()[0].rstrip(".")
     return DistilleakError(
-        f"{path}: damaged {kind} file ({reason}); delete it and run again, only it is rebuilt"
+        f"{path}: damaged {kind} file ({reason}); delete it and run again, it is made anew"
     )

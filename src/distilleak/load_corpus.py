@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from distilleak import catalogue, stage
 from distilleak.deduplication import distinct
+from distilleak.errors import DistilleakError
 from distilleak.files import write_table
 from distilleak.settings.deduplication import DeduplicationSettings
 
@@ -20,6 +21,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     corpus = catalogue.load("corpora", arguments.corpus["source"])
     parameters = corpus.Parameters.model_validate(arguments.corpus["parameters"])
     passages = list(corpus.passages(parameters))
+    if not passages:
+        raise DistilleakError(f"corpus: {arguments.corpus} gives no passage at all")
     log.info("%d passages", len(passages))
     kept = distinct([passage.text for passage in passages], arguments.deduplication)
     log.info("%d passages after removing %d copies", len(kept), len(passages) - len(kept))

@@ -1,5 +1,6 @@
 """Building, loading and saving language models; safetensors only, nothing from a network."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ def prepare(threads: int) -> str:
     """Set up torch for one job and return its device: deterministic, `threads` CPU threads."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS refuses to run
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -54,7 +56,7 @@ def build(
 
 
 def change(model: PreTrainedModel, surgery: Changes, seed: int) -> PreTrainedModel:
-    """The model after surgery, or as it is without any; new weights are a pure function of `seed`."""
+    """The model after surgery, itself without any; new weights are a pure function of `seed`."""
     if not surgery:
         return model
     with seeded(seed):

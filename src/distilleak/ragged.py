@@ -47,4 +47,5 @@ class Ragged:
         position = np.arange(len(values)) - self.offsets[:-1][rows]
         taken = np.maximum(1, np.floor(fraction * self.lengths)).astype(np.int64)
         kept = np.where(position < taken[rows], ordered, 0.0)
-        return np.add.reduceat(kept, self.offsets[:-1]) / taken
+        means: Floats = np.add.reduceat(kept, self.offsets[:-1]) / taken
+        return means

@@ -1,4 +1,4 @@
-"""The records table: every passage that takes part, its pool, its text as scored, and its tokens."""
+"""The records table: every passage that takes part, its pool, its text as scored, its tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,11 +52,12 @@ def read_records(path: str | Path, pools: Sequence[str]) -> Records:
         raise DistilleakError(f"{path}: no record in pool {absent[0]!r}")
     table = table.filter(pc.is_in(table["pool"], pa.array(list(pools)))).sort_by("record_id")
     ids = table["token_ids"].combine_chunks()
+    ends = np.cumsum(pc.list_value_length(ids).to_numpy())
     return Records(
         record_id=table["record_id"].to_pylist(),
         pool=np.array(table["pool"].to_pylist()),
         teacher_member=table["teacher_member"].to_numpy(),
         student_member=table["student_member"].to_numpy(),
         text=table["text"].to_pylist(),
-        tokens=np.split(ids.flatten().to_numpy(), np.cumsum(pc.list_value_length(ids).to_numpy())[:-1]),
+        tokens=np.split(ids.flatten().to_numpy(), ends[:-1]),
     )

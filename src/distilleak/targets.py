@@ -54,8 +54,8 @@ class StoredTargets:
         vocabulary: int,
     ) -> None:
         try:
-            self.rows = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            self.rows = np.lib.format.open_memmap(path, mode="r")
+        except (OSError, ValueError) as error:
             raise DistilleakError(
                 f"{path}: damaged file of soft targets ({error}); delete it and run again"
             ) from error

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
@@ -23,7 +23,7 @@ def train(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     Raises:
         DistilleakError: the texts are too small for so large a vocabulary.
     """
-    tokenizer = Tokenizer(BPE())
+    tokenizer = _literal(Tokenizer(BPE()))
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
     tokenizer.decoder = ByteLevelDecoder()
     tokenizer.train_from_iterator(
@@ -55,6 +55,7 @@ def save(tokenizer: Tokenizer, path: str | Path, context: int) -> None:
                 "bos_token": START,
                 "eos_token": START,
                 "pad_token": START,
+                "split_special_tokens": True,
             },
             temporary / FILES[1],
         )
@@ -70,7 +71,7 @@ def load(path: str | Path) -> Tokenizer:
     if not file.is_file():
         raise DistilleakError(f"{file}: no such file")
     try:
-        return Tokenizer.from_file(str(file))
+        return _literal(Tokenizer.from_file(str(file)))
     except Exception as error:  # the library raises plain Exception for whatever it cannot parse
         raise DistilleakError(f"{file}: damaged tokenizer; delete it and run again") from error
 
@@ -82,23 +83,49 @@ def copy_tokenizer(source: str | Path, target: Path) -> None:
 
 
 def start_token(tokenizer: Tokenizer) -> int:
-    """The id of the token that precedes every record."""
-    return int(tokenizer.token_to_id(START))
+    """The id of the token that precedes every record.
+
+    Raises:
+        DistilleakError: the tokenizer has no such token.
+    """
+    found = tokenizer.token_to_id(START)
+    if found is None:
+        raise DistilleakError(f"the tokenizer has no token {START!r}, which precedes every record")
+    return int(found)
 
 
 def cut(tokenizer: Tokenizer, text: str, length: int) -> tuple[str, list[int]]:
     """The longest beginning of `text` of whole words with at most `length` tokens, and its tokens.
 
-    Encoding the returned text gives the returned tokens: a cut inside a word would not. A first
-    word longer than `length` is cut inside, and its beginning encoded anew.
+    Words are those of the tokenizer, whose spaces stand before them. The tokens are always those
+    of encoding the returned text; merely dropping the last tokens would not give that. Only a first
+    word longer than `length` is cut inside.
+
+    Raises:
+        ValueError: `length` is below 4, and one character may take four tokens.
     """
-    encoding = tokenizer.encode(text, add_special_tokens=False)
-    if len(encoding.ids) <= length:
-        return text, encoding.ids
-    end = length
-    while end and encoding.word_ids[end] == encoding.word_ids[end - 1]:
-        end -= 1
-    if end:
-        return text[: encoding.offsets[end - 1][1]], encoding.ids[:end]
-    shorter = text[: max(1, encoding.offsets[length - 1][1] - 1)]
-    return cut(tokenizer, shorter, length) if len(shorter) < len(text) else (text, encoding.ids[:length])
+    if length < 4:
+        raise ValueError(f"length {length} is below 4")
+    while True:
+        encoding = tokenizer.encode(text, add_special_tokens=False)
+        if len(encoding.ids) <= length:
+            return text, encoding.ids
+        text = text[: _end(encoding, length)]
+
+
+def _end(encoding: Encoding, length: int) -> int:
+    """Characters up to the last end of a word among the first `length` of more tokens."""
+    words, offsets = encoding.word_ids, encoding.offsets
+    inside = length
+    while inside and words[inside] == words[inside - 1]:
+        inside -= 1
+    if inside:
+        return int(offsets[inside - 1][1])
+    # All in the first word: up to the character that no longer fits.
+    return max(1, int(offsets[length][0]))
+
+
+def _literal(tokenizer: Tokenizer) -> Tokenizer:
+    """The name of a special token inside a text is text: no record can hold the token itself."""
+    tokenizer.encode_special_tokens = True
+    return tokenizer

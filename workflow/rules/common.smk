@@ -6,25 +6,38 @@ ROOT = Path(workflow.basedir)
 PACKAGE = ROOT / "src" / "distilleak"
 sys.path.insert(0, str(PACKAGE.parent))
 
-from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 from distilleak import attacking, catalogue, closure, layout
 from distilleak.errors import DistilleakError
-from distilleak.settings import study as study_settings
+from distilleak.settings import reading
 from distilleak.settings.base import canonical_json as canonical
 from distilleak.tables import FILES as TABLES
 
-try:
-    for file in workflow.configfiles:
-        study_settings.read_yaml(file)
-    STUDY = study_settings.load(config, " + ".join(map(str, workflow.configfiles)))
-except DistilleakError as error:
-    raise WorkflowError(str(error))
+
+def read_study():
+    """The checked configuration; a problem is one line that names the file which gave the key."""
+    files = [Path(os.path.relpath(file)) for file in workflow.configfiles]
+    # A long way up and down again says less than the whole path.
+    names = [file.absolute() if file.parts[0] == ".." else file for file in files]
+    try:
+        sources = {str(name): reading.read_yaml(name) for name in names}
+        sources["--config"] = reading.typed(dict(workflow.config_settings.config))
+        merged = {}
+        for given in sources.values():
+            update_config(merged, given)
+        return reading.load(merged, sources)
+    except DistilleakError as error:
+        # A WorkflowError would add lines of where it was raised, which help nobody here.
+        sys.exit(f"error: {error}")
+
+
+STUDY = read_study()
 
 RESULTS = f"results/{STUDY.study}"
-SEED = RESULTS + "/seed-{seed}"
-MODEL = SEED + "/{pair}/{model}"
+SEED = f"{RESULTS}/seed-{{seed}}"
+MODEL = f"{SEED}/{{pair}}/{{model}}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 
@@ -38,7 +51,9 @@ VIEWS = attacking.views_of(list(ATTACKS.values()))
 # The reference models are trained only if an attack asks for them.
 REFERENCES = [
     f"reference-{number}"
-    for number in range(STUDY.references if attacking.references_of(list(ATTACKS.values())) else 0)
+    for number in range(
+        STUDY.references if attacking.references_of(list(ATTACKS.values())) else 0
+    )
 ]
 VULNERABILITY_ATTACK = ATTACKS[STUDY.vulnerability.attack]
 SCORED = ["teacher", *METHODS, *ENSEMBLES]
@@ -60,12 +75,25 @@ shell.prefix(PREFIX)
 
 def get_code(*modules):
     """The package's files that these modules import: a job runs again when one of them changes."""
-    files = {file for module in modules for file in closure.import_closure(PACKAGE, module)}
+    files = {
+        file for module in modules for file in closure.import_closure(PACKAGE, module)
+    }
     return sorted(os.path.relpath(file) for file in files)
 
 
+def get_corpus_files():
+    """The user's files that the corpus is made of."""
+    entry = STUDY.corpus_entry()
+    corpus = catalogue.load("corpora", entry["source"])
+    files = corpus.files(corpus.Parameters.model_validate(entry["parameters"]))
+    for file in files:
+        if not os.path.isfile(file):
+            sys.exit(f"error: corpus: {file}: no such file")
+    return files
+
+
 def get_method(model):
-    """The configured method of a student: its module and its parameters."""
+    """The class of a student's method, which says what it needs."""
     return catalogue.load("methods", METHODS[model]["method"]).Method
 
 
@@ -89,3 +117,75 @@ def get_architecture(role):
 def evidence_directories(files):
     """The directories of some evidence files, as words of a command line."""
     return " ".join(str(Path(file).parent) for file in files)
+
+
+def get_lesson(wildcards):
+    """What a student learns from, besides the records: as much as its method asks for."""
+    method = get_method(wildcards.model)
+    teacher = f"{SEED}/{{pair}}/teacher"
+    lesson = {}
+    if method.needs_teacher and STUDY.stores_targets():
+        lesson["targets"] = f"{teacher}/targets.npy"
+    elif method.needs_teacher:
+        lesson["teacher"] = f"{teacher}/model"
+    if method.needs_vulnerability:
+        lesson["vulnerability"] = f"{SEED}/{{pair}}/vulnerable.parquet"
+    return {name: path.format(**wildcards) for name, path in lesson.items()}
+
+
+def get_utility(wildcards):
+    """What utility is measured on; a vote has no next-token distribution, so it has none."""
+    if wildcards.model in VOTES:
+        return {}
+    directory = MODEL.format(**wildcards)
+    found = {
+        "evidence": f"{directory}/evidence/plain.parquet",
+        "records": f"{SEED}/records.parquet".format(**wildcards),
+    }
+    if wildcards.model not in MIXTURES:
+        found["facts"] = f"{directory}/facts.json"
+    if wildcards.model in METHODS:
+        found["selection"] = f"{directory}/selection.parquet"
+    return found
+
+
+def get_utility_options(wildcards):
+    """The same as words of a command line."""
+    found = get_utility(wildcards)
+    if "evidence" in found:
+        found["evidence"] = Path(found["evidence"]).parent
+    return " ".join(f"--{name} {path}" for name, path in found.items()) or "--majority"
+
+
+def get_all(pattern, models):
+    """The files of these models in all pairs and seeds."""
+    return expand(pattern, seed=STUDY.seeds, pair=STUDY.pairs, model=models)
+
+
+def get_layout():
+    """Which models there are, in the order in which figures and tables show them."""
+    students = [
+        {"model": name, "kind": "student", "method": entry["method"], "members": []}
+        for name, entry in METHODS.items()
+    ]
+    ensembles = [
+        {"model": name, "kind": kind, "method": kind, "members": members}
+        for name, members in ENSEMBLES.items()
+        for kind in [name.partition("-")[0]]
+    ]
+    teacher = {
+        "model": "teacher",
+        "kind": "teacher",
+        "method": "teacher",
+        "members": [],
+    }
+    models = [
+        {**model, "label": model["model"].replace("_", " ").replace("-", " ")}
+        for model in [teacher, *students, *ensembles]
+    ]
+    return {
+        "seeds": STUDY.seeds,
+        "headline_attack": STUDY.figures.headline_attack,
+        "attacks": list(ATTACKS),
+        "pairs": {pair: {"models": models, "vulnerable": True} for pair in STUDY.pairs},
+    }

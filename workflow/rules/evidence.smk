@@ -5,21 +5,23 @@ rule compute_evidence:
         code=get_code("compute_evidence"),
     output:
         get_views(MODEL, VIEWS),
-    wildcard_constraints:
-        model="|".join(["teacher", *METHODS]),
-    params:
-        settings=canonical(STUDY.evidence),
-        views=" ".join(VIEWS),
-        directory=f"{MODEL}/evidence",
-    threads: 1
-    resources:
-        mem_mb=2000,
     log:
         f"{LOGS}/compute_evidence/{{seed}}.{{pair}}.{{model}}.log",
     benchmark:
         f"{BENCHMARKS}/compute_evidence/{{seed}}.{{pair}}.{{model}}.tsv"
+    wildcard_constraints:
+        model="|".join(["teacher", *METHODS]),
     conda:
         "../../envs/distilleak.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        settings=canonical(STUDY.evidence),
+        views=" ".join(VIEWS),
+        directory=lambda wildcards, output: Path(output[0]).parent,
+    message:
+        "compute evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
         "python -m distilleak.compute_evidence --model {input.model} --records {input.records}"
         " --views {params.views} --settings {params.settings:q} --seed {wildcards.seed}"
@@ -30,16 +32,18 @@ rule compute_evidence:
 use rule compute_evidence as compute_reference_evidence with:
     output:
         get_views(MODEL, ["plain"]),
+    log:
+        f"{LOGS}/compute_reference_evidence/{{seed}}.{{pair}}.{{model}}.log",
+    benchmark:
+        f"{BENCHMARKS}/compute_reference_evidence/{{seed}}.{{pair}}.{{model}}.tsv"
     wildcard_constraints:
         model=r"reference-\d+",
     params:
         settings=canonical(STUDY.evidence),
         views="plain",
-        directory=f"{MODEL}/evidence",
-    log:
-        f"{LOGS}/compute_reference_evidence/{{seed}}.{{pair}}.{{model}}.log",
-    benchmark:
-        f"{BENCHMARKS}/compute_reference_evidence/{{seed}}.{{pair}}.{{model}}.tsv"
+        directory=lambda wildcards, output: Path(output[0]).parent,
+    message:
+        "compute evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
 
 
 # All mixtures in one job: each student is asked once, however many mixtures it is part of.
@@ -52,7 +56,20 @@ rule compute_mixture_evidence:
         models=[f"{SEED}/{{pair}}/{student}/model" for student in MIXED],
         code=get_code("compute_evidence"),
     output:
-        [file for name in MIXTURES for file in get_views(f"{SEED}/{{pair}}/{name}", VIEWS)],
+        [
+            file
+            for name in MIXTURES
+            for file in get_views(f"{SEED}/{{pair}}/{name}", VIEWS)
+        ],
+    log:
+        f"{LOGS}/compute_mixture_evidence/{{seed}}.{{pair}}.log",
+    benchmark:
+        f"{BENCHMARKS}/compute_mixture_evidence/{{seed}}.{{pair}}.mixtures.tsv"
+    conda:
+        "../../envs/distilleak.yaml"
+    threads: 1
+    resources:
+        mem_mb=2500,
     params:
         settings=canonical(STUDY.evidence),
         views=" ".join(VIEWS),
@@ -60,16 +77,9 @@ rule compute_mixture_evidence:
             f"--mixture {name}={','.join(str(MIXED.index(student)) for student in ENSEMBLES[name])}"
             for name in MIXTURES
         ),
-        directory=f"{SEED}/{{pair}}",
-    threads: 1
-    resources:
-        mem_mb=2500,
-    log:
-        f"{LOGS}/compute_mixture_evidence/{{seed}}.{{pair}}.log",
-    benchmark:
-        f"{BENCHMARKS}/compute_mixture_evidence/{{seed}}.{{pair}}.mixtures.tsv"
-    conda:
-        "../../envs/distilleak.yaml"
+        directory=lambda wildcards, output: Path(output[0]).parents[2],
+    message:
+        "compute evidence of mixtures (seed {wildcards.seed}, {wildcards.pair})"
     shell:
         "python -m distilleak.compute_evidence --model {input.models} {params.mixtures}"
         " --records {input.records} --views {params.views} --settings {params.settings:q}"

@@ -1,54 +1,30 @@
-def get_layout():
-    """Which models there are, in the order in which figures and tables show them."""
-    students = [
-        {"model": name, "kind": "student", "method": entry["method"], "members": []}
-        for name, entry in METHODS.items()
-    ]
-    ensembles = [
-        {"model": name, "kind": kind, "method": kind, "members": members}
-        for name, members in ENSEMBLES.items()
-        for kind in [name.partition("-")[0]]
-    ]
-    teacher = {"model": "teacher", "kind": "teacher", "method": "teacher", "members": []}
-    models = [
-        {**model, "label": model["model"].replace("_", " ").replace("-", " ")}
-        for model in [teacher, *students, *ensembles]
-    ]
-    return {
-        "seeds": STUDY.seeds,
-        "headline_attack": STUDY.figures.headline_attack,
-        "attacks": list(ATTACKS),
-        "pairs": {pair: {"models": models, "vulnerable": True} for pair in STUDY.pairs},
-    }
-
-
-def get_all(pattern, models):
-    return expand(pattern, seed=STUDY.seeds, pair=STUDY.pairs, model=models)
-
-
 rule build_tables:
     input:
         metrics=get_all(f"{MODEL}/metrics.parquet", SCORED),
         bootstrap=get_all(f"{MODEL}/bootstrap.parquet", SCORED),
         scores=get_all(f"{MODEL}/scores.parquet", SCORED),
         evidence=get_all(f"{MODEL}/evidence/plain.parquet", ["teacher"]),
-        vulnerable=expand(rules.find_vulnerable.output, seed=STUDY.seeds, pair=STUDY.pairs),
+        vulnerable=expand(
+            rules.find_vulnerable.output, seed=STUDY.seeds, pair=STUDY.pairs
+        ),
         records=expand(rules.encode_records.output, seed=STUDY.seeds),
         verdicts=expand(rules.audit_split.output, seed=STUDY.seeds),
         code=get_code("build_tables"),
     output:
         expand("{results}/tables/{file}", results=RESULTS, file=TABLES),
-    params:
-        layout=canonical(get_layout()),
-        evaluation=canonical(STUDY.evaluation),
-        results=RESULTS,
-        directory=f"{RESULTS}/tables",
     log:
         f"{LOGS}/build_tables.log",
     benchmark:
         f"{BENCHMARKS}/build_tables/all.tsv"
     conda:
         "../../envs/distilleak.yaml"
+    params:
+        layout=canonical(get_layout()),
+        evaluation=canonical(STUDY.evaluation),
+        results=lambda wildcards, output: Path(output[0]).parents[1],
+        directory=lambda wildcards, output: Path(output[0]).parent,
+    message:
+        "build tables"
     shell:
         "python -m distilleak.build_tables --results {params.results} --layout {params.layout:q}"
         " --evaluation {params.evaluation:q} --output {params.directory} > {log} 2>&1"
@@ -67,41 +43,40 @@ rule draw_figure:
             labels={"figure": "{figure}"},
         ),
         pdf=f"{RESULTS}/figures/{{pair}}/{{figure}}.pdf",
-    wildcard_constraints:
-        figure="|".join(FIGURES),
-    params:
-        style=canonical(STUDY.figures),
-        tables=f"{RESULTS}/tables",
     log:
         f"{LOGS}/draw_figure/{{pair}}.{{figure}}.log",
+    wildcard_constraints:
+        figure="|".join(FIGURES),
     conda:
         "../../envs/distilleak.yaml"
+    params:
+        style=canonical(STUDY.figures),
+        tables=lambda wildcards, input: Path(input.tables[0]).parent,
+    message:
+        "draw figure {wildcards.figure} ({wildcards.pair})"
     shell:
         "python -m distilleak.draw_figure --figure {wildcards.figure} --pair {wildcards.pair}"
         " --tables {params.tables} --style {params.style:q} --png {output.png} --pdf {output.pdf}"
         " > {log} 2>&1"
 
 
-def get_costly_models():
-    """Everything whose cost is measured: the trained models."""
-    return get_all(f"{MODEL}/facts.json", ["teacher", *METHODS, *REFERENCES])
-
-
 rule collect_costs:
     input:
         # The benchmark files are complete when the tables are.
         tables=rules.build_tables.output,
-        facts=get_costly_models(),
+        facts=get_all(f"{MODEL}/facts.json", ["teacher", *METHODS, *REFERENCES]),
         code=get_code("collect_costs"),
     output:
         f"{RESULTS}/costs.csv",
-    params:
-        benchmarks=BENCHMARKS,
-        results=RESULTS,
     log:
         f"{LOGS}/collect_costs.log",
     conda:
         "../../envs/distilleak.yaml"
+    params:
+        benchmarks=BENCHMARKS,
+        results=lambda wildcards, output: Path(output[0]).parent,
+    message:
+        "collect costs"
     shell:
         "python -m distilleak.collect_costs --benchmarks {params.benchmarks}"
         " --facts-root {params.results} --output {output} > {log} 2>&1"
@@ -110,12 +85,14 @@ rule collect_costs:
 rule write_config:
     output:
         f"{RESULTS}/config.json",
-    params:
-        study=canonical(STUDY),
     log:
         f"{LOGS}/write_config.log",
     conda:
         "../../envs/distilleak.yaml"
+    params:
+        study=canonical(STUDY),
+    message:
+        "write the complete configuration"
     shell:
         "(printf '%s' {params.study:q} | python -m json.tool > {output}) > {log} 2>&1"
 
@@ -128,16 +105,20 @@ rule write_report:
         config=rules.write_config.output,
         code=[*get_code("write_report"), os.path.relpath(PACKAGE / "report.html.jinja")],
     output:
-        report(f"{RESULTS}/report.html", caption="../report/report.rst", category="Report"),
-    params:
-        style=canonical(STUDY.figures),
-        study=STUDY.study,
-        tables=f"{RESULTS}/tables",
-        figures=f"{RESULTS}/figures",
+        report(
+            f"{RESULTS}/report.html", caption="../report/report.rst", category="Report"
+        ),
     log:
         f"{LOGS}/write_report.log",
     conda:
         "../../envs/distilleak.yaml"
+    params:
+        style=canonical(STUDY.figures),
+        study=STUDY.study,
+        tables=lambda wildcards, input: Path(input.tables[0]).parent,
+        figures=lambda wildcards, input: Path(input.figures[0]).parents[1],
+    message:
+        "write the report"
     shell:
         "python -m distilleak.write_report --study {params.study} --tables {params.tables}"
         " --figures {params.figures} --costs {input.costs} --config {input.config}"

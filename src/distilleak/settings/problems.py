@@ -1,0 +1,98 @@
+"""What is wrong with a configuration, in one line: the key, the problem, what is allowed."""
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from distilleak import catalogue
+from distilleak.errors import DistilleakError
+
+Location = tuple[int | str, ...]
+
+_WANTED = {
+    "bool_type": "should be true or false",
+    "dict_type": "should be a mapping of keys to values",
+    "float_type": "should be a number",
+    "int_from_float": "should be a whole number",
+    "int_type": "should be a whole number",
+    "list_type": "should be a list",
+    "model_type": "should be a mapping of keys to values",
+    "string_type": "should be text",
+    "too_short": "should not be empty",
+}
+
+
+class ConfigurationError(DistilleakError):
+    """A problem of one key of the configuration.
+
+    Attributes:
+        key: where it is, such as `training.student.epochs`.
+    """
+
+    def __init__(self, key: str, problem: str) -> None:
+        self.key = key
+        super().__init__(f"{key}: {problem}")
+
+
+def explained(error: ValidationError, model: type[BaseModel], *above: str) -> ConfigurationError:
+    """The first problem that pydantic found in `model`, which stands at the key `above`."""
+    # A mistyped key is also a missing one; the mistyped one is what to mend.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    location = tuple(part for part in first["loc"] if part != "[key]")
+    return ConfigurationError(
+        ".".join(map(str, [*above, *location])), _problem(first, location, model)
+    )
+
+
+def _problem(error: ErrorDetails, location: Location, model: type[BaseModel]) -> str:
+    value = error["input"]
+    if error["type"] == "extra_forbidden":
+        known = _keys_at(model, location[:-1])
+        return f"unknown key{catalogue.suggestion(str(location[-1]), known)}"
+    if error["type"] == "missing":
+        return "missing"
+    if "[key]" in error["loc"]:
+        return f"a name is text; put {value!r} in quotes"
+    wanted = _WANTED.get(error["type"])
+    if wanted is None:
+        wanted = error["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    if value is None:
+        keys = ", ".join(_keys_at(model, location))
+        return f"is empty; its keys are {keys}" if keys else f"is empty; it {wanted}"
+    if isinstance(value, dict | list):
+        kind = "mapping" if isinstance(value, dict) else "list"
+        return f"{wanted}, not a {kind}" if error["type"].endswith("_type") else wanted
+    return f"{wanted}, not {value!r}{_hint(error, value)}"
+
+
+def _hint(error: ErrorDetails, value: Any) -> str:
+    """How to write what was probably meant."""
+    if error["type"] == "string_type":
+        return "; put it in quotes"
+    if error["type"] == "literal_error":
+        allowed = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+        return catalogue.suggestion(str(value), allowed)
+    if isinstance(value, str) and error["type"] in ("float_type", "int_type", "size"):
+        try:
+            return f"; YAML reads this as text, write {Decimal(value):f}"
+        except InvalidOperation:
+            return ""
+    return ""
+
+
+def _keys_at(model: type[BaseModel], location: Location) -> Sequence[str]:
+    """The keys of the section at `location`, none if there is no section."""
+    annotation: Any = model
+    for part in location:
+        if get_origin(annotation) is dict:
+            annotation = get_args(annotation)[1]
+        elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            field = annotation.model_fields.get(str(part))
+            annotation = field.annotation if field else None
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return list(annotation.model_fields)
+    return []

@@ -1,0 +1,109 @@
+"""Write the JSON schema of the configuration, from which editors complete, explain and check it.
+
+The settings classes are the one source: their docstrings become the descriptions. For every known
+method, attack and corpus the schema lists its own parameters.
+"""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from distilleak import catalogue, stage
+from distilleak.files import write_json
+from distilleak.settings.study import Study
+
+Schema = dict[str, Any]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    arguments = _parser().parse_args(argv)
+    write_json(schema(), arguments.output)
+
+
+def schema() -> Schema:
+    """The schema of a configuration file, JSON Schema draft 2020-12."""
+    found = _plain(Study.model_json_schema())
+    definitions, properties = found["$defs"], found["properties"]
+    for section, package, chooser in (
+        ("methods", "methods", "method"),
+        ("attacks", "attacks", "attack"),
+    ):
+        definitions |= {
+            f"{chooser}-{name}": _entry(package, chooser, name) for name in catalogue.names(package)
+        }
+        properties[section] |= {
+            "properties": {name: {"$ref": _at(chooser, name)} for name in catalogue.names(package)},
+            "additionalProperties": _chosen(package, chooser),
+        }
+    definitions |= {
+        f"source-{name}": _entry("corpora", "source", name) for name in catalogue.names("corpora")
+    }
+    properties["corpus"] = {
+        "description": properties["corpus"]["description"],
+        **_chosen("corpora", "source"),
+    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+
+
+def _chosen(package: str, chooser: str) -> Schema:
+    """An entry that says which module it is: that module's parameters and no others."""
+    known = catalogue.names(package)
+    return {
+        "type": "object",
+        "required": [chooser],
+        "properties": {chooser: {"enum": known}},
+        "allOf": [
+            {
+                "if": {"properties": {chooser: {"const": name}}, "required": [chooser]},
+                "then": {"$ref": _at(chooser, name)},
+            }
+            for name in known
+        ],
+    }
+
+
+def _entry(package: str, chooser: str, name: str) -> Schema:
+    """The parameters of one module, and the key that chooses it."""
+    module = catalogue.load(package, name)
+    parameters: type[BaseModel] = module.Parameters
+    found = _plain(parameters.model_json_schema())
+    choice = {"const": name, "description": f"`{name}`, as which it is chosen."}
+    return {
+        **found,
+        "description": " ".join((module.__doc__ or "").split("\n\n")[0].split()),
+        "type": ["object", "null"],
+        "properties": {chooser: choice, **found.get("properties", {})},
+    }
+
+
+def _at(chooser: str, name: str) -> str:
+    return f"#/$defs/{chooser}-{name}"
+
+
+def _plain(value: Any) -> Any:
+    """Without the titles that repeat the keys, and with descriptions on one line."""
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {
+        key: _plain(part)
+        for key, part in value.items()
+        if not (key == "title" and isinstance(part, str))
+    }
+    if isinstance(kept.get("description"), str):
+        kept["description"] = " ".join(kept["description"].split())
+    return kept
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = stage.parser(__doc__)
+    parser.add_argument("--output", required=True, help="JSON schema to write")
+    return parser
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,139 @@
+"""The tokenizer, and cutting a record where a word ends."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from distilleak import tokenization
+from distilleak.errors import DistilleakError
+
+TEXTS = [
+    "The Congress shall have power to lay and collect taxes, duties, imposts and excises.",
+    "Fellow citizens of the Senate and of the House of Representatives: it's 1790 again.",
+    "We hold these truths; they're self-evident \u2014 na\u00efve, \u00fcber-caf\u00e9 \U0001f600!",
+] * 3
+TOKENIZER = tokenization.train(TEXTS, 300)
+
+PIECES = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(
+        [
+            *(" ", "  ", "\n", " \n", "\n\n \t", "\u00a0", "\u3000"),
+            *("<|endoftext|>", "it's", "they're", "'", "''ll", "1790", "naïve", "über"),
+            *("a" * 40, "\U0001f600" * 9, "\U0001f468\u200d\U0001f469\u200d\U0001f467", "漢字" * 8),
+            *("e\u0301", "\u200b", "\x00", "\ufeff", "The Congress shall have power to lay"),
+        ]
+    ),
+)
+ANY_TEXT = st.lists(PIECES, max_size=12).map("".join)
+
+
+def encode(text: str) -> list[int]:
+    return list(TOKENIZER.encode(text, add_special_tokens=False).ids)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(text=ANY_TEXT, length=st.integers(4, 40))
+def test_the_tokens_are_those_of_the_text_that_is_kept(text: str, length: int) -> None:
+    kept, tokens = tokenization.cut(TOKENIZER, text, length)
+    assert text.startswith(kept)
+    assert tokens == encode(kept)
+    assert len(tokens) <= length
+    assert bool(tokens) == bool(kept) == bool(text)
+    assert TOKENIZER.decode(tokens) == kept
+
+
+@settings(max_examples=300, deadline=None)
+@given(words=st.lists(st.text("abcdefgh", min_size=1, max_size=6), min_size=1, max_size=30))
+def test_the_cut_is_the_last_end_of_a_word_that_fits(words: list[str]) -> None:
+    kept, _ = tokenization.cut(TOKENIZER, " ".join(words), 12)
+    beginnings = [" ".join(words[:count]) for count in range(1, len(words) + 1)]
+    assert kept == [text for text in beginnings if len(encode(text)) <= 12][-1]
+
+
+def test_a_text_that_fits_is_left_as_it_is() -> None:
+    assert tokenization.cut(TOKENIZER, TEXTS[0], 1000) == (TEXTS[0], encode(TEXTS[0]))
+
+
+def test_a_first_word_that_is_too_long_is_cut_inside() -> None:
+    kept, tokens = tokenization.cut(TOKENIZER, "x" * 30 + " and more", 10)
+    assert 0 < len(kept) < 30
+    assert len(tokens) <= 10
+
+
+def test_a_length_that_one_character_may_exceed_is_refused() -> None:
+    with pytest.raises(ValueError, match="below 4"):
+        tokenization.cut(TOKENIZER, "text", 3)
+
+
+def test_the_name_of_the_start_token_in_a_text_is_only_text() -> None:
+    tokens = encode("a<|endoftext|>b")
+    assert tokenization.start_token(TOKENIZER) == 0
+    assert 0 not in tokens
+    assert TOKENIZER.decode(tokens) == "a<|endoftext|>b"
+
+
+def test_every_byte_has_a_token() -> None:
+    text = "".join(chr(code) for code in [*range(256), 0x20AC, 0x10FFFF])
+    assert TOKENIZER.decode(encode(text)) == text
+
+
+def test_training_twice_gives_the_same_tokenizer() -> None:
+    assert tokenization.train(TEXTS, 300).to_str() == TOKENIZER.to_str()
+
+
+def test_texts_too_small_for_the_vocabulary_are_refused() -> None:
+    with pytest.raises(
+        DistilleakError, match=r"^tokenizer\.vocabulary: .*only \d+ tokens, not 5000"
+    ):
+        tokenization.train(TEXTS, 5000)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("study") / "tokenizer"
+    tokenization.save(TOKENIZER, path, 64)
+    return path
+
+
+def test_a_loaded_tokenizer_gives_the_same_tokens(directory: Path) -> None:
+    loaded = tokenization.load(directory)
+    for text in [*TEXTS, "a<|endoftext|>b"]:
+        assert list(loaded.encode(text, add_special_tokens=False).ids) == encode(text)
+
+
+def test_auto_tokenizer_gives_the_same_tokens(directory: Path) -> None:
+    from transformers import AutoTokenizer
+
+    loaded = AutoTokenizer.from_pretrained(directory, local_files_only=True)  # type: ignore[no-untyped-call]
+    assert loaded.bos_token_id == loaded.eos_token_id == loaded.pad_token_id == 0
+    assert loaded.model_max_length == 64
+    for text in [*TEXTS, "a<|endoftext|>b", " \n two  blanks "]:
+        assert loaded(text, add_special_tokens=False)["input_ids"] == encode(text)
+
+
+def test_saving_twice_writes_the_same_bytes(directory: Path, tmp_path: Path) -> None:
+    tokenization.save(tokenization.load(directory), tmp_path / "again", 64)
+    for name in tokenization.FILES:
+        assert (tmp_path / "again" / name).read_bytes() == (directory / name).read_bytes()
+
+
+def test_a_missing_or_damaged_tokenizer_is_said_in_one_line(
+    directory: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DistilleakError, match=r"tokenizer\.json: no such file"):
+        tokenization.load(tmp_path)
+    half = (directory / "tokenizer.json").read_bytes()
+    (tmp_path / "tokenizer.json").write_bytes(half[: len(half) // 2])
+    with pytest.raises(DistilleakError, match=r"tokenizer\.json: damaged tokenizer; delete it"):
+        tokenization.load(tmp_path)
+
+
+def test_a_tokenizer_without_start_token_is_refused() -> None:
+    from tokenizers.models import BPE
+
+    with pytest.raises(DistilleakError, match=r"no token '<\|endoftext\|>'"):
+        tokenization.start_token(Tokenizer(BPE()))
