@@ -14,7 +14,7 @@ from distilleak.errors import DistilleakError
 from distilleak.files import read_json, write_text
 from distilleak.layout import model_directory
 
-COLUMNS = ["rule", "model", "jobs", "wall_s", "cpu_s", "max_rss_mib", "tokens_per_s"]
+COLUMNS = ["rule", "model", "jobs", "wall_s", "max_rss_mib", "tokens_per_s"]
 TOTAL = "total"
 UNKNOWN = ("-", "NA", "nan")  # of a job that ended before it could be sampled
 TRAINING = "train_"  # how the names of rules begin that train a model
@@ -27,7 +27,6 @@ class Job:
     rule: str
     model: str  # the wildcards, joined by dots
     wall_s: float
-    cpu_s: float
     max_rss_mib: float
     tokens: float  # that the training saw
 
@@ -63,15 +62,15 @@ def read_jobs(benchmarks: Path, facts_root: Path) -> Iterator[Job]:
         yield Job(rule, model, *_read(path), tokens)
 
 
-def _read(path: Path) -> tuple[float, float, float]:
+def _read(path: Path) -> tuple[float, float]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     if len(rows) != 1:
         raise DistilleakError(
             f"{path}: {len(rows)} rows; a benchmark file has a header and one row"
         )
-    wall, cpu, rss = (_number(rows[0], name, path) for name in ("s", "cpu_time", "max_rss"))
-    return wall, cpu, rss
+    # Its CPU time is left alone: it is sampled, and misses what a job did after the last sample.
+    return _number(rows[0], "s", path), _number(rows[0], "max_rss", path)
 
 
 def _number(row: dict[str, str | None], column: str, path: Path) -> float:
@@ -102,7 +101,6 @@ def _row(rule: str, model: str, jobs: Sequence[Job]) -> list[str | int]:
     seconds = sum(job.wall_s for job in trained)
     figures = (
         _known_sum(job.wall_s for job in jobs),
-        _known_sum(job.cpu_s for job in jobs),
         max((job.max_rss_mib for job in jobs if not math.isnan(job.max_rss_mib)), default=math.nan),
         sum(job.tokens for job in trained) / seconds if trained else math.nan,
     )

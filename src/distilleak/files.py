@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 
 from distilleak.errors import DistilleakError
 
+_UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What pyarrow raises for damaged files; names of columns may no longer be text."""
+
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
@@ -41,7 +44,7 @@ def write_table(table: pa.Table, path: str | Path, metadata: dict[str, str] | No
     if metadata is not None:
         table = table.replace_schema_metadata(metadata)
     with atomic(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
 def open_parquet(path: str | Path) -> pq.ParquetFile:
@@ -53,8 +56,8 @@ def open_parquet(path: str | Path) -> pq.ParquetFile:
     if not Path(path).is_file():
         raise DistilleakError(f"{path}: no such file")
     try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+        return pq.ParquetFile(path, page_checksum_verification=True)
+    except _UNREADABLE as error:
         raise _damaged(path, "Parquet", error) from error
 
 
@@ -71,7 +74,7 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Tab
         raise DistilleakError(f"{path}: no column {missing[0]!r}; the columns are {present}")
     try:
         return file.read(columns=None if columns is None else list(columns))
-    except (pa.ArrowException, OSError) as error:
+    except _UNREADABLE as error:
         raise _damaged(path, "Parquet", error) from error
 
 

@@ -201,12 +201,12 @@ def blind(tables: Tables) -> Table:
 
 def costs(table: pd.DataFrame) -> Table:
     """What each stage cost, as measured by the workflow."""
-    columns = (("jobs", 0), ("wall_s", 0), ("cpu_s", 0), ("max_rss_mib", 0), ("tokens_per_s", 0))
+    columns = (("jobs", 0), ("wall_s", 0), ("max_rss_mib", 0), ("tokens_per_s", 0))
     return Table(
         "Cost of each stage",
-        "Wall and processor time in seconds, summed over jobs; the largest resident memory of a "
+        "Wall time in seconds, summed over jobs; the largest resident memory of a "
         "job in MiB; tokens per second where the stage counts them.",
-        ("stage", "jobs", "wall (s)", "CPU (s)", "memory (MiB)", "tokens per s"),
+        ("stage", "jobs", "wall (s)", "memory (MiB)", "tokens per s"),
         [
             (
                 " ".join(text for text in (row["rule"], row["model"]) if text),

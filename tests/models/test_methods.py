@@ -93,9 +93,7 @@ def test_a_method_changes_what_it_says_and_nothing_else(name: str) -> None:
 
 @every_method
 def test_only_methods_that_ask_for_it_look_at_vulnerability(name: str) -> None:
-    nobody = DistillationSet(
-        SET.record_id, TOKENS, np.zeros(MEMBERS, dtype=np.bool_), VOCABULARY
-    )
+    nobody = DistillationSet(SET.record_id, TOKENS, np.zeros(MEMBERS, dtype=np.bool_), VOCABULARY)
     one = method(name)
     if not one.needs_vulnerability:
         assert np.array_equal(one.select(SET, rng()), one.select(nobody, rng()))
@@ -148,7 +146,9 @@ def test_all_students_start_from_the_same_weights(name: str, study: Study) -> No
         torch.testing.assert_close(found[key], start[key], rtol=0, atol=1e-20)
     if "architecture" not in CHANGES[name]:
         assert [key for key in found if key not in start] == [
-            f"lm_head.after.0.{buffer}" for buffer in ("scale", "shift") if "release" in CHANGES[name]
+            f"lm_head.after.0.{buffer}"
+            for buffer in ("scale", "shift")
+            if "release" in CHANGES[name]
         ]
         assert start.keys() <= found.keys()
 
@@ -163,9 +163,7 @@ def test_a_student_is_trained_loaded_and_told_of(name: str, study: Study) -> Non
     seen = 20 if name == "nonvulnerable" else 30
     assert selection.seen.sum() == found["training_records"] == seen
     assert found["updates"] == 2 * -(-seen // 8)
-    shown = sum(
-        len(tokens) for tokens, s in zip(records.tokens, selection.seen, strict=True) if s
-    )
+    shown = sum(len(tokens) for tokens, s in zip(records.tokens, selection.seen, strict=True) if s)
     assert found["training_tokens"] == 2 * shown
     assert len(found["loss"]) == 2
     assert found["loss"][1] < found["loss"][0]

@@ -168,5 +168,5 @@ def test_a_built_model_has_the_asked_shape_and_no_dropout() -> None:
 
 def test_the_weights_start_at_gpt2s_scale_for_their_width() -> None:
     model = models.build(SHAPE, VOCABULARY, START, 0)
-    spread = model.get_input_embeddings().weight.std().item()
+    spread = model.state_dict()["transformer.wte.weight"].std().item()
     assert spread == pytest.approx(0.02 * (768 / SHAPE.width) ** 0.5, rel=0.05)

@@ -125,7 +125,7 @@ def test_a_second_derivative_is_refused_rather_than_wrong() -> None:
     loss = distillation_loss(student, labels, teacher, 0.3, 2.0)
     (gradient,) = torch.autograd.grad(loss**2, student, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
-        gradient.sum().backward()
+        gradient.sum().backward()  # type: ignore[no-untyped-call]
 
 
 def test_the_inputs_are_left_as_they_were() -> None:

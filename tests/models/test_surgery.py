@@ -68,7 +68,7 @@ def operated(name: str) -> PreTrainedModel:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in model.parameters():
-            weight += 0.02 * torch.randn(weight.shape, generator=generator)
+            weight.add_(0.02 * torch.randn(weight.shape, generator=generator))
     if "output_map" in SURGERIES[name]:
         output_map.set_buffers(model, *buffers())
     return model
@@ -97,7 +97,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def in_a_new_process(program: str, root: Path, with_distilleak: bool) -> dict[str, Any]:
+def in_a_new_process(program: str, root: Path, with_distilleak: bool) -> Any:
     """What a program prints as JSON; it finds `root` as its working directory."""
     source = str(Path(distilleak.__file__).parents[1])
     program = f"import sys\nsys.path.insert(0, {source!r})\n" * with_distilleak + program
@@ -106,7 +106,7 @@ def in_a_new_process(program: str, root: Path, with_distilleak: bool) -> dict[st
         [sys.executable, "-c", program], cwd=root, env=environment, capture_output=True, text=True
     )
     assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+    return json.loads(ended.stdout.splitlines()[-1])
 
 
 LOAD = """
@@ -133,7 +133,8 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def loaded(saved: Path) -> dict[str, Any]:
-    return in_a_new_process(LOAD, saved, with_distilleak=True)
+    found: dict[str, Any] = in_a_new_process(LOAD, saved, with_distilleak=True)
+    return found
 
 
 @every_surgery
@@ -169,7 +170,7 @@ def test_a_process_that_does_not_know_the_package_refuses_every_directory(saved:
 
 def test_the_package_may_be_imported_after_the_auto_classes(saved: Path) -> None:
     program = (
-        "import json\nfrom transformers import AutoConfig, AutoModelForCausalLM\nimport distilleak\n"
+        "import json\nfrom transformers import AutoModelForCausalLM\nimport distilleak\n"
         'print(json.dumps(type(AutoModelForCausalLM.from_pretrained("block")).__name__))'
     )
     assert in_a_new_process(program, saved, True) == "SurgeredGPT2LMHeadModel"
@@ -272,7 +273,9 @@ def test_surgeries_one_by_one_are_those_at_once() -> None:
 
 def test_new_weights_are_a_function_of_the_seed() -> None:
     def down(seed: int) -> torch.Tensor:
-        return models.change(tiny_model(), BLOCK, seed).state_dict()["transformer.h.0.down.weight"]
+        state = models.change(tiny_model(), BLOCK, seed).state_dict()
+        weight: torch.Tensor = state["transformer.h.0.down.weight"]
+        return weight
 
     assert torch.equal(down(0), down(0))
     assert not torch.equal(down(0), down(1))
@@ -366,7 +369,7 @@ def test_the_fold_divides_by_the_mean_deviation_and_takes_the_mean_away() -> Non
     means, deviations = [], []
     for record in TOKENS:
         for position, token in enumerate([START, *record.tolist()[:-1]]):
-            embedded = plain.transformer.wte.weight[token] + plain.transformer.wpe.weight[position]  # type: ignore[union-attr, operator, index]
+            embedded = plain.transformer.wte.weight[token] + plain.transformer.wpe.weight[position]  # type: ignore[union-attr, index]
             values = embedded.detach().double().numpy()
             means.append(values.mean())
             deviations.append(np.sqrt(values.var() + 1e-5))

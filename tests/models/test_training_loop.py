@@ -69,7 +69,7 @@ def test_updates_are_those_of_plain_adamw() -> None:
                 v.mul_(0.999).add_(0.001 * g**2)
                 decay = settings.weight_decay if weight.dim() > 1 else 0.0
                 slope, square = m / (1 - 0.9 ** (step + 1)), v / (1 - 0.999 ** (step + 1))
-                weight -= rate * (decay * weight + slope / (square.sqrt() + 1e-8))
+                weight.sub_(rate * (decay * weight + slope / (square.sqrt() + 1e-8)))
     # Where the gradient is rounding error, the sign of an Adam step is too.
     difference = (weights(found) - weights(model)).abs()
     assert difference.quantile(0.99) < 1e-5
@@ -114,7 +114,9 @@ def test_the_reported_loss_is_the_mean_over_tokens_not_over_records() -> None:
     model = tiny_model()
     logits = model.get_output_embeddings()(now.hidden_states(model))  # type: ignore[no-untyped-call]
     per_token = F.cross_entropy(logits, now.labels, reduction="none")
-    per_record = torch.stack([part.mean() for part in per_token.split([len(r) for r in TOKENS])])
+    per_record = torch.stack(
+        [part.mean() for part in torch.split(per_token, [len(record) for record in TOKENS])]
+    )
     assert facts["loss"] == pytest.approx([per_token.mean().item()], rel=1e-5)
     assert per_record.mean().item() != pytest.approx(per_token.mean().item(), rel=1e-3)
 

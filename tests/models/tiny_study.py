@@ -30,6 +30,9 @@ START = 0  # tokenization.train gives the start token the id 0
 SHAPE = ArchitectureSettings(layers=2, width=32, heads=2, positions=96)
 POOLS = {"member": 30, "nonmember": 30, "holdout": 20, "auxiliary": 40}
 STUDENT_TRAINING = {"epochs": 2, "batch_size": 8, "learning_rate": 0.003}
+NOUNS = ("Rain", "Sea", "Wind", "Stone", "River", "Light", "Road", "Hill", "Tree", "Bird", "Snow")
+VERBS = ("sees", "hears", "takes", "finds", "leaves", "follows", "holds", "turns", "calls", "meets")
+PLACES = ("near the", "under a", "over my", "behind the", "before a")
 VIEWS = ("plain", "lower", "prefix_nonmember")
 
 
@@ -39,7 +42,7 @@ def tiny_model(seed: int = 0, **shape: int) -> PreTrainedModel:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in model.parameters():
-            weight += 0.1 * torch.randn(weight.shape, generator=generator)
+            weight.add_(0.1 * torch.randn(weight.shape, generator=generator))
     model.eval()  # type: ignore[no-untyped-call]
     return model
 
@@ -63,7 +66,7 @@ def training_settings(**changes: Any) -> TrainingSettings:
 
 @torch.no_grad()
 def log_p_of(model: PreTrainedModel, context: Sequence[int], tokens: Tokens) -> torch.Tensor:
-    """float64 log-probabilities before every token, (tokens, vocabulary), by one plain forward pass.
+    """float64 log-probabilities before every token, (tokens, vocabulary), by one forward pass.
 
     `context` is all that precedes the first token.
     """
@@ -75,12 +78,9 @@ def log_p_of(model: PreTrainedModel, context: Sequence[int], tokens: Tokens) -> 
 def sentences(count: int, seed: int) -> list[str]:
     """Different sentences of capitalised and other words, drawn alike for every pool."""
     rng = np.random.default_rng(seed)
-    nouns = "Rain Sea Wind Stone River Light Road Hill Tree Bird Fish Cloud Night Snow".split()
-    verbs = "sees hears takes finds leaves follows holds turns calls meets keeps".split()
-    places = "near the|under a|over my|behind the|before a".split("|")
 
     def clause() -> str:
-        return f"{rng.choice(nouns)} {rng.choice(verbs)} {rng.choice(places)} {rng.choice(nouns)}"
+        return f"{rng.choice(NOUNS)} {rng.choice(VERBS)} {rng.choice(PLACES)} {rng.choice(NOUNS)}"
 
     return [f"{clause()}, {clause()}." for _ in range(count)]
 

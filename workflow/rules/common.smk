@@ -105,6 +105,12 @@ def get_views(directory, views):
     return [f"{directory}/evidence/{view}.parquet" for view in views]
 
 
+def get_evidence_settings(views):
+    """The settings that matter for these views: no other one makes a model be asked again."""
+    unused = set() if "prefix_nonmember" in views else {"prefix_tokens"}
+    return canonical(STUDY.evidence.model_dump(exclude=unused))
+
+
 def get_reference_evidence(wildcards):
     return [f"{SEED}/{{pair}}/{name}/evidence/plain.parquet" for name in REFERENCES]
 

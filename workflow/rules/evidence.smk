@@ -17,7 +17,7 @@ rule compute_evidence:
     resources:
         mem_mb=2000,
     params:
-        settings=canonical(STUDY.evidence),
+        settings=get_evidence_settings(VIEWS),
         views=" ".join(VIEWS),
         directory=lambda wildcards, output: Path(output[0]).parent,
     message:
@@ -39,7 +39,7 @@ use rule compute_evidence as compute_reference_evidence with:
     wildcard_constraints:
         model=r"reference-\d+",
     params:
-        settings=canonical(STUDY.evidence),
+        settings=get_evidence_settings(["plain"]),
         views="plain",
         directory=lambda wildcards, output: Path(output[0]).parent,
     message:
@@ -65,13 +65,15 @@ rule compute_mixture_evidence:
         f"{LOGS}/compute_mixture_evidence/{{seed}}.{{pair}}.log",
     benchmark:
         f"{BENCHMARKS}/compute_mixture_evidence/{{seed}}.{{pair}}.mixtures.tsv"
+    # The longest job after training; begun last, it would run alone.
+    priority: 5
     conda:
         "../../envs/distilleak.yaml"
     threads: 1
     resources:
         mem_mb=2500,
     params:
-        settings=canonical(STUDY.evidence),
+        settings=get_evidence_settings(VIEWS),
         views=" ".join(VIEWS),
         mixtures=" ".join(
             f"--mixture {name}={','.join(str(MIXED.index(student)) for student in ENSEMBLES[name])}"

@@ -40,7 +40,7 @@ rule score_vote:
     conda:
         "../../envs/distilleak.yaml"
     params:
-        evaluation=canonical(STUDY.evaluation),
+        evaluation=canonical({"folds": STUDY.evaluation.folds}),
     message:
         "score attacks on {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:

@@ -3,7 +3,7 @@ rule train_student:
         unpack(get_lesson),
         records=rules.encode_records.output,
         tokenizer=rules.train_tokenizer.output,
-        verdict=rules.audit_split.output,
+        verdict=ancient(f"{SEED}/blind.json"),
         code=lambda wildcards: get_code(
             "train_student", f"methods.{METHODS[wildcards.model]['method']}"
         ),
@@ -17,6 +17,7 @@ rule train_student:
         f"{BENCHMARKS}/train_student/{{seed}}.{{pair}}.{{model}}.tsv"
     wildcard_constraints:
         model="|".join(METHODS),
+    priority: 8
     conda:
         "../../envs/distilleak.yaml"
     threads: 1

@@ -1,12 +1,13 @@
 # The blind verdict is an input of everything that trains: a split that can be told apart without a
-# model is refused before it costs anything.
+# model is refused before it costs anything. It is a condition only: another verdict that lets a
+# split pass changes no model.
 
 
 rule train_teacher:
     input:
         records=rules.encode_records.output,
         tokenizer=rules.train_tokenizer.output,
-        verdict=rules.audit_split.output,
+        verdict=ancient(f"{SEED}/blind.json"),
         code=get_code("train_model"),
     output:
         model=directory(f"{SEED}/{{pair}}/teacher/model"),
@@ -38,7 +39,7 @@ rule train_reference:
     input:
         records=rules.encode_records.output,
         tokenizer=rules.train_tokenizer.output,
-        verdict=rules.audit_split.output,
+        verdict=ancient(f"{SEED}/blind.json"),
         code=get_code("train_model"),
     output:
         model=directory(f"{SEED}/{{pair}}/reference-{{number}}/model"),
@@ -84,13 +85,13 @@ rule store_targets:
     threads: 1
     resources:
         mem_mb=2000,
-    params:
-        batch_tokens=canonical(STUDY.evidence.batch_tokens),
+        # Not a parameter: it makes storing faster, and no student has to be trained again for it.
+        batch_tokens=STUDY.evidence.batch_tokens,
     message:
         "store the teacher's logits (seed {wildcards.seed}, {wildcards.pair})"
     shell:
         "python -m distilleak.store_targets --records {input.records} --teacher {input.teacher}"
-        " --batch-tokens {params.batch_tokens} --threads {threads} --output {output}"
+        " --batch-tokens {resources.batch_tokens} --threads {threads} --output {output}"
         " > {log} 2>&1"
 
 

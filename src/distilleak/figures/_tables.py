@@ -24,7 +24,7 @@ COLUMNS = {
     "histograms": "pair model attack pool left right density",
     "blind": "seed classifier auc low high p_value members nonmembers",
     "split": "seed pool records",
-    "costs": "rule model jobs wall_s cpu_s max_rss_mib tokens_per_s",
+    "costs": "rule model jobs wall_s max_rss_mib tokens_per_s",
 }
 _TEXT = frozenset(
     (

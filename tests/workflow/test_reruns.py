@@ -1,0 +1,210 @@
+"""After a change exactly those jobs run again whose results it can change.
+
+The outputs are stand-ins that `snakemake --touch` records as made, so no model is trained here;
+what would run again is asked of a dry run.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from workflow_project import FIGURES, Project
+
+AGGREGATES = {"build_tables": 1, "collect_costs": 1, "draw_figure": FIGURES, "write_report": 1}
+CONFIGURED = {**AGGREGATES, "write_config": 1}
+SCORED = {"score_attacks": 6, "score_vote": 1, "measure_metrics": 7}
+STUDENTS = {
+    "train_student": 4,
+    "compute_evidence": 4,
+    "compute_mixture_evidence": 1,
+    "score_attacks": 5,
+    "score_vote": 1,
+    "measure_metrics": 6,
+}
+ONE_STUDENT = {"train_student": 1, "compute_evidence": 1, "score_attacks": 1, "measure_metrics": 1}
+SEED = {
+    **{"split_records": 1, "train_tokenizer": 1, "encode_records": 1, "audit_split": 1},
+    **{"train_teacher": 1, "store_targets": 1, "find_vulnerable": 1, "train_reference": 1},
+    **{"compute_reference_evidence": 1, "train_student": 4, "compute_evidence": 5},
+    **{"compute_mixture_evidence": 1, **SCORED},
+}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project.new(tmp_path_factory.mktemp("finished") / "project")
+    project.finish()
+    return project
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Project:
+    return finished.copy(tmp_path / "project")
+
+
+def test_nothing_runs_again_after_touching_or_reordering_or_editing_what_nobody_uses(
+    project: Project,
+) -> None:
+    assert project.reruns() == {}
+    for file in ("src/distilleak/training.py", "src/distilleak/methods/kd.py"):
+        os.utime(project.file(file))
+    os.utime(project.file("results/small/seed-0/records.parquet"))
+    for module in ("write_schema.py", "settings/study.py", "methods/red_list.py", "audit.py"):
+        if project.file(f"src/distilleak/{module}").exists():
+            project.edit(module)
+    study = yaml.safe_load(project.file("study.yaml").read_text())
+    turned = {key: study[key] for key in reversed(study)}
+    for key in ("pools", "training", "tokenizer", "evidence"):
+        turned[key] = dict(reversed(study[key].items()))
+    turned["training"]["student"] = dict(reversed(study["training"]["student"].items()))
+    # What is left out has its default.
+    turned["encoding"] = {"context": 24}
+    turned["attacks"]["min_k"] = {"k": 0.2}
+    project.file("study.yaml").write_text(yaml.safe_dump(turned, sort_keys=False))
+    assert project.reruns() == {}
+
+
+def test_all_jobs_follow_the_corpus(project: Project) -> None:
+    project.configure(corpus__min_words=60)
+    assert project.reruns() == {"load_corpus": 1, **SEED, **CONFIGURED}
+
+
+EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
+    "a comment in a method": (
+        lambda project: project.edit("methods/no_teacher.py"),
+        {**ONE_STUDENT, **AGGREGATES},
+    ),
+    "a comment in a method that is part of ensembles": (
+        lambda project: project.edit("methods/nonorm.py"),
+        {
+            **{"train_student": 1, "compute_evidence": 1, "compute_mixture_evidence": 1},
+            **{"score_attacks": 2, "score_vote": 1, "measure_metrics": 3},
+            **AGGREGATES,
+        },
+    ),
+    "a comment in the surgery that one method uses": (
+        lambda project: project.edit("surgery/nonorm.py"),
+        {
+            **{"train_student": 1, "compute_evidence": 1, "compute_mixture_evidence": 1},
+            **{"score_attacks": 2, "score_vote": 1, "measure_metrics": 3},
+            **AGGREGATES,
+        },
+    ),
+    "a comment in an attack": (
+        lambda project: project.edit("attacks/min_k.py"),
+        {**SCORED, **AGGREGATES},
+    ),
+    "a comment in the attack that finds vulnerable members": (
+        lambda project: project.edit("attacks/loss.py"),
+        {
+            **{"find_vulnerable": 1, "train_student": 1, "compute_evidence": 1},
+            **SCORED,
+            **AGGREGATES,
+        },
+    ),
+    "a comment in an attack that is not configured": (
+        lambda project: project.edit("attacks/zlib.py"),
+        {},
+    ),
+    "a comment in a figure": (
+        lambda project: project.edit("figures/roc.py"),
+        {"draw_figure": 1, "write_report": 1},
+    ),
+    "a comment in the page of the report": (
+        lambda project: project.edit("report.html.jinja"),
+        {"write_report": 1},
+    ),
+    "a comment in the blind classifiers": (
+        lambda project: project.edit("blind.py"),
+        {"audit_split": 1, **AGGREGATES},
+    ),
+    "the style of figures": (
+        lambda project: project.configure(figures__dpi=200),
+        {"draw_figure": FIGURES, "write_report": 1, "write_config": 1},
+    ),
+    "the learning rate of students": (
+        lambda project: project.configure(training__student__learning_rate=0.02),
+        {**STUDENTS, **CONFIGURED},
+    ),
+    "what the distilled students share": (
+        lambda project: project.configure(distillation__alpha=0.3),
+        {
+            **{"train_student": 3, "compute_evidence": 3, "compute_mixture_evidence": 1},
+            **{"score_attacks": 4, "score_vote": 1, "measure_metrics": 5},
+            **CONFIGURED,
+        },
+    ),
+    "one more seed": (
+        lambda project: project.configure(seeds=[0, 1]),
+        {**SEED, **CONFIGURED},
+    ),
+    "the rate of vulnerability": (
+        lambda project: project.configure(vulnerability__fpr=0.1),
+        {"find_vulnerable": 1, **ONE_STUDENT, **CONFIGURED},
+    ),
+    "the folds of the evaluation": (
+        lambda project: project.configure(evaluation__folds=4),
+        {"score_vote": 1, "measure_metrics": 7, **CONFIGURED},
+    ),
+    "the replicates of the bootstrap": (
+        lambda project: project.configure(evaluation__replicates=300),
+        {"measure_metrics": 7, **CONFIGURED},
+    ),
+    "the gate": (
+        lambda project: project.configure(gate__max_auc=0.6),
+        {"audit_split": 1, **CONFIGURED},
+    ),
+    "the length of a prefix that nobody reads": (
+        lambda project: project.configure(evidence__prefix_tokens=8),
+        {"write_config": 1, "write_report": 1},
+    ),
+    "the size of evidence batches": (
+        lambda project: project.configure(evidence__batch_tokens=512),
+        {
+            **{"compute_evidence": 5, "compute_reference_evidence": 1, "find_vulnerable": 1},
+            **{"compute_mixture_evidence": 1, "train_student": 1, **SCORED},
+            **CONFIGURED,
+        },
+    ),
+    "two pool sizes exchanged": (
+        lambda project: project.configure(pools__member=60, pools__nonmember=80),
+        {**SEED, **CONFIGURED},
+    ),
+    "the training of teacher and reference exchanged": (
+        lambda project: project.configure(
+            training__teacher={"epochs": 2, "learning_rate": 0.01},
+        ),
+        {
+            **{"train_teacher": 1, "store_targets": 1, "find_vulnerable": 1, **STUDENTS},
+            **{"compute_evidence": 5, **SCORED, **CONFIGURED},
+        },
+    ),
+    "one more method": (
+        lambda project: add_method(project),
+        {**ONE_STUDENT, **CONFIGURED},
+    ),
+    "one more variant of a method": (
+        lambda project: project.configure(methods__kd_hard={"method": "kd", "alpha": 0.9}),
+        {**ONE_STUDENT, **CONFIGURED},
+    ),
+    "one more attack on the evidence there is": (
+        lambda project: project.configure(attacks__min_k_10={"attack": "min_k", "k": 0.1}),
+        {**SCORED, **CONFIGURED},
+    ),
+}
+
+
+def add_method(project: Project) -> None:
+    methods = project.file("src/distilleak/methods")
+    shutil.copy(methods / "kd.py", methods / "mine.py")
+    project.configure(methods__mine={})
+
+
+@pytest.mark.parametrize("change", EDITS)
+def test_jobs_after(change: str, project: Project) -> None:
+    edit, expected = EDITS[change]
+    edit(project)
+    assert project.reruns() == expected
