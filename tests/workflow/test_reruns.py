@@ -45,16 +45,20 @@ def project(finished: Project, tmp_path: Path) -> Project:
     return finished.copy(tmp_path / "project")
 
 
-def test_nothing_runs_again_after_touching_or_reordering_or_editing_what_nobody_uses(
+def test_nothing_runs_again_where_nothing_can_change(
     project: Project,
 ) -> None:
     assert project.reruns() == {}
     for file in ("src/distilleak/training.py", "src/distilleak/methods/kd.py"):
         os.utime(project.file(file))
     os.utime(project.file("results/small/seed-0/records.parquet"))
-    for module in ("write_schema.py", "settings/study.py", "methods/red_list.py", "audit.py"):
-        if project.file(f"src/distilleak/{module}").exists():
-            project.edit(module)
+    for module in (
+        "write_schema.py",
+        "settings/study.py",
+        "methods/red_list.py",
+        "attacks/zlib.py",
+    ):
+        project.edit(module)
     study = yaml.safe_load(project.file("study.yaml").read_text())
     turned = {key: study[key] for key in reversed(study)}
     for key in ("pools", "training", "tokenizer", "evidence"):
@@ -77,14 +81,6 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
         lambda project: project.edit("methods/no_teacher.py"),
         {**ONE_STUDENT, **AGGREGATES},
     ),
-    "a comment in a method that is part of ensembles": (
-        lambda project: project.edit("methods/nonorm.py"),
-        {
-            **{"train_student": 1, "compute_evidence": 1, "compute_mixture_evidence": 1},
-            **{"score_attacks": 2, "score_vote": 1, "measure_metrics": 3},
-            **AGGREGATES,
-        },
-    ),
     "a comment in the surgery that one method uses": (
         lambda project: project.edit("surgery/nonorm.py"),
         {
@@ -105,17 +101,9 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
             **AGGREGATES,
         },
     ),
-    "a comment in an attack that is not configured": (
-        lambda project: project.edit("attacks/zlib.py"),
-        {},
-    ),
     "a comment in a figure": (
         lambda project: project.edit("figures/roc.py"),
         {"draw_figure": 1, "write_report": 1},
-    ),
-    "a comment in the page of the report": (
-        lambda project: project.edit("report.html.jinja"),
-        {"write_report": 1},
     ),
     "a comment in the blind classifiers": (
         lambda project: project.edit("blind.py"),
@@ -149,10 +137,6 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
         lambda project: project.configure(evaluation__folds=4),
         {"score_vote": 1, "measure_metrics": 7, **CONFIGURED},
     ),
-    "the replicates of the bootstrap": (
-        lambda project: project.configure(evaluation__replicates=300),
-        {"measure_metrics": 7, **CONFIGURED},
-    ),
     "the gate": (
         lambda project: project.configure(gate__max_auc=0.6),
         {"audit_split": 1, **CONFIGURED},
@@ -173,21 +157,17 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
         lambda project: project.configure(pools__member=60, pools__nonmember=80),
         {**SEED, **CONFIGURED},
     ),
-    "the training of teacher and reference exchanged": (
-        lambda project: project.configure(
-            training__teacher={"epochs": 2, "learning_rate": 0.01},
-        ),
+    "the training of the teacher": (
+        lambda project: project.configure(training__teacher__epochs=2),
         {
-            **{"train_teacher": 1, "store_targets": 1, "find_vulnerable": 1, **STUDENTS},
-            **{"compute_evidence": 5, **SCORED, **CONFIGURED},
+            **{"train_teacher": 1, "store_targets": 1, "find_vulnerable": 1, "train_student": 3},
+            **{"compute_evidence": 4, "compute_mixture_evidence": 1},
+            **{"score_attacks": 5, "score_vote": 1, "measure_metrics": 6},
+            **CONFIGURED,
         },
     ),
     "one more method": (
         lambda project: add_method(project),
-        {**ONE_STUDENT, **CONFIGURED},
-    ),
-    "one more variant of a method": (
-        lambda project: project.configure(methods__kd_hard={"method": "kd", "alpha": 0.9}),
         {**ONE_STUDENT, **CONFIGURED},
     ),
     "one more attack on the evidence there is": (

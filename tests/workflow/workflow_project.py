@@ -104,7 +104,7 @@ class Project:
             for section in sections:
                 place = place.setdefault(section, {})
             place[last] = value
-        self.file("study.yaml").write_text(yaml.safe_dump(study))
+        self.file("study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
 
     def edit(self, module: str) -> None:
         """Add a comment to a source file."""

@@ -90,7 +90,7 @@ rule write_config:
     conda:
         "../../envs/distilleak.yaml"
     params:
-        study=canonical(STUDY),
+        study=canonical(STUDY.complete()),
     message:
         "write the complete configuration"
     shell:

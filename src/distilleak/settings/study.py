@@ -123,6 +123,19 @@ class Study(Settings):
             for name, raw in self.attacks.items()
         }
 
+    def complete(self) -> Raw:
+        """The configuration with every default written out; it gives this study again."""
+
+        def flat(entry: Raw, chooser: str) -> Raw:
+            return {chooser: entry[chooser], **entry["parameters"]}
+
+        return {
+            **self.model_dump(mode="json"),
+            "corpus": flat(self.corpus_entry(), "source"),
+            "methods": {name: flat(e, "method") for name, e in self.method_entries().items()},
+            "attacks": {name: flat(e, "attack") for name, e in self.attack_entries().items()},
+        }
+
     def ensemble_members(self) -> dict[str, list[str]]:
         """Name of the ensemble, `<kind>-<subset>` -> its students."""
         return {

@@ -70,5 +70,4 @@ def operate(model: PreTrainedModel, changes: Changes) -> PreTrainedModel:
         if name in known and known[name].shape == weight.shape
     }
     changed.load_state_dict(kept, strict=False)
-    changed.tie_weights()
     return changed.to(device=model.device, dtype=model.dtype).train(model.training)  # type: ignore[no-any-return]

