@@ -1,7 +1,7 @@
 """distilleak: does a distilled language model leak the data its teacher was trained on?
 
-After `import distilleak`, a student's directory loads with `AutoModelForCausalLM` like any other. The
-classes are registered when transformers' own auto classes are imported, so that importing this
+After `import distilleak`, a student's directory loads with `AutoModelForCausalLM` like any other.
+The classes are registered when transformers' own auto classes are imported, so that importing this
 package alone stays free of torch.
 """
 

@@ -38,7 +38,7 @@ def train(
     in the same order. Returns the mean loss per epoch and the numbers of updates and tokens seen.
 
     Raises:
-        DistilleakError: the loss became NaN or infinite.
+        DistilleakError: the loss or a weight became NaN or infinite.
     """
     device = model.device.type
     optimiser = _optimiser(model, settings)
@@ -73,6 +73,9 @@ def train(
                 "epoch %d (%d of %d updates): loss %.4f, %d tokens/s, %d s left",
                 epoch, step, steps, history[-1], seen / seconds, seconds / step * (steps - step),
             )  # fmt: skip
+    # A last gradient that overflows does not show in the loss any more.
+    if not all(torch.isfinite(weight).all() for weight in model.parameters()):
+        raise _diverged("a weight", float("nan"), epoch)
     model.eval()  # type: ignore[no-untyped-call]
     return {"loss": history, "updates": steps, "training_tokens": seen}
 
@@ -102,7 +105,11 @@ def _learning_rate(step: int, warmup: int, steps: int) -> float:
 def _mean(losses: list[torch.Tensor], counts: list[int], epoch: int) -> float:
     mean = float(np.average(torch.stack(losses).double().cpu().numpy(), weights=counts))
     if not math.isfinite(mean):
-        raise DistilleakError(
-            f"the loss became {mean} in epoch {epoch}; lower the learning rate or the clip"
-        )
+        raise _diverged("the loss", mean, epoch)
     return mean
+
+
+def _diverged(what: str, value: float, epoch: int) -> DistilleakError:
+    return DistilleakError(
+        f"{what} became {value} in epoch {epoch}; lower the learning rate or the clip"
+    )

@@ -95,7 +95,7 @@ class OutputMapMethod(PlainDistillation[Q], Generic[Q]):
 def most_over_represented(
     vulnerable: NDArray[np.int64], others: NDArray[np.int64], fraction: float, smoothing: float
 ) -> NDArray[np.bool_]:
-    """The `fraction` of the vocabulary with the largest smoothed log odds ratio, (vocabulary,).
+    """The `fraction` of the vocabulary (at least one token) of largest smoothed log odds, (S,).
 
     ratio = log((v + s) / (V - v + s (S - 1))) - log((o + s) / (O - o + s (S - 1))), where v and o
     count the token in vulnerable and other members, V and O are the totals, s the smoothing and S
@@ -109,7 +109,7 @@ def most_over_represented(
         return np.log(odds)
 
     ratio = np.where(vulnerable > 0, log_odds(vulnerable) - log_odds(others), -np.inf)
-    wanted = min(round(fraction * len(ratio)), int((vulnerable > 0).sum()))
+    wanted = min(max(1, round(fraction * len(ratio))), int((vulnerable > 0).sum()))
     chosen = np.zeros(len(ratio), dtype=bool)
     chosen[np.argsort(-ratio, kind="stable")[:wanted]] = True
     return chosen

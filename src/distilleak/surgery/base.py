@@ -2,7 +2,7 @@
 
 For each supported base class, `Surgered<Base>` has a model type of its own. The stock type must not
 be kept: an unaware program would silently load NoNorm weights into a LayerNorm. Without
-`import distilleak` such a directory is refused instead.
+`import distilleak` the Auto classes refuse such a directory instead.
 """
 
 from typing import Any
