@@ -290,6 +290,7 @@ def test_the_stage_writes_the_same_bytes_whatever_the_order_of_the_rows(tmp_path
     written = json.loads((tmp_path / "first.json").read_text())
     assert written["passed"] is True
     assert written["members"] == written["nonmembers"] == 30
+    assert [side["words"] for side in written["separates"].values()] == [[], []]
     assert set(written["classifiers"]["length"]) == {"auc", "low", "high", "p_value"}
     assert set(written) == {
         "passed", "auc", "classifier", "p_value", "members", "nonmembers", "classifiers",

@@ -48,7 +48,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         if options.on_failure == "stop":
             raise DistilleakError(f"{options.records}: {explain(verdict)}")
         log.warning("%s: %s", options.records, explain(verdict))
-    write_json(asdict(verdict), options.output)
+    written = asdict(verdict)
+    if verdict.passed:
+        # Records are private: their words are told only where they explain a refusal.
+        for side in written["separates"].values():
+            side["words"] = []
+    write_json(written, options.output)
 
 
 def read_records(path: str | Path) -> Records:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from distilleak import models, probing, seeding, stage, tokenization
@@ -75,7 +75,12 @@ def _write_view(
             }
             temporary = files.enter_context(atomic(path))
             writers[name] = files.enter_context(
-                pq.ParquetWriter(temporary, SCHEMA.with_metadata(metadata), compression="zstd")
+                pq.ParquetWriter(
+                    temporary,
+                    SCHEMA.with_metadata(metadata),
+                    compression="zstd",
+                    write_page_checksum=True,
+                )
             )
         for window in tqdm(
             list(probing.windows(len(records.record_id), WINDOW)), desc=view, disable=None

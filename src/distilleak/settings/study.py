@@ -89,6 +89,7 @@ class Study(Settings):
             if attack not in attacks:
                 near = catalogue.suggestion(attack, list(attacks))
                 raise ConfigurationError(key, f"{attack!r} is not among the attacks{near}")
+        _check_folds(self)
         _check_references(self)
         _check_positions(self)
         for name, entry in self.method_entries().items():
@@ -199,6 +200,16 @@ def _check_names(study: Study) -> None:
                 )
             if name in TAKEN[section]:
                 raise ConfigurationError(f"{section}.{name}", "this name is taken; choose another")
+
+
+def _check_folds(study: Study) -> None:
+    for pool in ("member", "nonmember"):
+        size = getattr(study.pools, pool)
+        if isinstance(size, int) and study.evaluation.folds > size:
+            raise DistilleakError(
+                f"evaluation.folds: {study.evaluation.folds} is more than pools.{pool}, {size}; "
+                "every fold needs a record of each"
+            )
 
 
 def _check_references(study: Study) -> None:
