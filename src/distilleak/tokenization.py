@@ -73,7 +73,9 @@ def load(path: str | Path) -> Tokenizer:
     try:
         return _literal(Tokenizer.from_file(str(file)))
     except Exception as error:  # the library raises plain Exception for whatever it cannot parse
-        raise DistilleakError(f"{file}: damaged tokenizer; delete the directory {path} and run again") from error
+        raise DistilleakError(
+            f"{file}: damaged tokenizer; delete the directory {path} and run again"
+        ) from error
 
 
 def copy_tokenizer(source: str | Path, target: Path) -> None:

@@ -128,7 +128,9 @@ def test_a_missing_or_damaged_tokenizer_is_said_in_one_line(
         tokenization.load(tmp_path)
     half = (directory / "tokenizer.json").read_bytes()
     (tmp_path / "tokenizer.json").write_bytes(half[: len(half) // 2])
-    with pytest.raises(DistilleakError, match=r"tokenizer\.json: damaged tokenizer; delete the directory"):
+    with pytest.raises(
+        DistilleakError, match=r"tokenizer\.json: damaged tokenizer; delete the directory"
+    ):
         tokenization.load(tmp_path)
 
 
