@@ -3,11 +3,11 @@
 import argparse
 from collections.abc import Sequence
 
-import pyarrow as pa
+import numpy as np
 
 from distilleak import attacking, stage
-from distilleak.files import write_table
 from distilleak.records import EVALUATED, read_records
+from distilleak.scores import Scores, write_scores
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -16,16 +16,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     records = read_records(arguments.records, EVALUATED)
     entries = list(arguments.attacks.values())
     evidence = attacking.read_evidence(arguments.evidence, arguments.references, records, entries)
-    columns: dict[str, object] = {
-        "record_id": records.record_id,
-        "pool": pa.array(records.pool),
-        "teacher_member": pa.array(records.teacher_member),
-        "student_member": pa.array(records.student_member),
-    }
-    columns |= {
-        name: attacking.score(name, entry, evidence) for name, entry in arguments.attacks.items()
-    }
-    write_table(pa.table(columns), arguments.output)
+    scores = Scores(
+        record_id=np.array(records.record_id, dtype=object),
+        pool=records.pool.astype(object),
+        teacher_member=records.teacher_member,
+        student_member=records.student_member,
+        attacks={
+            name: attacking.score(name, entry, evidence)
+            for name, entry in arguments.attacks.items()
+        },
+    )
+    write_scores(scores, arguments.output)
 
 
 def _parser() -> argparse.ArgumentParser:

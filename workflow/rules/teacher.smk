@@ -16,6 +16,7 @@ rule train_teacher:
         f"{LOGS}/train_teacher/{{seed}}.{{pair}}.log",
     benchmark:
         f"{BENCHMARKS}/train_teacher/{{seed}}.{{pair}}.teacher.tsv"
+    # Everything else waits for the teacher.
     priority: 10
     conda:
         "../../envs/distilleak.yaml"
@@ -25,7 +26,6 @@ rule train_teacher:
     params:
         architecture=get_architecture("teacher"),
         training=canonical(STUDY.training.teacher),
-    # Everything else waits for the teacher.
     message:
         "train teacher (seed {wildcards.seed}, {wildcards.pair})"
     shell:
