@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
 from distilleak.files import read_table
@@ -27,6 +29,10 @@ SCHEMA = pa.schema(
 )
 
 
+COPIES_SCHEMA = SCHEMA.insert(1, pa.field("copy", pa.int32()))
+"""Of a view that holds several texts per record: `copy` is 0, 1, ..., the same for every record."""
+
+
 @dataclass(frozen=True)
 class View:
     """One model's evidence on one view of the records: a ragged column per statistic.
@@ -45,23 +51,63 @@ class View:
 
 
 @dataclass(frozen=True)
+class Shadow:
+    """A model that trained on about half of the records, and which."""
+
+    view: View  # plain
+    member: NDArray[np.bool_]  # (records,), whether it trained on the record
+
+
+@dataclass(frozen=True)
 class Evidence:
-    """All that an attack on one model may use; records are in the same order throughout."""
+    """All that an attack on one model may use; records are in the same order throughout.
+
+    The population are records of the auxiliary pool that no reference model trained on, in an
+    order of their own.
+    """
 
     record_id: Sequence[str]
     texts: Sequence[str]  # exactly the text that was scored
     views: Mapping[str, View]  # of the target model: "plain", "lower", ...
     references: Sequence[View]  # the plain view of each reference model
+    neighbours: Sequence[View] = ()  # of the target, one view per perturbed copy of the records
+    population: View | None = None  # plain, of the target on the population
+    reference_population: Sequence[View] = ()  # plain, of each reference model on the population
+    shadows: Sequence[Shadow] = ()
+    unigram: NDArray[np.int64] | None = None  # (vocabulary,) counts in the auxiliary pool
 
 
-def read_view(path: str | Path, record_ids: Sequence[str]) -> View:
+def read_view(path: str | Path, record_ids: Sequence[str] | None = None) -> View:
     """Read an evidence file and put its rows in the order of `record_ids` (joined by id).
+
+    Without `record_ids` the view holds every record, in the order of the file.
 
     Raises:
         DistilleakError: the file is damaged, lacks a record, or holds an empty record.
     """
     table = read_table(path, SCHEMA.names)
-    position = {record: row for row, record in enumerate(table["record_id"].to_pylist())}
+    return _view(table, path, record_ids)
+
+
+def read_copies(path: str | Path, record_ids: Sequence[str]) -> list[View]:
+    """Read an evidence file with several copies of each record: one view per copy.
+
+    Raises:
+        DistilleakError: as `read_view`; or a record lacks a copy that another one has.
+    """
+    table = read_table(path, COPIES_SCHEMA.names)
+    numbers = sorted(pc.unique(table["copy"]).to_pylist())
+    return [
+        _view(table.filter(pc.equal(table["copy"], number)), f"{path}: copy {number}", record_ids)
+        for number in numbers
+    ]
+
+
+def _view(table: pa.Table, path: str | Path, record_ids: Sequence[str] | None) -> View:
+    present = table["record_id"].to_pylist()
+    if record_ids is None:
+        record_ids = present
+    position = {record: row for row, record in enumerate(present)}
     missing = next((record for record in record_ids if record not in position), None)
     if missing is not None:
         raise DistilleakError(f"{path}: no evidence on record {missing!r}")

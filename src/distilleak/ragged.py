@@ -31,21 +31,54 @@ class Ragged:
         """The row that each value belongs to, (tokens,)."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
+    @property
+    def floats(self) -> Floats:
+        """The values in float64, (tokens,)."""
+        return self.values.astype(np.float64)
+
     def sum(self) -> Floats:
         """The sum of each row in float64, (records,)."""
-        return np.add.reduceat(self.values.astype(np.float64), self.offsets[:-1])
+        return np.add.reduceat(self.floats, self.offsets[:-1])
 
     def mean(self) -> Floats:
         """The mean of each row in float64, (records,)."""
         return self.sum() / self.lengths
 
+    def min(self) -> Floats:
+        """The lowest value of each row in float64, (records,)."""
+        return np.minimum.reduceat(self.floats, self.offsets[:-1])
+
+    def lowest(self, fraction: float) -> NDArray[np.bool_]:
+        """Which are the lowest max(1, floor(fraction * n)) values of their row, (tokens,).
+
+        Of equal values those that come first are taken first.
+        """
+        order, taken = self._ordered(fraction)
+        chosen = np.empty(len(order), np.bool_)
+        chosen[order] = taken
+        return chosen
+
     def lowest_mean(self, fraction: float) -> Floats:
         """The mean of the lowest max(1, floor(fraction * n)) values of each row, (records,)."""
-        rows = self.rows
-        values = self.values.astype(np.float64)
-        ordered = values[np.lexsort((values, rows))]
-        position = np.arange(len(values)) - self.offsets[:-1][rows]
-        taken = np.maximum(1, np.floor(fraction * self.lengths)).astype(np.int64)
-        kept = np.where(position < taken[rows], ordered, 0.0)
-        means: Floats = np.add.reduceat(kept, self.offsets[:-1]) / taken
+        order, taken = self._ordered(fraction)
+        # Summed in the order of the values, so that the order within a row does not matter.
+        kept = np.where(taken, self.floats[order], 0.0)
+        starts = self.offsets[:-1]
+        means: Floats = np.add.reduceat(kept, starts) / np.add.reduceat(
+            taken, starts, dtype=np.int64
+        )
         return means
+
+    def equals(self, other: "Ragged") -> bool:
+        """Whether both hold the same values in the same rows."""
+        return np.array_equal(self.offsets, other.offsets) and np.array_equal(
+            self.values, other.values
+        )
+
+    def _ordered(self, fraction: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """An order that sorts every row, and which places in it hold the row's lowest values."""
+        rows = self.rows
+        order = np.lexsort((self.values, rows))  # stable
+        position = np.arange(len(rows)) - self.offsets[:-1][rows]
+        taken = np.maximum(1, np.floor(fraction * self.lengths)).astype(np.int64)
+        return order, position < taken[rows]

@@ -1,17 +1,18 @@
 """Bad evidence is an error that names what is bad; good evidence joins by record id."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from synthetic_evidence import random_evidence, random_view, table
+from synthetic_evidence import copies_table, random_evidence, random_view, table
 
 from distilleak import catalogue
-from distilleak.attacks.base import checked
+from distilleak.attacks.base import Needs, checked
 from distilleak.errors import DistilleakError
-from distilleak.evidence import SCHEMA, Evidence, View, read_view
+from distilleak.evidence import SCHEMA, View, read_copies, read_view
 from distilleak.files import write_table
 
 ATTACKS = catalogue.names("attacks")
@@ -38,6 +39,46 @@ def test_a_nan_in_one_token_is_an_error_that_names_record_and_attack(name: str, 
     assert f"'record-{record}'" in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_nan_in_anything_that_an_attack_reads_of_a_record_names_the_record(name: str) -> None:
+    evidence = random_evidence(12, seed=3)
+    module = catalogue.load("attacks", name)
+    needs: Needs = module.NEEDS
+    record = 5
+
+    def broken(view: View) -> View:
+        return with_nan(view, record, int(view.logp.lengths[record]) - 1)
+
+    cases = [
+        replace(evidence, views={**evidence.views, view: broken(evidence.views[view])})
+        for view in needs.views
+        if view != "neighbour"
+    ]
+    if "neighbour" in needs.views:
+        cases.append(replace(evidence, neighbours=[broken(v) for v in evidence.neighbours]))
+    if needs.references and name != "rmia_online":  # reads them on the population alone
+        cases.append(replace(evidence, references=[broken(v) for v in evidence.references]))
+    if needs.shadows:
+        shadows = [replace(shadow, view=broken(shadow.view)) for shadow in evidence.shadows]
+        cases.append(replace(evidence, shadows=shadows))
+    for case in cases:
+        with pytest.raises(DistilleakError, match=rf"{name!r}.*'record-5' is nan"):
+            checked(module.score(case, module.Parameters()), name, case)
+
+
+@pytest.mark.parametrize("name", ["surp", "min_k_pp"])
+def test_a_nan_in_the_mean_of_log_p_names_the_record(name: str) -> None:
+    evidence = random_evidence(12, seed=3)
+    plain = evidence.views["plain"]
+    values = plain.mean_logp.values.copy()
+    values[plain.mean_logp.offsets[5]] = np.nan
+    bad = replace(plain, mean_logp=replace(plain.mean_logp, values=values))
+    evidence = replace(evidence, views={**evidence.views, "plain": bad})
+    module = catalogue.load("attacks", name)
+    with pytest.raises(DistilleakError, match="'record-5' is nan"):
+        checked(module.score(evidence, module.Parameters()), name, evidence)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_score_that_is_not_finite_names_its_record(bad: float) -> None:
     evidence = random_evidence(3, seed=0)
@@ -62,11 +103,24 @@ def test_scores_join_by_record_id_whatever_the_order_of_the_files(
         write_table(shuffled, tmp_path / file)
         return read_view(tmp_path / file, evidence.record_id)
 
-    read = Evidence(
-        evidence.record_id,
-        evidence.texts,
-        {key: stored(view, f"{key}.parquet") for key, view in evidence.views.items()},
-        [stored(view, f"{number}.parquet") for number, view in enumerate(evidence.references)],
+    def stored_copies(views: Sequence[View]) -> list[View]:
+        copies = copies_table(views)
+        write_table(
+            copies.take(generator.permutation(copies.num_rows)), tmp_path / "neighbour.parquet"
+        )
+        return read_copies(tmp_path / "neighbour.parquet", evidence.record_id)
+
+    read = replace(
+        evidence,
+        views={key: stored(view, f"{key}.parquet") for key, view in evidence.views.items()},
+        references=[
+            stored(view, f"{number}.parquet") for number, view in enumerate(evidence.references)
+        ],
+        shadows=[
+            replace(shadow, view=stored(shadow.view, f"shadow-{number}.parquet"))
+            for number, shadow in enumerate(evidence.shadows)
+        ],
+        neighbours=stored_copies(evidence.neighbours),
     )
     module = catalogue.load("attacks", name)
     parameters = module.Parameters()
@@ -88,6 +142,35 @@ def stored_view(tmp_path: Path) -> Path:
     ids = [f"record-{number}" for number in range(50)]
     write_table(table(random_view(ids, np.random.default_rng(7))), tmp_path / "plain.parquet")
     return tmp_path / "plain.parquet"
+
+
+def test_a_view_can_be_read_without_naming_its_records(stored_view: Path) -> None:
+    found = read_view(stored_view)
+    assert list(found.record_id) == [f"record-{number}" for number in range(50)]
+    np.testing.assert_array_equal(
+        found.logp.mean(), read_view(stored_view, found.record_id).logp.mean()
+    )
+
+
+def test_copies_are_read_one_view_a_copy(tmp_path: Path) -> None:
+    views = random_evidence(10, seed=6).neighbours
+    write_table(copies_table(views), tmp_path / "neighbour.parquet")
+    found = read_copies(tmp_path / "neighbour.parquet", ["record-8", "record-2"])
+    assert len(found) == len(views) == 3
+    for copy, view in zip(found, views, strict=True):
+        np.testing.assert_array_equal(copy.logp.mean(), view.logp.mean()[[8, 2]])
+
+
+def test_a_missing_copy_names_copy_and_record(tmp_path: Path) -> None:
+    copies = copies_table(random_evidence(4, seed=6).neighbours)
+    write_table(copies.slice(0, 11), tmp_path / "neighbour.parquet")  # all but the last
+    with pytest.raises(DistilleakError, match=r"neighbour\.parquet: copy 2: .*'record-3'"):
+        read_copies(tmp_path / "neighbour.parquet", ["record-1", "record-3"])
+
+
+def test_a_view_without_copies_is_an_error(stored_view: Path) -> None:
+    with pytest.raises(DistilleakError, match=r"plain\.parquet: no column 'copy'"):
+        read_copies(stored_view, ["record-1"])
 
 
 def test_a_missing_record_is_named(stored_view: Path) -> None:

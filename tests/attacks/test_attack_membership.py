@@ -6,11 +6,11 @@ from functools import cache
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
-from synthetic_evidence import Array, softmax_view
+from synthetic_evidence import VIEWS, Array, random_members, softmax_view
 
 from distilleak import catalogue
 from distilleak.attacks.base import Scores
-from distilleak.evidence import Evidence, View
+from distilleak.evidence import Evidence, Shadow, View
 
 ATTACKS = catalogue.names("attacks")
 RECORDS = 600
@@ -26,20 +26,29 @@ def memorised() -> Evidence:
     tokens = lengths.sum()
     true = generator.integers(0, 20, tokens)
     base = generator.normal(0.0, 1.5, (tokens, 20))
-    base[np.arange(tokens), true] += 1.0
+    base[np.arange(tokens), true] += np.where(generator.random(tokens) < 0.1, 1.0, -6.0)
 
-    def logits(boost: float) -> Array:
+    def view(boost: float = 0.0, member: Array = MEMBER, among: str = "record") -> View:
         noisy = base + generator.normal(0.0, 0.3, base.shape)
-        noisy[np.arange(tokens), true] += boost * np.repeat(MEMBER, lengths)
-        return noisy
-
-    def view(boost: float = 0.0) -> View:
-        return softmax_view(ids, list(lengths), logits(boost), true)
+        noisy[np.arange(tokens), true] += boost * np.repeat(member, lengths)
+        return softmax_view([i.replace("record", among) for i in ids], list(lengths), noisy, true)
 
     words = np.array(["rain", "sea", "wind", "stone", "Light", "Road", "hill", "tree"])
     texts = [" ".join(generator.choice(words, length)) for length in lengths]
-    views = {"plain": view(2.0), "lower": view(), "prefix_nonmember": view()}
-    return Evidence(ids, texts, views, [view()])
+    return Evidence(
+        record_id=ids,
+        texts=texts,
+        views={"plain": view(2.0), **{name: view() for name in VIEWS if name != "plain"}},
+        references=[view() for _ in range(9)],
+        neighbours=[view() for _ in range(3)],
+        population=view(among="population"),
+        reference_population=[view(among="population") for _ in range(9)],
+        shadows=[
+            Shadow(view(2.0, member), member > 0)
+            for member in random_members(RECORDS, 8, generator)
+        ],
+        unigram=np.bincount(true, minlength=20),
+    )
 
 
 @cache

@@ -49,6 +49,33 @@ def test_lowest_mean_is_that_of_the_sorted_head_of_each_row(
 
 
 @given(ROWS)
+def test_min_is_that_of_each_row(rows: list[list[float]]) -> None:
+    assert_array_equal(ragged(rows).min(), [min(row) for row in rows])
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([0.0, 1.0, 2.0]), min_size=1), min_size=1),
+    st.floats(0.001, 1.0),
+)
+def test_lowest_marks_the_sorted_head_of_each_row_the_earlier_of_equal_values_first(
+    rows: list[list[float]], fraction: float
+) -> None:
+    expected = []
+    for row in rows:
+        taken = max(1, math.floor(fraction * len(row)))
+        head = sorted(range(len(row)), key=lambda token: (row[token], token))[:taken]
+        expected += [token in head for token in range(len(row))]
+    assert_array_equal(ragged(rows).lowest(fraction), expected)
+
+
+def test_equal_are_the_same_values_in_the_same_rows() -> None:
+    table = ragged([[1.0, 2.0], [3.0]])
+    assert table.equals(ragged([[1.0, 2.0], [3.0]]))
+    assert not table.equals(ragged([[1.0], [2.0, 3.0]]))
+    assert not table.equals(ragged([[1.0, 2.0], [4.0]]))
+
+
+@given(ROWS)
 def test_lowest_mean_of_everything_is_the_mean(rows: list[list[float]]) -> None:
     assert_allclose(ragged(rows).lowest_mean(1.0), ragged(rows).mean(), rtol=1e-12, atol=1e-8)
 

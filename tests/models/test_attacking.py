@@ -3,29 +3,53 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tiny_study import Study
 
 from distilleak import attacking
 from distilleak.errors import DistilleakError
+from distilleak.files import write_table
 from distilleak.records import EVALUATED, read_records
 
 LOSS = {"attack": "loss", "parameters": {}}
 LOWERCASE = {"attack": "lowercase", "parameters": {}}
 RECALL = {"attack": "recall", "parameters": {}}
 REFERENCE = {"attack": "reference", "parameters": {}}
+ATTACK_P = {"attack": "attack_p", "parameters": {}}
+RMIA = {"attack": "rmia", "parameters": {}}
+LIRA_ONLINE = {"attack": "lira_online", "parameters": {}}
+NEIGHBOUR = {"attack": "neighbour", "parameters": {}}
+DC_PDD = {"attack": "dc_pdd", "parameters": {}}
 
 
 def test_the_views_are_those_that_the_attacks_read_and_plain() -> None:
     assert attacking.views_of([]) == ["plain"]
     assert attacking.views_of([LOSS]) == ["plain"]
     assert attacking.views_of([RECALL, LOWERCASE]) == ["lower", "plain", "prefix_nonmember"]
+    assert attacking.views_of([NEIGHBOUR]) == ["neighbour", "plain"]
 
 
 def test_references_are_asked_for_by_the_attack_that_needs_most() -> None:
     assert attacking.references_of([]) == 0
     assert attacking.references_of([LOSS]) == 0
     assert attacking.references_of([LOSS, REFERENCE]) == 1
+
+
+def test_the_population_is_asked_for_where_an_attack_uses_it() -> None:
+    assert not attacking.population_of([LOSS, REFERENCE])
+    assert attacking.population_of([LOSS, ATTACK_P])
+    # Of the reference models only if the attack that uses the population needs them.
+    assert not attacking.reference_population_of([REFERENCE, ATTACK_P])
+    assert attacking.reference_population_of([ATTACK_P, RMIA])
+
+
+def test_shadow_models_and_frequencies_are_asked_for_where_an_attack_uses_them() -> None:
+    assert attacking.shadows_of([]) == attacking.shadows_of([RMIA]) == 0
+    assert attacking.shadows_of([LOSS, LIRA_ONLINE]) == 4
+    assert not attacking.frequencies_of([LOSS, RMIA])
+    assert attacking.frequencies_of([LOSS, DC_PDD])
 
 
 def test_evidence_is_read_in_the_order_of_the_records(study: Study) -> None:
@@ -70,3 +94,62 @@ def test_the_parameters_of_an_entry_reach_the_attack(study: Study) -> None:
     np.testing.assert_allclose(
         attacking.score("every", all_tokens, evidence), attacking.score("loss", LOSS, evidence)
     )
+
+
+@pytest.fixture
+def files(study: Study, tmp_path: Path) -> Path:
+    """Evidence of one model under the names of others, and on some records as a population."""
+    plain = pq.read_table(study.path("teacher/evidence/plain.parquet"))
+    for name in ("target", "reference", *(f"shadow-{number}" for number in range(4))):
+        write_table(plain, tmp_path / name / "plain.parquet")
+    for name in ("target", "reference"):
+        some = plain.slice(0, 7).take(pa.array(np.random.default_rng(len(name)).permutation(7)))
+        write_table(some, tmp_path / name / "population.parquet")
+    return tmp_path
+
+
+def test_the_population_is_read_in_one_order_for_all_models(study: Study, files: Path) -> None:
+    records = read_records(study.path("records.parquet"), EVALUATED)
+    found = attacking.read_evidence(files / "target", [files / "reference"], records, [RMIA])
+    assert found.population is not None
+    assert len(found.population.record_id) == 7
+    (reference,) = found.reference_population
+    assert reference.record_id == found.population.record_id
+    np.testing.assert_array_equal(reference.logp.mean(), found.population.logp.mean())
+
+
+def test_what_no_attack_uses_is_not_read(study: Study, files: Path) -> None:
+    records = read_records(study.path("records.parquet"), EVALUATED)
+    found = attacking.read_evidence(
+        files / "target",
+        [files / "nothing here"],
+        records,
+        [LOSS],
+        shadows={files / "nor here": []},
+        unigram=np.ones(300, np.int64),
+    )
+    assert found.population is None
+    assert found.unigram is None
+    counts = len(found.references), len(found.reference_population), len(found.shadows)
+    assert counts == (0, 0, 0)
+
+
+def test_shadow_models_come_with_the_records_that_they_trained_on(
+    study: Study, files: Path
+) -> None:
+    records = read_records(study.path("records.parquet"), EVALUATED)
+    trained = {files / f"shadow-{number}": records.record_id[number::2] for number in range(4)}
+    found = attacking.read_evidence(files / "target", [], records, [LIRA_ONLINE], shadows=trained)
+    for shadow, ids in zip(found.shadows, trained.values(), strict=True):
+        assert [
+            i for i, member in zip(records.record_id, shadow.member, strict=True) if member
+        ] == ids
+        assert shadow.view.record_id == records.record_id
+
+
+def test_too_few_shadow_models_and_missing_counts_are_errors(study: Study, files: Path) -> None:
+    records = read_records(study.path("records.parquet"), EVALUATED)
+    with pytest.raises(DistilleakError, match="need 4 shadow models, got 0"):
+        attacking.read_evidence(files / "target", [], records, [LIRA_ONLINE])
+    with pytest.raises(DistilleakError, match="need the token counts of the auxiliary pool"):
+        attacking.read_evidence(files / "target", [], records, [DC_PDD])

@@ -3,14 +3,14 @@
 An attack is a module of this package named after it. It defines
 
 * `Parameters`: its settings, a section of the configuration;
-* `VIEWS`: the views of the target model that it reads;
-* `REFERENCES`: how many reference models it needs at least;
+* `NEEDS`: the evidence that it reads, `Needs`; no other is computed for it;
 * `score(evidence, parameters)`: one float64 score per record, higher = more likely a member.
 
 A score that cannot be computed is NaN or infinite, never a stand-in; `checked` turns it into an
 error. The functions below are what several attacks share.
 """
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,12 +26,28 @@ Scores = NDArray[np.float64]  # (records,)
 RESOLUTION = float(np.finfo(np.float32).eps)  # of evidence, at magnitude 1 (nats)
 
 
+@dataclass(frozen=True)
+class Needs:
+    """The evidence that an attack reads."""
+
+    views: tuple[str, ...] = ("plain",)
+    """Views of the target model."""
+    references: int = 0
+    """How many reference models, trained on the auxiliary pool, at least."""
+    population: bool = False
+    """The target on records of the auxiliary pool that no reference model trained on; and the
+    reference models, if the attack needs any."""
+    shadows: int = 0
+    """How many shadow models at least; about half of them trained on any one record."""
+    frequencies: bool = False
+    """How often each token occurs in the auxiliary pool."""
+
+
 class Attack(Protocol):
     """The interface of an attack module."""
 
     Parameters: type[Settings]
-    VIEWS: tuple[str, ...]
-    REFERENCES: int
+    NEEDS: Needs
 
     def score(self, evidence: Evidence, parameters: Any) -> Scores: ...
 
@@ -52,6 +68,15 @@ def checked(scores: Scores, attack: str, evidence: Evidence) -> Scores:
     return scores
 
 
+def defined(scores: Scores, *columns: Ragged) -> Scores:
+    """`scores`, but NaN where a row of one of the `columns` holds NaN or infinity; (records,).
+
+    For attacks that compare or select tokens, where such values would be left out unseen.
+    """
+    finite = [np.isfinite(column.sum()) for column in columns]
+    return np.where(np.all(finite, axis=0), scores, np.nan)
+
+
 def loss_ratio(changed: View, plain: View) -> Scores:
     """L(changed) / L(plain) with L = -mean log p; (records,).
 
@@ -69,3 +94,49 @@ def lowest_mean(values: Ragged, k: float) -> Scores:
     Sorting puts NaN last, where it would be left out unseen.
     """
     return np.where(np.isnan(values.sum()), np.nan, values.lowest_mean(k))
+
+
+def gain(evidence: Evidence) -> Ragged:
+    """l_T - l_R of every token, in float64, l_R the mean of log p over the reference models.
+
+    Raises:
+        DistilleakError: a reference model scored other tokens than the target.
+    """
+    target = evidence.views["plain"]
+    total = np.zeros(len(target.logp.values))
+    for view in evidence.references:
+        if not target.token_id.equals(view.token_id):
+            raise DistilleakError(
+                "a reference model scored other tokens than the target; comparing them token by "
+                "token takes reference models with the target's tokenizer"
+            )
+        total += view.logp.floats
+    values = target.logp.floats - total / len(evidence.references)
+    return Ragged(values, target.logp.offsets)
+
+
+def population_logp(view: View | None) -> Scores:
+    """The mean of log p on every record of the population, (population,).
+
+    Raises:
+        DistilleakError: there is no population, or one of its records has a NaN or infinite mean.
+    """
+    if view is None or not len(view.record_id):
+        raise DistilleakError("the attack needs evidence on population records; there is none")
+    means = view.logp.mean()
+    bad = np.flatnonzero(~np.isfinite(means))
+    if len(bad):
+        record = view.record_id[int(bad[0])]
+        raise DistilleakError(
+            f"population record {record!r}: its mean log p is {means[bad[0]]}; it must be finite"
+        )
+    return means
+
+
+def share_below(scores: Scores, population: Scores) -> Scores:
+    """The share of the population (population,) strictly below each score; (records,).
+
+    NaN where the score is NaN or infinite.
+    """
+    below = np.searchsorted(np.sort(population), scores, side="left")
+    return np.where(np.isfinite(scores), below / len(population), np.nan)

@@ -1,11 +1,10 @@
 """Loss attack (Yeom et al. 2018): members have a lower loss. Score: the mean of log p."""
 
-from distilleak.attacks.base import Scores
+from distilleak.attacks.base import Needs, Scores
 from distilleak.evidence import Evidence
 from distilleak.settings.base import Settings
 
-VIEWS = ("plain",)
-REFERENCES = 0
+NEEDS = Needs()
 
 
 class Parameters(Settings):

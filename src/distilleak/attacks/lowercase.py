@@ -3,12 +3,11 @@
 A memorised text is predicted well only as it was written, so its loss rises more.
 """
 
-from distilleak.attacks.base import Scores, loss_ratio
+from distilleak.attacks.base import Needs, Scores, loss_ratio
 from distilleak.evidence import Evidence
 from distilleak.settings.base import Settings
 
-VIEWS = ("plain", "lower")
-REFERENCES = 0
+NEEDS = Needs(views=("plain", "lower"))
 
 
 class Parameters(Settings):

@@ -2,12 +2,11 @@
 
 from pydantic import Field
 
-from distilleak.attacks.base import Scores, lowest_mean
+from distilleak.attacks.base import Needs, Scores, lowest_mean
 from distilleak.evidence import Evidence
 from distilleak.settings.base import Settings
 
-VIEWS = ("plain",)
-REFERENCES = 0
+NEEDS = Needs()
 
 
 class Parameters(Settings):

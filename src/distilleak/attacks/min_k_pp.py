@@ -7,13 +7,12 @@ true token a mode of the model's distribution, however flat that distribution is
 import numpy as np
 from pydantic import Field
 
-from distilleak.attacks.base import RESOLUTION, Scores, lowest_mean
+from distilleak.attacks.base import RESOLUTION, Needs, Scores, lowest_mean
 from distilleak.evidence import Evidence, View
 from distilleak.ragged import Ragged
 from distilleak.settings.base import Settings
 
-VIEWS = ("plain",)
-REFERENCES = 0
+NEEDS = Needs()
 
 
 class Parameters(Settings):

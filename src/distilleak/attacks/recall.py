@@ -4,12 +4,11 @@ A memorised text is predicted best on its own; unrelated context raises its loss
 on its own, more than that of a text never seen.
 """
 
-from distilleak.attacks.base import Scores, loss_ratio
+from distilleak.attacks.base import Needs, Scores, loss_ratio
 from distilleak.evidence import Evidence
 from distilleak.settings.base import Settings
 
-VIEWS = ("plain", "prefix_nonmember")
-REFERENCES = 0
+NEEDS = Needs(views=("plain", "prefix_nonmember"))
 
 
 class Parameters(Settings):

@@ -5,12 +5,11 @@ Models that never saw the member records say how hard a text is in itself.
 
 import numpy as np
 
-from distilleak.attacks.base import Scores
+from distilleak.attacks.base import Needs, Scores
 from distilleak.evidence import Evidence
 from distilleak.settings.base import Settings
 
-VIEWS = ("plain",)
-REFERENCES = 1
+NEEDS = Needs(references=1)
 
 
 class Parameters(Settings):

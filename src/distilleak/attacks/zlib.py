@@ -8,12 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from distilleak.attacks.base import Scores
+from distilleak.attacks.base import Needs, Scores
 from distilleak.evidence import Evidence
 from distilleak.settings.base import Settings
 
-VIEWS = ("plain",)
-REFERENCES = 0
+NEEDS = Needs()
 
 
 class Parameters(Settings):

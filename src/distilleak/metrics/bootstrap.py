@@ -28,6 +28,22 @@ def weights(labels: Labels, replicates: int, seed: int) -> NDArray[np.int16]:
     return drawn
 
 
+def stratified(groups: NDArray[np.int64], replicates: int, seed: int) -> NDArray[np.int16]:
+    """As `weights` for any number of groups, each resampled to its own number of records.
+
+    Args:
+        groups: (records,), whole numbers from 0; what they are called does not matter to others.
+        replicates: rows to draw.
+        seed: of the draws.
+    """
+    drawn = np.zeros((replicates, len(groups)), np.int16)
+    for group in np.unique(groups):
+        columns = np.flatnonzero(groups == group)
+        rng = stream(seed, "bootstrap", "group", int(group))
+        drawn[:, columns] = _multiplicities(len(columns), replicates, rng)
+    return drawn
+
+
 def interval(replicates: Floats, level: float = 0.95) -> tuple[float, float]:
     """The percentile interval (low, high) of (B,) replicates.
 
@@ -54,6 +70,7 @@ def pooled(replicates: Floats, values: Floats, seed: int) -> tuple[float, Floats
     is (between + within) / S: two seeds show half the spread between seeds and 1.5 times that
     within, and there are only 3, 10 and 35 different draws of 2, 3 and 4 seeds. Read the interval
     of two to four seeds as the order of magnitude; it is too narrow when seeds differ much.
+    `seeds.over_seeds` gives one that keeps its level.
 
     Args:
         replicates: bootstrap replicates of each seed, (S, B).

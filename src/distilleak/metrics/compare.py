@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from distilleak.errors import DistilleakError
 from distilleak.metrics.bootstrap import interval
@@ -20,6 +21,8 @@ class Difference:
     low: float
     high: float
     p_value: float
+    standard_error: float
+    degrees: float = math.inf  # of freedom behind the p-value; infinite: normal
 
 
 def paired_difference(
@@ -49,7 +52,8 @@ def paired_difference(
         raise DistilleakError(f"{len(defined)} defined replicates; a difference needs at least 2")
     difference = values_a - values_b
     low, high = interval(defined)
-    return Difference(difference, low, high, _two_sided(difference, float(defined.std(ddof=1))))
+    error = float(defined.std(ddof=1))
+    return Difference(difference, low, high, two_sided(difference, error), error)
 
 
 def holm(p_values: Sequence[float] | Floats) -> NDArray[np.float64]:
@@ -71,9 +75,15 @@ def holm(p_values: Sequence[float] | Floats) -> NDArray[np.float64]:
     return adjusted
 
 
-def _two_sided(difference: float, standard_error: float) -> float:
+def two_sided(difference: float, standard_error: float, degrees: float = math.inf) -> float:
+    """P-value of a difference under Student's t, normal for infinite degrees of freedom.
+
+    Without any spread it is 1 for a difference of zero and 0 for others.
+    """
     if difference == 0:
         return 1.0
     if standard_error == 0:
         return 0.0
-    return math.erfc(abs(difference) / standard_error / math.sqrt(2))
+    if math.isinf(degrees):
+        return math.erfc(abs(difference) / standard_error / math.sqrt(2))
+    return float(2 * special.stdtr(degrees, -abs(difference) / standard_error))

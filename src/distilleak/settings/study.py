@@ -214,7 +214,7 @@ def _check_folds(study: Study) -> None:
 
 def _check_references(study: Study) -> None:
     for name, entry in study.attack_entries().items():
-        needed = catalogue.load("attacks", entry["attack"]).REFERENCES
+        needed = catalogue.load("attacks", entry["attack"]).NEEDS.references
         if needed > study.references:
             raise ConfigurationError(
                 "references", f"{study.references}, but attacks.{name} needs at least {needed}"
@@ -225,7 +225,7 @@ def _check_positions(study: Study) -> None:
     views = {
         view
         for entry in study.attack_entries().values()
-        for view in catalogue.load("attacks", entry["attack"]).VIEWS
+        for view in catalogue.load("attacks", entry["attack"]).NEEDS.views
     }
     prefix = study.evidence.prefix_tokens if "prefix_nonmember" in views else 0
     context = study.encoding.context

@@ -1,0 +1,27 @@
+"""Attack R (Ye et al. 2022, arXiv 2111.09679): the loss on x against that of reference models.
+
+How many models that never saw x do worse on it; with k of them there are k + 1 different scores.
+"""
+
+import numpy as np
+
+from distilleak.attacks.base import Needs, Scores, defined
+from distilleak.evidence import Evidence
+from distilleak.settings.base import Settings
+
+NEEDS = Needs(references=1)
+
+
+class Parameters(Settings):
+    """Attack R has nothing to choose."""
+
+
+def score(evidence: Evidence, parameters: Parameters) -> Scores:
+    """Share of the reference models with a strictly higher loss on x than the target; (records,).
+
+    L = -mean log p.
+    """
+    target = evidence.views["plain"].logp
+    columns = [view.logp for view in evidence.references]
+    worse: Scores = np.mean([column.mean() < target.mean() for column in columns], axis=0)
+    return defined(worse, target, *columns)

@@ -1,0 +1,31 @@
+"""Con-ReCaLL attack (Wang et al. 2025, arXiv 2409.03363): a prefix of non-members against members.
+
+Context of either kind changes the loss of a text; what both do to any text cancels.
+"""
+
+from pydantic import Field
+
+from distilleak.attacks.base import Needs, Scores, loss_ratio
+from distilleak.evidence import Evidence
+from distilleak.settings.base import Settings
+
+NEEDS = Needs(views=("plain", "prefix_nonmember", "prefix_member"))
+
+
+class Parameters(Settings):
+    """How much the prefix of members counts."""
+
+    gamma: float = Field(default=0.5, ge=0)
+    """Weight of the loss given members; 0 is ReCaLL. To be fixed beforehand: chosen on the
+    evaluated records, it would be fitted to their labels."""
+
+
+def score(evidence: Evidence, parameters: Parameters) -> Scores:
+    """(L(x given P_non) - gamma L(x given P_mem)) / L(x); (records,).
+
+    L = -mean log p over the tokens of x alone, each at least `RESOLUTION` as in `loss_ratio`.
+    """
+    plain = evidence.views["plain"]
+    given_nonmembers = loss_ratio(evidence.views["prefix_nonmember"], plain)
+    given_members = loss_ratio(evidence.views["prefix_member"], plain)
+    return given_nonmembers - parameters.gamma * given_members

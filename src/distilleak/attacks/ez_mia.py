@@ -1,0 +1,40 @@
+"""EZ-MIA attack (Ilić et al. 2026, arXiv 2601.12104): what training did where it did not suffice.
+
+Where the target's first choice is wrong, training on the text has still raised the true token
+against a model that never saw it; on other texts it has raised and lowered about as much.
+"""
+
+import numpy as np
+
+from distilleak.attacks.base import RESOLUTION, Needs, Scores, defined, gain
+from distilleak.evidence import Evidence
+from distilleak.ragged import Ragged
+from distilleak.settings.base import Settings
+
+NEEDS = Needs(references=1)
+
+
+class Parameters(Settings):
+    """The error zone attack has nothing to choose."""
+
+
+def score(evidence: Evidence, parameters: Parameters) -> Scores:
+    """Sum of the positive parts of l_T - l_R over that of the negative parts; (records,).
+
+    The sums are over the tokens with rank > 0: a first choice that ties is not wrong. Either sum
+    counts as `RESOLUTION` (nats) where it is lower, for float32 cannot tell it from 0: where
+    nothing was lowered, the ratio is large, finite, and grows with what was raised; where nothing
+    was raised either, it is 1. A record without a wrong token has no ratio at all; it gets
+    1 / `RESOLUTION`, that of one nat raised and nothing lowered, for the target knows it by heart.
+    """
+    rank = evidence.views["plain"].rank
+    shift = gain(evidence)
+    wrong = rank.floats > 0
+    raised, lowered = (
+        np.maximum(
+            Ragged(np.where(wrong, np.maximum(part, 0.0), 0.0), rank.offsets).sum(), RESOLUTION
+        )
+        for part in (shift.floats, -shift.floats)
+    )
+    any_wrong = Ragged(wrong, rank.offsets).sum() > 0
+    return defined(np.where(any_wrong, raised / lowered, 1 / RESOLUTION), shift)

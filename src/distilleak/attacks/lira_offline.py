@@ -1,0 +1,37 @@
+"""Offline likelihood ratio attack (Carlini et al. 2022, arXiv 2112.03570).
+
+Models that never saw a record say how confident a model is in it without training. One-sided: the
+probability that such a model is less confident than the target. The two-sided log-density, which
+also ranks high the records that the target knows *less*, is another attack.
+"""
+
+import numpy as np
+from scipy.special import log_ndtr
+
+from distilleak.attacks._normal import Variance, confidence, fit
+from distilleak.attacks.base import Needs, Scores
+from distilleak.evidence import Evidence
+from distilleak.settings.base import Settings
+
+NEEDS = Needs(references=2)
+
+
+class Parameters(Settings):
+    """How the spread of the reference models is estimated."""
+
+    variance: Variance = "pooled"
+    """`pooled` over the records, or `per_record`, which takes some dozens of models."""
+
+
+def score(evidence: Evidence, parameters: Parameters) -> Scores:
+    """log Phi((phi_T - mean phi_out) / std phi_out); (records,).
+
+    Raises:
+        DistilleakError: there are fewer than two reference models.
+    """
+    phi = np.stack([confidence(view) for view in evidence.references])  # (models, records)
+    mean, deviation = fit(
+        phi, np.ones(phi.shape, np.bool_), parameters.variance, evidence.record_id
+    )
+    scores: Scores = log_ndtr((confidence(evidence.views["plain"]) - mean) / deviation)
+    return scores

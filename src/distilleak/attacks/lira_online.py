@@ -1,0 +1,41 @@
+"""Online likelihood ratio attack (Carlini et al. 2022, arXiv 2112.03570, algorithm 1).
+
+Is the target's confidence in a record that of models which trained on it, or which did not?
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilleak.attacks._normal import Variance, confidence, fit
+from distilleak.attacks.base import Needs, Scores
+from distilleak.evidence import Evidence
+from distilleak.settings.base import Settings
+
+NEEDS = Needs(shadows=4)  # two on either side: of one there is no variance
+
+
+class Parameters(Settings):
+    """How the spread of the shadow models is estimated."""
+
+    variance: Variance = "pooled"
+    """`pooled` over the records, one for either side, or `per_record`, which takes some dozens of
+    models."""
+
+
+def score(evidence: Evidence, parameters: Parameters) -> Scores:
+    """log N(phi_T; mean phi_in, var phi_in) - log N(phi_T; mean phi_out, var phi_out); (records,).
+
+    Raises:
+        DistilleakError: too few shadow models trained on a record, or too few did not.
+    """
+    target = confidence(evidence.views["plain"])
+    phi = np.stack([confidence(shadow.view) for shadow in evidence.shadows])  # (models, records)
+    member = np.stack([shadow.member for shadow in evidence.shadows])
+
+    def log_density(used: NDArray[np.bool_]) -> Scores:
+        """Without the constant that cancels in the difference."""
+        mean, deviation = fit(phi, used, parameters.variance, evidence.record_id)
+        density: Scores = -np.log(deviation) - ((target - mean) / deviation) ** 2 / 2
+        return density
+
+    return log_density(member) - log_density(~member)

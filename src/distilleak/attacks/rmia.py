@@ -1,0 +1,54 @@
+"""Robust membership inference attack, offline (Zarifzadeh et al. 2024, arXiv 2312.03262).
+
+How much likelier does the target find x than models do in general, and is that more than for most
+records that it never saw? Offline: all reference models are models without x.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import Field
+
+from distilleak.attacks.base import Needs, Scores, population_logp, share_below
+from distilleak.evidence import Evidence
+from distilleak.settings.base import Settings
+
+NEEDS = Needs(references=1, population=True)
+
+
+class Parameters(Settings):
+    """What counts as likelier. To be fixed beforehand, never on the evaluated records."""
+
+    gamma: float = Field(default=1.0, gt=0)
+    """By what factor x should be likelier than a record of the population. p is a mean per token,
+    so factors are near 1."""
+    a: float = Field(default=0.9, ge=0, le=1)
+    """Models with x are taken to have p_in = a p_out + (1 - a); 1 says that training changes
+    nothing. Per token p is small (0.01 to 0.2), so that 1 - a is what training adds to it; the
+    paper's 0.3 is for images, where p_out is close to 1."""
+
+
+def score(evidence: Evidence, parameters: Parameters) -> Scores:
+    """Share of the population z with (p_x / pbar_x) / (p_z / pbar_z) > gamma; (records,).
+
+    p = exp(mean log p); pbar = ((1 + a) p_out + (1 - a)) / 2, p_out the mean of p over the
+    reference models.
+    """
+    means = [view.logp.mean() for view in evidence.references]
+    ratio = evidence.views["plain"].logp.mean() - log_offline_mean(means, parameters.a)
+    means = [population_logp(view) for view in evidence.reference_population]
+    population = population_logp(evidence.population) - log_offline_mean(means, parameters.a)
+    return share_below(ratio - np.log(parameters.gamma), population)
+
+
+def log_mean(log_p: Sequence[Scores]) -> Scores:
+    """The log of the mean of p over models; (records,)."""
+    total: Scores = np.logaddexp.reduce(np.stack(log_p), axis=0)
+    return total - float(np.log(len(log_p)))
+
+
+def log_offline_mean(log_p_out: Sequence[Scores], a: float) -> Scores:
+    """log(((1 + a) p_out + (1 - a)) / 2), the mean of p_out and of p_in = a p_out + (1 - a)."""
+    rest = np.log1p(-a) if a < 1 else -np.inf
+    both: Scores = np.logaddexp(np.log1p(a) + log_mean(log_p_out), rest)
+    return both - float(np.log(2))

@@ -1,0 +1,67 @@
+"""Window-based comparison (Chen et al. 2026, arXiv 2601.02751): a vote of every stretch of text.
+
+Memorisation is local and a few tokens with extreme losses drown it in the mean; a vote counts how
+often the target beats the reference models, not by how much.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from distilleak.attacks.base import Needs, Scores, defined, gain
+from distilleak.evidence import Evidence
+from distilleak.ragged import Ragged
+from distilleak.settings.base import Settings
+
+NEEDS = Needs(references=1)
+
+
+class Parameters(Settings):
+    """The lengths of the windows, a geometric series (the paper's equation 12)."""
+
+    shortest: int = Field(default=2, ge=1)
+    """Tokens in the shortest window."""
+    longest: int = Field(default=40, ge=1)
+    """Tokens in the longest window."""
+    lengths: int = Field(default=10, ge=2)
+    """How many lengths there are; each is rounded, and one that comes twice counts twice."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Parameters":
+        if self.longest < self.shortest:
+            raise ValueError(f"longest, {self.longest}, is below shortest, {self.shortest}")
+        return self
+
+
+def score(evidence: Evidence, parameters: Parameters) -> Scores:
+    """Share of windows with sum of (l_T - l_R) > 0, averaged over the window lengths; (records,).
+
+    Windows longer than the record are left out; a record shorter than all of them is one window.
+    """
+    shift = gain(evidence)
+    lengths = shift.lengths
+    sizes = window_lengths(parameters).tolist()
+    left = shift.offsets[1:][shift.rows] - np.arange(len(shift.values))  # tokens to the row's end
+    # Each window is summed on its own, not as a difference of running sums over all tokens: that
+    # would round a tie to either side, and differently for every order of the records.
+    values = shift.floats
+    sums = values.copy()
+    votes, counted = np.zeros((2, len(lengths)))
+    for size in range(1, min(parameters.longest, lengths.max(initial=0)) + 1):
+        if size > 1:
+            sums[: 1 - size] += values[size - 1 :]
+        times = sizes.count(size)
+        here = times * (lengths >= size)
+        if size < parameters.shortest:
+            here = 1 * (lengths == size)
+        if here.any():
+            won = Ragged((sums > 0) & (left >= size), shift.offsets).sum()
+            votes += here * won / np.maximum(lengths - size + 1, 1)
+            counted += here
+    return defined(votes / counted, shift)
+
+
+def window_lengths(parameters: Parameters) -> NDArray[np.int64]:
+    """The lengths of the windows in tokens, (lengths,)."""
+    series = np.geomspace(parameters.shortest, parameters.longest, parameters.lengths)
+    return np.rint(series).astype(np.int64)

@@ -1,0 +1,33 @@
+"""Exposure of canaries: how far up a model ranks a secret that it was trained on."""
+
+import numpy as np
+
+from distilleak.errors import DistilleakError
+from distilleak.metrics.rates import Floats
+
+
+def exposure(secrets: Floats, others: Floats) -> Floats:
+    """Exposure in bits of each canary, (canaries,): log2 |R| - log2 rank (Carlini et al. 2019).
+
+    R holds the secret and its r other candidates, |R| = r + 1 (arXiv 1802.08232, definition 4).
+    Rank 1 is the most likely candidate; a secret tied with others has the middle of their ranks.
+    A secret that is ranked first has log2 |R|; one that was never seen has 1 / ln 2 = 1.44 on
+    average.
+
+    Args:
+        secrets: (canaries,), score of each true secret, higher = more likely.
+        others: (canaries, r), scores of the candidates that it is ranked among, itself left out.
+
+    Raises:
+        DistilleakError: the shapes disagree, there are no candidates, or a score is NaN.
+    """
+    if others.ndim != 2 or len(others) != len(secrets) or not others.shape[1]:
+        raise DistilleakError(
+            f"{len(secrets)} secrets and candidates {others.shape}; allowed: "
+            f"({len(secrets)}, at least 1)"
+        )
+    if np.isnan(secrets).any() or np.isnan(others).any():
+        raise DistilleakError("a score of a canary or candidate is NaN; it has no rank")
+    secret = secrets[:, None]
+    rank = 1 + (others > secret).sum(axis=1) + (others == secret).sum(axis=1) / 2
+    return np.asarray(np.log2(others.shape[1] + 1) - np.log2(rank), np.float64)

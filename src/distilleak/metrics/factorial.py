@@ -1,0 +1,79 @@
+"""What leaks through the teacher and what through the student's own data, as contrasts of AUCs."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilleak.errors import DistilleakError
+from distilleak.metrics.measure import Measurement, Statistics, measurements
+from distilleak.metrics.rates import Floats, Labels, Ranking, Weights
+
+GROUPS = ("neither", "teacher_only", "student_only", "both")
+
+CONTRASTS = {
+    "teacher": ("teacher_only", "neither"),
+    "student": ("student_only", "neither"),
+    "both": ("both", "neither"),
+    "teacher_given_student": ("both", "student_only"),
+    "student_given_teacher": ("both", "teacher_only"),
+}
+"""Name of an AUC -> (the group that counts as members, the group that counts as non-members)."""
+
+
+def groups(teacher_member: Labels, student_member: Labels) -> NDArray[np.int64]:
+    """The number in `GROUPS` of each record, (n,); for `bootstrap.stratified`."""
+    return teacher_member.astype(np.int64) + 2 * student_member.astype(np.int64)
+
+
+def effects(
+    scores: Floats, teacher_member: Labels, student_member: Labels, weights: Weights
+) -> list[Measurement]:
+    """AUCs between the four groups of a factorial split, and the interaction, with replicates.
+
+    `auc_teacher`, `auc_student` and `auc_both` set a group against "neither": the effect of the
+    teacher's training alone, of the student's alone, of both; 0.5 is none.
+    `auc_teacher_given_student` is the effect of the teacher's training among the records that the
+    student trained on itself, `auc_student_given_teacher` the reverse. `interaction` is by how much
+    either membership tells more beside the other than alone:
+
+        ((auc_teacher_given_student - auc_teacher)
+            + (auc_student_given_teacher - auc_student)) / 2
+
+    It is 0 whenever the two memberships shift the scores by amounts that add up, whatever the
+    distribution of the scores, positive when both together shift them further, negative when the
+    one makes the other redundant. The plain contrast auc_both - auc_teacher - auc_student + 0.5 is
+    not: an AUC cannot pass 1, so it turns negative where strong effects merely add up. Probits
+    of the AUCs would only help normal scores, and are infinite where an attack is perfect.
+
+    Args:
+        scores: (n,), higher = more likely a member.
+        teacher_member: (n,), whether the teacher trained on the record.
+        student_member: (n,), whether the student trained on the record.
+        weights: (B, n), from `bootstrap.stratified(groups(...), ...)`.
+
+    Raises:
+        DistilleakError: a group has no record, or a score is not finite.
+    """
+    group = groups(teacher_member, student_member)
+    held = np.bincount(group, minlength=len(GROUPS))
+    if not held.all():
+        raise DistilleakError(
+            f"no record in group {GROUPS[int(np.argmin(held))]!r}; a factorial split fills all of "
+            f"{', '.join(GROUPS)}"
+        )
+    rankings = {
+        name: Ranking.of(
+            scores,
+            group == GROUPS.index(higher),
+            among=np.isin(group, [GROUPS.index(higher), GROUPS.index(lower)]),
+        )
+        for name, (higher, lower) in CONTRASTS.items()
+    }
+
+    def statistics(w: Weights) -> Statistics:
+        auc = {name: ranking.auc(w) for name, ranking in rankings.items()}
+        teacher = auc["teacher_given_student"] - auc["teacher"]
+        student = auc["student_given_teacher"] - auc["student"]
+        found: Statistics = {(f"auc_{name}", ""): area for name, area in auc.items()}
+        return found | {("interaction", ""): (teacher + student) / 2}
+
+    return measurements(statistics, weights)

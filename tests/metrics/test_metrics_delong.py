@@ -1,0 +1,151 @@
+"""DeLong's variance of AUCs, against a count of all pairs, and its coverage."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from distilleak.errors import DistilleakError
+from distilleak.metrics.bootstrap import weights
+from distilleak.metrics.delong import auc_interval, delong, paired_auc_difference
+from distilleak.metrics.rates import Ranking
+
+DATASETS = 1000
+
+
+def slow_delong(scores, members):
+    """Every member against every non-member, then the sums of equation 5 of DeLong et al. 1988."""
+    x, y = scores[:, members], scores[:, ~members]
+    pairs = (x[:, :, None] > y[:, None, :]) + 0.5 * (x[:, :, None] == y[:, None, :])
+    aucs = np.array([sum(p.ravel()) / p.size for p in pairs])
+    m, n = pairs.shape[1:]
+    covariance = np.empty((len(scores), len(scores)))
+    for r in range(len(scores)):
+        for s in range(len(scores)):
+            v10 = [(pairs[k][i].mean() - aucs[k]) for k in (r, s) for i in range(m)]
+            v01 = [(pairs[k][:, j].mean() - aucs[k]) for k in (r, s) for j in range(n)]
+            s10 = sum(a * b for a, b in zip(v10[:m], v10[m:], strict=True)) / (m - 1)
+            s01 = sum(a * b for a, b in zip(v01[:n], v01[n:], strict=True)) / (n - 1)
+            covariance[r, s] = s10 / m + s01 / n
+    return aucs, covariance
+
+
+def binormal(rng, n, auc, count=1):
+    """Scores of n members and n non-members whose true AUC is `auc`."""
+    members = np.arange(2 * n) < n
+    return rng.normal(size=(count, 2 * n)) + np.sqrt(2) * stats.norm.ppf(auc) * members, members
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 9), st.integers(2, 9), st.integers(1, 3), st.integers(0, 10**6))
+def test_aucs_and_covariance_are_those_of_all_pairs_ties_included(m, n, models, seed):
+    rng = np.random.default_rng(seed)
+    members = rng.permutation(np.arange(m + n) < m)
+    scores = rng.integers(-3, 4, size=(models, m + n)) / 2
+    aucs, covariance = delong(scores, members)
+    expected_aucs, expected = slow_delong(scores, members)
+    np.testing.assert_allclose(aucs, expected_aucs, atol=1e-12)
+    np.testing.assert_allclose(covariance, expected, atol=1e-12)
+
+
+def test_the_aucs_are_those_of_the_ranking():
+    rng = np.random.default_rng(0)
+    members = rng.random(300) < 0.4
+    scores = np.round(rng.normal(size=(4, 300)) + 0.5 * members, 1)
+    ones = np.ones((1, 300), np.int16)
+    expected = [Ranking.of(row, members).auc(ones)[0] for row in scores]
+    np.testing.assert_allclose(delong(scores, members)[0], expected, atol=1e-12)
+
+
+def test_the_standard_error_agrees_with_the_bootstrap():
+    scores, members = binormal(np.random.default_rng(1), 500, 0.75)
+    replicates = Ranking.of(scores[0], members).auc(weights(members, 2000, seed=0))
+    error = np.sqrt(delong(scores, members)[1][0, 0])
+    assert replicates.std(ddof=1) == pytest.approx(error, rel=0.06)
+
+
+@pytest.mark.parametrize(("n", "auc"), [(50, 0.5), (100, 0.75), (100, 0.9), (300, 0.6)])
+def test_the_interval_covers_the_truth_in_93_to_97_percent_of_data_sets(n, auc):
+    scores, members = binormal(np.random.default_rng(2), n, auc, DATASETS)
+    intervals = np.array([auc_interval(row, members)[1:] for row in scores])
+    covered = ((intervals[:, 0] <= auc) & (auc <= intervals[:, 1])).mean()
+    assert 0.93 <= covered <= 0.97
+
+
+def test_the_interval_of_a_nearly_perfect_attack_stays_a_rate_and_keeps_its_level():
+    scores, members = binormal(np.random.default_rng(3), 30, 0.99, DATASETS)
+    found = np.array([auc_interval(row, members) for row in scores])
+    assert (found[:, 2] <= 1).all()
+    assert ((found[:, 1] <= 0.99) & (found[:, 2] >= 0.99)).mean() >= 0.93
+
+
+def test_a_perfect_attack_on_few_records_is_no_proof_of_perfection():
+    members = np.arange(40) < 20
+    auc, low, high = auc_interval(members.astype(float), members)
+    # Twenty independent pairs, all won: p^20 = 0.025.
+    assert (auc, low, high) == (1.0, pytest.approx(0.025 ** (1 / 20)), 1.0)
+    auc, low, high = auc_interval(-members.astype(float), members)
+    assert (auc, low, high) == (0.0, 0.0, pytest.approx(1 - 0.025 ** (1 / 20)))
+
+
+def test_constant_scores_have_an_auc_of_one_half_for_certain():
+    assert auc_interval(np.zeros(20), np.arange(20) < 10) == (0.5, 0.5, 0.5)
+
+
+def correlated(rng, n, shift_a, shift_b, count):
+    """Two scores of the same records with correlation 0.8."""
+    members = np.arange(2 * n) < n
+    shared, own = rng.normal(size=(count, 2 * n)), rng.normal(size=(2, count, 2 * n))
+    a, b = np.sqrt(0.8) * shared + np.sqrt(0.2) * own
+    return a + shift_a * members, b + shift_b * members, members
+
+
+def test_the_interval_of_a_difference_covers_the_truth_in_93_to_97_percent_of_data_sets():
+    a, b, members = correlated(np.random.default_rng(4), 100, 1.0, 0.7, DATASETS)
+    truth = stats.norm.cdf(1 / np.sqrt(2)) - stats.norm.cdf(0.7 / np.sqrt(2))
+    found = [paired_auc_difference(x, y, members) for x, y in zip(a, b, strict=True)]
+    assert 0.93 <= np.mean([d.low <= truth <= d.high for d in found]) <= 0.97
+
+
+def test_equal_aucs_are_called_different_in_about_5_percent_of_data_sets():
+    a, b, members = correlated(np.random.default_rng(5), 100, 0.8, 0.8, DATASETS)
+    p = [paired_auc_difference(x, y, members).p_value for x, y in zip(a, b, strict=True)]
+    assert 0.03 <= np.mean(np.array(p) < 0.05) <= 0.07
+
+
+def test_a_difference_is_tested_with_the_variance_of_all_pairs():
+    a, b, members = correlated(np.random.default_rng(6), 40, 1.0, 0.5, 1)
+    found = paired_auc_difference(a[0], b[0], members)
+    aucs, c = slow_delong(np.stack([a[0], b[0]]), members)
+    error = np.sqrt(c[0, 0] + c[1, 1] - 2 * c[0, 1])
+    assert found.difference == pytest.approx(aucs[0] - aucs[1])
+    assert found.standard_error == pytest.approx(error)
+    assert found.p_value == pytest.approx(2 * stats.norm.sf(abs(aucs[0] - aucs[1]) / error))
+    assert found.high - found.low == pytest.approx(2 * stats.norm.ppf(0.975) * error)
+
+
+def test_a_score_does_not_differ_from_itself():
+    scores, members = binormal(np.random.default_rng(7), 20, 0.7)
+    found = paired_auc_difference(scores[0], scores[0], members)
+    assert (found.difference, found.p_value) == (0.0, 1.0)
+
+
+def test_fifty_scores_of_ten_thousand_records_take_a_fraction_of_a_second():
+    scores, members = binormal(np.random.default_rng(8), 5000, 0.6, 50)
+    aucs, covariance = delong(scores, members)
+    assert aucs == pytest.approx(0.6, abs=0.03)
+    assert covariance.shape == (50, 50)
+
+
+@pytest.mark.parametrize(
+    ("scores", "members", "message"),
+    [
+        (np.zeros((1, 3)), [True, False], "allowed: \\(m, 2\\)"),
+        (np.array([[0, np.nan, 1, 1]]), [True, True, False, False], "1 scores are not finite"),
+        (np.zeros((1, 3)), [True, False, False], "1 members and 2 non-members"),
+    ],
+)
+def test_what_has_no_variance_is_an_error(scores, members, message):
+    with pytest.raises(DistilleakError, match=message):
+        delong(scores, np.array(members))
