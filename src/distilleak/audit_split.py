@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read the records, judge the split, write the verdict as JSON.
 
     Raises:
-        DistilleakError: the records are unusable, or the gate is closed and `--on-failure stop`.
+        DistilleakError: the records are unusable, or the gate is closed and `on_failure` is `stop`.
     """
     arguments = parser(__doc__)
     arguments.add_argument("--records", required=True, help="Parquet file of the records")
@@ -34,18 +34,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     arguments.add_argument("--seed", type=int, required=True, help="of folds and permutations")
     arguments.add_argument("--output", required=True, help="JSON file of the verdict")
-    arguments.add_argument(
-        "--on-failure",
-        choices=("stop", "report"),
-        required=True,
-        help="a closed gate is an error (stop) or only written down (report)",
-    )
     options = arguments.parse_args(argv)
 
     verdict = judge(read_records(options.records), options.settings, options.seed)
     log.info("blind AUC %.3f (%s), p = %.2g", verdict.auc, verdict.classifier, verdict.p_value)
     if not verdict.passed:
-        if options.on_failure == "stop":
+        if options.settings.on_failure == "stop":
             raise DistilleakError(f"{options.records}: {explain(verdict)}")
         log.warning("%s: %s", options.records, explain(verdict))
     written = asdict(verdict)

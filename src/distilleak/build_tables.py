@@ -86,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
         type=stage.settings_argument(Layout),
         required=True,
         help='JSON: {"seeds": [...], "headline_attack": ..., "attacks": [...], "pairs": {name: '
-        '{"models": [{"model", "kind", "method", "label", "members"}, ...], "vulnerable": bool}}}',
+        '{"models": [{"model", "kind", "method", "label", "members"}, ...], "data": '
+        "directory below that of a seed}}}",
     )
     parser.add_argument(
         "--evaluation",

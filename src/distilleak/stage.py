@@ -5,13 +5,12 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from distilleak.errors import DistilleakError
-
-T = TypeVar("T")
+from distilleak.interruption import EXIT_STATUS, Interrupted
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -21,11 +20,11 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     )
 
 
-def settings_argument(kind: type[T]) -> Callable[[str], T]:
-    """An argparse type that reads JSON text into `kind` (a settings section or a plain type)."""
+def settings_argument(kind: Any) -> Callable[[str], Any]:
+    """An argparse type that reads JSON into `kind`: settings, a union of them, a plain type."""
     adapter = TypeAdapter(kind)
 
-    def read(text: str) -> T:
+    def read(text: str) -> Any:
         try:
             return adapter.validate_python(json.loads(text))
         except ValidationError as error:
@@ -39,7 +38,11 @@ def settings_argument(kind: type[T]) -> Callable[[str], T]:
 
 
 def run(main: Callable[[Sequence[str] | None], None]) -> None:
-    """Run a stage's `main` as a program: a `DistilleakError` becomes one line and exit status 1."""
+    """Run a stage's `main` as a program.
+
+    A `DistilleakError` becomes one line and exit status 1, an interruption after which the stage
+    can be continued one line and exit status 75.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     # It tells of every glyph that it puts into a PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
@@ -48,3 +51,6 @@ def run(main: Callable[[Sequence[str] | None], None]) -> None:
     except DistilleakError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except Interrupted as interruption:
+        print(interruption, file=sys.stderr)
+        sys.exit(EXIT_STATUS)

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from distilleak import models, stage, targets, tokenization
+from distilleak import models, stage, targets
 from distilleak.records import read_records
 
 
@@ -12,9 +12,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
     device = models.prepare(arguments.threads)
     teacher = models.load(arguments.teacher, device)
-    start = tokenization.start_token(tokenization.load(arguments.teacher))
+    layout = models.layout(teacher, arguments.teacher)
     members = read_records(arguments.records, ["member"])
-    targets.store(teacher, members.tokens, start, arguments.batch_tokens, arguments.output)
+    targets.store(teacher, members.tokens, layout, arguments.batch_tokens, arguments.output)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,9 +10,9 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from distilleak import catalogue, findings, report_tables, stage
+from distilleak import blind_bar, catalogue, findings, report_tables, stage
 from distilleak.errors import DistilleakError
-from distilleak.figures._tables import headline, pool_size, read_one, read_tables
+from distilleak.figures._tables import headline, pairs_of, pool_size, read_one, read_tables
 from distilleak.figures.base import Tables
 from distilleak.files import write_text
 from distilleak.settings.figures import FigureSettings
@@ -45,13 +45,16 @@ def page(
     Raises:
         DistilleakError: a figure is missing, or the headline attack was not made.
     """
-    pairs = list(dict.fromkeys(tables["models"]["pair"]))
     parts = []
-    for pair in pairs:
+    for pair in pairs_of(tables):
         attack = headline(tables, pair, style)
         parts.append(
             {
                 "pair": pair,
+                "members": pool_size(tables["split"], pair, "member"),
+                "nonmembers": pool_size(tables["split"], pair, "nonmember"),
+                "best_blind": blind_bar.best_blind(tables, pair),
+                "warning": blind_bar.warning(tables, pair),
                 "answer": findings.answer(tables, pair, attack),
                 "figures": [_figure(figures / pair, name) for name in catalogue.names("figures")],
                 "tables": report_tables.of_pair(tables, pair, attack),
@@ -66,9 +69,6 @@ def page(
     return environment.get_template("report.html.jinja").render(
         study=study,
         attack=style.headline_attack,
-        members=pool_size(tables["split"], "member"),
-        nonmembers=pool_size(tables["split"], "nonmember"),
-        best_blind=_best_blind(tables["blind"]),
         parts=parts,
         split=report_tables.split(tables),
         blind=report_tables.blind(tables),
@@ -97,14 +97,6 @@ def _figure(directory: Path, name: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise DistilleakError(f"{file}: no such figure") from error
     return {"name": name, "title": module.TITLE, "caption": module.CAPTION, "png": png}
-
-
-def _best_blind(blind: pd.DataFrame) -> str:
-    measured = blind.dropna(subset=["auc"])
-    if measured.empty:
-        return ""
-    best = measured.sort_values("auc", kind="stable").iloc[-1]
-    return str(findings.Estimate(best["auc"], best["low"], best["high"]))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -142,7 +142,7 @@ ALLOWED = {
     "figures": ("figures", "settings.figures", "catalogue", "errors"),
     "metrics": ("metrics", "errors", "seeding"),
     "methods": ("methods", "surgery", "settings", "batches", "errors"),
-    "surgery": ("surgery", "batches", "catalogue", "errors"),
+    "surgery": ("surgery", "families", "family_table", "batches", "catalogue", "errors"),
     "corpora": ("corpora", "settings.base", "errors"),
     "tables": (
         *("tables", "metrics", "scores", "evidence", "records", "layout", "files", "errors"),

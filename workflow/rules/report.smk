@@ -4,11 +4,9 @@ rule build_tables:
         bootstrap=get_all(f"{MODEL}/bootstrap.parquet", SCORED),
         scores=get_all(f"{MODEL}/scores.parquet", SCORED),
         evidence=get_all(f"{MODEL}/evidence/plain.parquet", ["teacher"]),
-        vulnerable=expand(
-            rules.find_vulnerable.output, seed=STUDY.seeds, pair=STUDY.pairs
-        ),
-        records=expand(rules.encode_records.output, seed=STUDY.seeds),
-        verdicts=expand(rules.audit_split.output, seed=STUDY.seeds),
+        vulnerable=expand(rules.find_vulnerable.output, seed=STUDY.seeds, pair=ARMS),
+        records=expand(rules.encode_records.output, seed=STUDY.seeds, data=DATA),
+        verdicts=expand(rules.audit_split.output, seed=STUDY.seeds, data=DATA),
         code=get_code("build_tables"),
     output:
         expand("{results}/tables/{file}", results=RESULTS, file=TABLES),
@@ -100,7 +98,7 @@ rule write_config:
 rule write_report:
     input:
         tables=rules.build_tables.output,
-        figures=expand(rules.draw_figure.output.png, pair=STUDY.pairs, figure=FIGURES),
+        figures=expand(rules.draw_figure.output.png, pair=ARMS, figure=FIGURES),
         costs=rules.collect_costs.output,
         config=rules.write_config.output,
         code=[*get_code("write_report"), os.path.relpath(PACKAGE / "report.html.jinja")],

@@ -1,6 +1,6 @@
 rule score_attacks:
     input:
-        records=rules.encode_records.output,
+        records=get_data("records.parquet"),
         evidence=get_views(MODEL, VIEWS),
         references=get_reference_evidence,
         code=[*get_code("score_attacks"), *get_attack_code(ATTACKS.values())],
