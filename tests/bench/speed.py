@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from distilleak import attacking, catalogue, families, probing
+from distilleak import attacking, catalogue, families, passes, probing
 from distilleak.batches import batch, by_length
 from distilleak.evidence import FLOAT_COLUMNS, Evidence, View
 from distilleak.format import Format
@@ -101,12 +101,13 @@ def student() -> None:
 
     def forward() -> None:
         with torch.no_grad():
-            for rows in by_length(tokens, 1024):
-                now = batch(tokens, rows, 0, "cpu")
-                model.get_output_embeddings()(now.hidden_states(model))
+            for rows in by_length(np.full(RECORDS, LENGTH), 1024):
+                families.logits(model, batch(tokens, rows, Format(0), "cpu").hidden_states(model))
 
     def evidence() -> None:
-        probing.probe([model], {"": [0]}, tokens, start=0, prefix=None, batch_tokens=1024)
+        plan = passes.causal(np.full(RECORDS, LENGTH))
+        context = probing.read_context([model], Format(0))
+        probing.probe([model], {"": [0]}, tokens, plan, context, probing.Budget(1024))
 
     print(f"training   {16 * LENGTH / seconds(update):8.0f} tokens/s")
     bare, full = seconds(forward, 5), seconds(evidence, 5)
