@@ -56,8 +56,10 @@ def read_jobs(benchmarks: Path, facts_root: Path) -> Iterator[Job]:
     """
     if not benchmarks.is_dir():
         raise DistilleakError(f"{benchmarks}: no such directory; it holds the benchmark files")
-    for path in sorted(benchmarks.glob("*/*.tsv")):
-        rule, model = path.parent.name, path.name.removesuffix(".tsv")
+    for path in sorted(benchmarks.glob("*/**/*.tsv")):
+        # A wildcard may hold a slash: the directory of a corpus.
+        rule, *wildcards = path.relative_to(benchmarks).with_suffix("").parts
+        model = ".".join(wildcards)
         tokens = _tokens(model, facts_root) if rule.startswith(TRAINING) else math.nan
         yield Job(rule, model, *_read(path), tokens)
 

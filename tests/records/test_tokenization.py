@@ -149,7 +149,7 @@ def test_a_masked_model_reads_a_record_between_two_tokens_and_hides_some(tmp_pat
 
 
 def test_a_tokenizer_without_the_token_that_is_needed_is_refused(directory: Path) -> None:
-    with pytest.raises(DistilleakError, match=r"tokenizer_config\.json: no cls_token.* masked"):
+    with pytest.raises(DistilleakError, match=r"tokenizer_config\.json: no mask_token, .* masked"):
         tokenization.layout(directory, masked=True)
 
 

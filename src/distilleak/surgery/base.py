@@ -13,7 +13,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedConfig
+import transformers
+from transformers import AutoConfig, PreTrainedConfig
 
 from distilleak import catalogue
 from distilleak.family_table import FAMILIES, SURGERED, Family
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Changes = dict[str, dict[str, Any]]
-_AUTO: dict[str, Any] = {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM}
+_AUTO = {"causal": "AutoModelForCausalLM", "masked": "AutoModelForMaskedLM"}
 
 
 def _surgered_config(name: str, family: Family) -> type[PreTrainedConfig]:
@@ -59,7 +60,8 @@ def model_class(name: str) -> type[PreTrainedModel]:
                 catalogue.load("surgery", change).apply(self, **settings)
 
     Model.__name__ = Model.__qualname__ = f"Surgered{family.model_name}"
-    _AUTO[family.kind].register(CONFIGS[name], Model)
+    # Looked up now: in the midst of the import of transformers the class is not yet the final one.
+    getattr(transformers, _AUTO[family.kind]).register(CONFIGS[name], Model)
     return Model
 
 
