@@ -117,15 +117,22 @@ def get_corpus(split):
     return CORPORA[split.removeprefix("/")]
 
 
-def get_corpus_files(wildcards):
-    """The user's files that a corpus is made of."""
-    entry = get_corpus(wildcards.split)
+def read_corpus_files(entry):
+    """The user's files that a corpus is made of; a missing one is told before anything runs."""
     corpus = catalogue.load("corpora", entry["source"])
     files = corpus.files(corpus.Parameters.model_validate(entry["parameters"]))
     for file in files:
         if not os.path.isfile(file):
             sys.exit(f"error: corpus: {file}: no such file")
     return files
+
+
+CORPUS_FILES = {name: read_corpus_files(entry) for name, entry in CORPORA.items()}
+
+
+def get_corpus_files(wildcards):
+    """The files of the corpus of a job."""
+    return CORPUS_FILES[wildcards.split.removeprefix("/")]
 
 
 def get_method(model):
