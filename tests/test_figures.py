@@ -284,7 +284,7 @@ def test_the_stage_writes_both_files(tmp_path: Path) -> None:
 
 
 def test_the_stage_answers_an_unknown_figure_in_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "distilleak.draw_figure", "--figure", "rock"]
+    command = [sys.executable, "-m", "distilleak", "draw_figure", "--figure", "rock"]
     command += ["--pair", "small", "--tables", str(tmp_path), "--style", "{}"]
     command += ["--png", f"{tmp_path}/a.png", "--pdf", f"{tmp_path}/a.pdf"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -14,7 +14,7 @@ from distilleak.blind_kernels import DATE, Records
 from distilleak.errors import DistilleakError
 from distilleak.files import read_table, write_json
 from distilleak.settings.gate import GateSettings
-from distilleak.stage import parser, run, settings_argument
+from distilleak.stage import parser, settings_argument
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         DistilleakError: the records are unusable, or the gate is closed and `on_failure` is `stop`.
     """
-    arguments = parser(__doc__)
+    arguments = parser(__name__, __doc__)
     arguments.add_argument("--records", required=True, help="Parquet file of the records")
     arguments.add_argument(
         "--settings", type=settings_argument(GateSettings), required=True, help="GateSettings, JSON"
@@ -81,7 +81,3 @@ def _refuse(table: pa.Table, bad: pa.ChunkedArray, path: str | Path, reason: str
     rows = np.flatnonzero(bad.to_numpy())
     if len(rows):
         raise DistilleakError(f"{path}: record {table['record_id'][rows[0]].as_py()!r}: {reason}")
-
-
-if __name__ == "__main__":
-    run(main)

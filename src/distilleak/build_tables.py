@@ -79,7 +79,7 @@ def _digits(number: object) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--results", type=Path, required=True, help="results/<study>")
     parser.add_argument(
         "--layout",
@@ -97,7 +97,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", type=Path, required=True, help="directory of tables to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

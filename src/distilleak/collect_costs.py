@@ -115,14 +115,10 @@ def _known_sum(values: Iterator[float]) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument(
         "--benchmarks", type=Path, required=True, help="directory of <rule>/<wildcards>.tsv"
     )
     parser.add_argument("--facts-root", type=Path, required=True, help="results/<study>")
     parser.add_argument("--output", type=Path, required=True, help="costs.csv to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -286,7 +286,7 @@ def _mixture(text: str) -> tuple[str, list[int]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--model", nargs="+", required=True, help="model directories")
     parser.add_argument(
         "--mixture",
@@ -316,7 +316,3 @@ def _parser() -> argparse.ArgumentParser:
         help="directory for <view>.parquet; with mixtures, for <mixture>/evidence/<view>.parquet",
     )
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

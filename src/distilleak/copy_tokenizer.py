@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument(
         "--checkpoints",
         type=stage.settings_argument(list[CheckpointSettings]),
@@ -44,7 +44,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", required=True, help="tokenizer directory to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -53,7 +53,7 @@ def without_copies(passages: Sequence[Passage], settings: DeduplicationSettings)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument(
         "--corpus",
         type=stage.settings_argument(dict),
@@ -68,7 +68,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", required=True, help="passages.parquet to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -92,7 +92,7 @@ def draw_by_label(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--passages", required=True, help="passages.parquet")
     parser.add_argument(
         "--pools",
@@ -103,7 +103,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, required=True, help="seed of the draw")
     parser.add_argument("--output", required=True, help="split.parquet to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -13,10 +13,12 @@ from distilleak.errors import DistilleakError
 from distilleak.interruption import EXIT_STATUS, Interrupted
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """An argument parser whose help shows the stage's docstring and every default."""
+def parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """An argument parser for the stage in this module, whose help shows the stage's docstring."""
     return argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"python -m distilleak {module.rpartition('.')[2]}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
 
@@ -37,8 +39,8 @@ def settings_argument(kind: Any) -> Callable[[str], Any]:
     return read
 
 
-def run(main: Callable[[Sequence[str] | None], None]) -> None:
-    """Run a stage's `main` as a program.
+def run(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> None:
+    """Run a stage's `main` on the arguments of a command line, as a program.
 
     A `DistilleakError` becomes one line and exit status 1, an interruption after which the stage
     can be continued one line and exit status 75.
@@ -47,7 +49,7 @@ def run(main: Callable[[Sequence[str] | None], None]) -> None:
     # It tells of every glyph that it puts into a PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     try:
-        main(None)
+        main(arguments)
     except DistilleakError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--teacher", required=True, help="teacher's model directory")
     parser.add_argument("--records", required=True, help="records.parquet")
     parser.add_argument(
@@ -27,7 +27,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     parser.add_argument("--output", required=True, help=".npy file to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -56,7 +56,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--records", required=True, help="records.parquet")
     parser.add_argument("--pool", choices=POOLS, required=True, help="the pool to train on")
     parser.add_argument("--tokenizer", required=True, help="tokenizer directory")
@@ -73,7 +73,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", required=True, help="model directory to write")
     parser.add_argument("--facts", required=True, help="JSON of losses and counts to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -173,7 +173,7 @@ def _lessons(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--records", required=True, help="records.parquet")
     parser.add_argument("--tokenizer", required=True, help="tokenizer directory")
     parser.add_argument(
@@ -203,7 +203,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--selection", required=True, help="Parquet of the members seen, to write")
     parser.add_argument("--facts", required=True, help="JSON of losses and counts to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

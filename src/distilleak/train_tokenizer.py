@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--passages", required=True, help="passages.parquet")
     parser.add_argument("--split", required=True, help="split.parquet")
     parser.add_argument(
@@ -43,7 +43,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", required=True, help="tokenizer directory to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

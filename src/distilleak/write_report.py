@@ -101,7 +101,7 @@ def _figure(directory: Path, name: str) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; see `--help`."""
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--study", required=True, help="name of the study")
     parser.add_argument("--tables", required=True, type=Path, help="directory of the tables (CSV)")
     parser.add_argument(
@@ -130,7 +130,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
         configuration,
     )
     write_text(html, options.output)
-
-
-if __name__ == "__main__":
-    stage.run(main)

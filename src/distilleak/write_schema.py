@@ -113,10 +113,6 @@ def _plain(value: Any) -> Any:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--output", required=True, help="JSON schema to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -156,7 +156,7 @@ def test_a_hub_out_of_reach_is_one_line(tmp_path: Path) -> None:
     output = tmp_path / "passages.parquet"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "distilleak.load_corpus"),
+            *(sys.executable, "-m", "distilleak", "load_corpus"),
             *("--corpus", json.dumps(corpus), "--output", str(output)),
         ],
         env={

@@ -24,7 +24,7 @@ rule compute_evidence:
     message:
         "compute evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak.compute_evidence --model {input.model} --records {input.records}"
+        "python -m distilleak compute_evidence --model {input.model} --records {input.records}"
         " --views {params.views} --settings {params.settings:q} --seed {wildcards.seed}"
         " --threads {threads} --shards {resources.shards} --output {params.directory}"
         " > {log} 2>&1"
@@ -86,7 +86,7 @@ rule compute_mixture_evidence:
     message:
         "compute evidence of mixtures (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak.compute_evidence --model {input.models} {params.mixtures}"
+        "python -m distilleak compute_evidence --model {input.models} {params.mixtures}"
         " --records {input.records} --views {params.views} --settings {params.settings:q}"
         " --seed {wildcards.seed} --threads {threads} --shards {resources.shards}"
         " --output {params.directory} > {log} 2>&1"

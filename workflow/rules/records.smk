@@ -18,7 +18,7 @@ rule load_corpus:
     message:
         "load the corpus and remove copies"
     shell:
-        "python -m distilleak.load_corpus --corpus {params.corpus:q}"
+        "python -m distilleak load_corpus --corpus {params.corpus:q}"
         " --deduplication {params.deduplication:q} --output {output} > {log} 2>&1"
 
 
@@ -39,7 +39,7 @@ rule split_records:
     message:
         "split records into pools (seed {wildcards.seed})"
     shell:
-        "python -m distilleak.split_records --passages {input.passages} --pools {params.pools:q}"
+        "python -m distilleak split_records --passages {input.passages} --pools {params.pools:q}"
         " --seed {wildcards.seed} --output {output} > {log} 2>&1"
 
 
@@ -63,7 +63,7 @@ rule train_tokenizer:
     message:
         "train tokenizer (seed {wildcards.seed})"
     shell:
-        "python -m distilleak.train_tokenizer --passages {input.passages} --split {input.split}"
+        "python -m distilleak train_tokenizer --passages {input.passages} --split {input.split}"
         " --settings {params.settings:q} --context {params.context} {params.masked}"
         " --output {output} > {log} 2>&1"
 
@@ -91,7 +91,7 @@ rule copy_tokenizer:
     message:
         "copy the tokenizer of the pretrained models (seed {wildcards.seed})"
     shell:
-        "python -m distilleak.copy_tokenizer --checkpoints {params.checkpoints:q}"
+        "python -m distilleak copy_tokenizer --checkpoints {params.checkpoints:q}"
         " --output {output} > {log} 2>&1"
 
 
@@ -112,7 +112,7 @@ rule encode_records:
     message:
         "encode records (seed {wildcards.seed})"
     shell:
-        "python -m distilleak.encode_records --passages {input.passages} --split {input.split}"
+        "python -m distilleak encode_records --passages {input.passages} --split {input.split}"
         " --tokenizer {input.tokenizer} --context {params.context} --output {output} > {log} 2>&1"
 
 
@@ -133,5 +133,5 @@ rule audit_split:
     message:
         "audit the split without a model (seed {wildcards.seed})"
     shell:
-        "python -m distilleak.audit_split --records {input.records} --settings {params.settings:q}"
+        "python -m distilleak audit_split --records {input.records} --settings {params.settings:q}"
         " --seed {wildcards.seed} --output {output} > {log} 2>&1"

@@ -24,7 +24,7 @@ rule build_tables:
     message:
         "build tables"
     shell:
-        "python -m distilleak.build_tables --results {params.results} --layout {params.layout:q}"
+        "python -m distilleak build_tables --results {params.results} --layout {params.layout:q}"
         " --evaluation {params.evaluation:q} --output {params.directory} > {log} 2>&1"
 
 
@@ -53,7 +53,7 @@ rule draw_figure:
     message:
         "draw figure {wildcards.figure} ({wildcards.pair})"
     shell:
-        "python -m distilleak.draw_figure --figure {wildcards.figure} --pair {wildcards.pair}"
+        "python -m distilleak draw_figure --figure {wildcards.figure} --pair {wildcards.pair}"
         " --tables {params.tables} --style {params.style:q} --png {output.png} --pdf {output.pdf}"
         " > {log} 2>&1"
 
@@ -76,7 +76,7 @@ rule collect_costs:
     message:
         "collect costs"
     shell:
-        "python -m distilleak.collect_costs --benchmarks {params.benchmarks}"
+        "python -m distilleak collect_costs --benchmarks {params.benchmarks}"
         " --facts-root {params.results} --output {output} > {log} 2>&1"
 
 
@@ -118,6 +118,6 @@ rule write_report:
     message:
         "write the report"
     shell:
-        "python -m distilleak.write_report --study {params.study} --tables {params.tables}"
+        "python -m distilleak write_report --study {params.study} --tables {params.tables}"
         " --figures {params.figures} --costs {input.costs} --config {input.config}"
         " --style {params.style:q} --output {output} > {log} 2>&1"

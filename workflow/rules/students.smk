@@ -37,7 +37,7 @@ rule train_student:
     message:
         "train student {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "{resources.python} distilleak.train_student --method {params.method:q} --records {input.records}"
+        "{resources.python} distilleak train_student --method {params.method:q} --records {input.records}"
         " --tokenizer {input.tokenizer} --student {params.start:q}"
         ' --training {params.training:q} --hardware "$HARDWARE" --seed {wildcards.seed}'
         " --threads {threads} --snapshots {resources.snapshots}"

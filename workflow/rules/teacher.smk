@@ -32,7 +32,7 @@ rule train_teacher:
     message:
         "train teacher (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "{resources.python} distilleak.train_model --records {input.records} --pool member --role teacher"
+        "{resources.python} distilleak train_model --records {input.records} --pool member --role teacher"
         " --tokenizer {input.tokenizer} --model {params.start:q}"
         ' --training {params.training:q} --hardware "$HARDWARE" --seed {wildcards.seed}'
         " --threads {threads} --snapshots {resources.snapshots}"
@@ -68,7 +68,7 @@ rule train_reference:
     message:
         "train reference model {wildcards.number} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "{resources.python} distilleak.train_model --records {input.records} --pool auxiliary"
+        "{resources.python} distilleak train_model --records {input.records} --pool auxiliary"
         " --role reference-{wildcards.number}"
         " --tokenizer {input.tokenizer} --model {params.start:q}"
         ' --training {params.training:q} --hardware "$HARDWARE" --seed {wildcards.seed}'
@@ -98,7 +98,7 @@ rule store_targets:
     message:
         "store the teacher's logits (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak.store_targets --records {input.records} --teacher {input.teacher}"
+        "python -m distilleak store_targets --records {input.records} --teacher {input.teacher}"
         " --batch-tokens {resources.batch_tokens} --threads {threads} --output {output}"
         " > {log} 2>&1"
 
@@ -130,6 +130,6 @@ rule find_vulnerable:
     message:
         "find vulnerable members (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak.find_vulnerable --records {input.records}"
+        "python -m distilleak find_vulnerable --records {input.records}"
         " --evidence {params.evidence} --references {params.references}"
         " --attack {params.attack:q} --fpr {params.fpr} --output {output} > {log} 2>&1"
