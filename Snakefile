@@ -25,7 +25,7 @@ rule all:
         figures=expand(
             "{results}/figures/{pair}/{figure}.{kind}",
             results=RESULTS,
-            pair=STUDY.pairs,
+            pair=ARMS,
             figure=FIGURES,
             kind=["png", "pdf"],
         ),

@@ -147,14 +147,21 @@ def plausible(
     ]
     blind = [
         (
-            *(str(seed), classifier, 0.5 + 0.01 * seed, 0.47 + 0.01 * seed, 0.53 + 0.01 * seed),
-            *(0.4, RECORDS, RECORDS),
+            *(
+                str(seed),
+                pair,
+                classifier,
+                0.5 + 0.01 * seed,
+                0.47 + 0.01 * seed,
+                0.53 + 0.01 * seed,
+            ),
+            *(0.4, RECORDS, RECORDS, "open"),
         )
         for seed in range(seeds)
         for classifier in ("bag_of_words", "length")
     ]
     split = [
-        (str(seed), pool, RECORDS)
+        (str(seed), pair, pool, RECORDS)
         for seed in range(seeds)
         for pool in ("member", "nonmember", "holdout", "auxiliary")
     ]
@@ -177,6 +184,16 @@ def plausible(
         "costs": costs,
     }
     return {name: pd.DataFrame(rows[name], columns=COLUMNS[name].split()) for name in rows}
+
+
+def together(
+    first: dict[str, pd.DataFrame], second: dict[str, pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
+    """The tables of a study of two pairs, with the costs of the first."""
+    return {
+        name: first[name] if name == "costs" else pd.concat([first[name], second[name]])
+        for name in first
+    }
 
 
 def write(tables: dict[str, pd.DataFrame], directory: Path) -> Path:

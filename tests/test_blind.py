@@ -106,9 +106,9 @@ def write_records(records: Records, path: Path, **columns: Sequence[str | None])
 
 
 def run_stage(records: Path, output: Path, on_failure: str) -> None:
-    settings = json.dumps({"permutations": 1200, "folds": 5})
+    settings = json.dumps({"permutations": 1200, "folds": 5, "on_failure": on_failure})
     main(
-        f"--records {records} --output {output} --seed 3 --on-failure {on_failure}".split()
+        f"--records {records} --output {output} --seed 3".split()
         + f"--settings {settings}".split(maxsplit=1)
     )
 

@@ -220,9 +220,38 @@ def test_no_figure_leaves_text_outside_the_page() -> None:
 
 
 def test_pool_sizes_are_said_with_their_seeds() -> None:
-    split = pd.DataFrame({"seed": ["0", "1"], "pool": ["nonmember"] * 2, "records": [1000, 1000]})
-    assert pool_size(split, "nonmember") == "1,000 non-members in each of 2 seeds"
-    assert pool_size(split.iloc[:1], "nonmember") == "1,000 non-members"
+    rows = [(seed, "small", "nonmember", 1000) for seed in ("0", "1")]
+    split = pd.DataFrame(rows, columns=["seed", "pair", "pool", "records"])
+    assert pool_size(split, "small", "nonmember") == "1,000 non-members in each of 2 seeds"
+    assert pool_size(split.iloc[:1], "small", "nonmember") == "1,000 non-members"
+
+
+def two_pairs() -> dict[str, pd.DataFrame]:
+    """A study whose pairs have records and blind classifiers of their own."""
+    other = figure_tables.plausible("large", students=2, attacks=("loss", "zlib"), sizes=())
+    other["blind"][["auc", "low", "high"]] = (0.97, 0.96, 0.98)
+    other["split"]["records"] = 77
+    return figure_tables.together(few(), other)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_of_one_pair_does_not_change_when_another_joins_the_study(name: str) -> None:
+    alone, beside = drawn(name, few()), drawn(name, two_pairs())
+    assert words(alone) == words(beside)
+    positions = [
+        [line.get_xydata().tolist() for line in figure.findobj(matplotlib.lines.Line2D)]
+        for figure in (alone, beside)
+    ]
+    assert positions[0] == positions[1]
+
+
+def test_the_heat_map_marks_the_best_blind_classifier_however_weak_the_attacks_are() -> None:
+    tables = two_pairs()
+    heatmap = auc_heatmap.draw(tables, "large", FigureSettings())
+    bar = heatmap.axes[1]
+    marks = [line.get_ydata()[0] for line in bar.lines]
+    assert marks == [0.97]
+    assert bar.get_ylim()[0] <= 0.97 <= bar.get_ylim()[1]
 
 
 def test_an_empty_text_stays_text_and_an_empty_number_is_nan(tmp_path: Path) -> None:
@@ -255,7 +284,7 @@ def test_the_stage_writes_both_files(tmp_path: Path) -> None:
 
 
 def test_the_stage_answers_an_unknown_figure_in_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "distilleak.draw_figure", "--figure", "rock"]
+    command = [sys.executable, "-m", "distilleak", "draw_figure", "--figure", "rock"]
     command += ["--pair", "small", "--tables", str(tmp_path), "--style", "{}"]
     command += ["--png", f"{tmp_path}/a.png", "--pdf", f"{tmp_path}/a.pdf"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from distilleak import catalogue
+from distilleak.blind_bar import warning
 from distilleak.errors import DistilleakError
 from distilleak.findings import answer
 from distilleak.settings.figures import FigureSettings
@@ -80,7 +81,7 @@ def test_a_teacher_that_does_not_leak_is_said_to(tables: Tables) -> None:
     [
         (-0.3, -0.2, -0.1, "the student's is lower, paired difference −0.200 (−0.300 to −0.100)"),
         (0.1, 0.2, 0.3, "the student's is higher, paired difference +0.200"),
-        (-0.1, 0.0, 0.1, "no difference between the two, paired difference +0.000"),
+        (-0.1, 0.0, 0.1, "no difference between the two can be told, paired difference +0.000"),
     ],
 )
 def test_the_student_differs_from_the_teacher_when_the_paired_interval_excludes_zero(
@@ -150,8 +151,9 @@ def test_ensembles_leak_less_when_the_intervals_do_not_overlap(
 
 def test_ensembles_are_steadier_when_the_variances_differ(tables: Tables) -> None:
     ensemble(tables, "mixture", 3, seed_sd=0.019)
-    assert "with no difference in steadiness (standard deviation over 3 seeds 0.019" in third(
-        tables
+    assert (
+        "with no difference in steadiness to be told (standard deviation over 3 seeds 0.01"
+        in third(tables)
     )
     ensemble(tables, "mixture", 3, seed_sd=0.0019)
     assert "and are steadier (standard deviation over 3 seeds 0.0019 against 0.02" in third(tables)
@@ -174,7 +176,7 @@ def test_a_study_without_ensembles_says_so() -> None:
     [
         (0.90, 0.92, 0.94, "(a larger share of the members)"),
         (0.60, 0.62, 0.64, "(a larger share of the non-members)"),
-        (0.83, 0.85, 0.87, "(no difference)"),
+        (0.83, 0.85, 0.87, "(no difference can be told)"),
     ],
 )
 def test_members_and_non_members_of_the_teacher_are_set_apart_by_their_intervals(
@@ -194,9 +196,77 @@ def test_what_distillation_changes_is_said_of_members_and_non_members_apart(
     values = {"difference": 0.01, "low": -0.01, "high": 0.03}
     compared(tables, "kd", "teacher", "nonmember_accuracy", **values)
     assert "lowers accuracy on members (−0.250" in third(tables)
-    assert "makes no difference to accuracy on non-members (+0.010" in third(tables)
+    assert "shows no difference in accuracy on non-members (+0.010" in third(tables)
     compared(tables, "kd", "teacher", "nonmember_accuracy", low=0.005)
     assert "raises accuracy on non-members" in third(tables)
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "expected"),
+    [
+        (0.80, 0.82, 0.84, "lies above"),
+        (0.70, 0.72, 0.76, "cannot be told from"),
+        (0.50, 0.52, 0.54, "lies below"),
+    ],
+)
+def test_the_teacher_is_set_against_the_best_blind_classifier_by_their_intervals(
+    tables: Tables, low: float, value: float, high: float, expected: str
+) -> None:
+    where: dict[str, str | int] = {"seed": "all", "model": "teacher", "metric": "auc"}
+    change(tables["metrics"], where, value=value, low=low, high=high)
+    length: dict[str, str | int] = {"seed": "1", "classifier": "length"}
+    change(tables["blind"], length, auc=0.75, low=0.73, high=0.77)
+    assert first(tables).endswith(
+        f"; the teacher's AUC {expected} that of the best classifier that never saw a model, "
+        "0.750 (0.730 to 0.770)."
+    )
+
+
+def test_without_a_student_the_teacher_is_still_set_against_the_blind_classifiers() -> None:
+    tables = figure_tables.plausible(students=0, attacks=("loss",), sizes=())
+    assert "no teacher and plain student (kd) of small to compare; the teacher's AUC lies" in first(
+        tables
+    )
+
+
+def close(tables: Tables, *seeds: str) -> None:
+    """Close the blind gate, as where lengths tell members from non-members."""
+    rows = tables["blind"]["seed"].isin(seeds)
+    tables["blind"].loc[rows, "gate"] = "closed"
+    rows &= tables["blind"]["classifier"] == "length"
+    tables["blind"].loc[rows, ["auc", "low", "high"]] = (0.78, 0.75, 0.81)
+
+
+def test_an_open_gate_needs_no_warning(tables: Tables) -> None:
+    assert warning(tables, "small") == ""
+
+
+def test_a_closed_gate_is_said_with_its_seeds_and_its_bar(tables: Tables) -> None:
+    close(tables, "2")
+    assert warning(tables, "small").startswith(
+        "Members and non-members can be told apart without any model: the best classifier that "
+        "never saw one has an AUC of 0.780 (0.750 to 0.810), and the blind gate is closed in 1 of "
+        "3 seeds. An attack whose AUC lies below this bar or near it shows nothing"
+    )
+    one = figure_tables.plausible(seeds=1)
+    close(one, "0")
+    assert "and the blind gate is closed. An attack" in warning(one, "small")
+
+
+def test_behind_a_closed_gate_a_leak_has_to_clear_the_bar(tables: Tables) -> None:
+    kd_auc(tables, 0.79, 0.77, 0.81)
+    assert first(tables).startswith("The distilled student leaks: ")
+    close(tables, "0", "1", "2")
+    assert first(tables).startswith(
+        "No leak beyond what shows without a model was detected in the distilled student: "
+    )
+    kd_auc(tables, 0.84, 0.82, 0.86)
+    assert first(tables).startswith(
+        "The distilled student leaks beyond what shows without a model: "
+    )
+    where: dict[str, str | int] = {"seed": "all", "model": "teacher", "metric": "auc"}
+    change(tables["metrics"], where, value=0.79, low=0.77, high=0.81)
+    assert "on the teacher, where no leak beyond what shows without a model was" in first(tables)
 
 
 @pytest.fixture
@@ -267,16 +337,51 @@ def test_a_report_written_twice_has_the_same_bytes(tables: Tables, figures: Path
     assert report(tables, figures) == report(tables, figures)
 
 
-def test_a_study_with_two_pairs_answers_for_each(tables: Tables, figures: Path) -> None:
+def test_a_closed_gate_stands_above_the_answer(tables: Tables, figures: Path) -> None:
+    assert '<p class="warning">' not in report(tables, figures)
+    close(tables, "0")
+    html = report(tables, figures)
+    assert html.index('<p class="warning">Members and non-mem') < html.index('<ol class="answer">')
+
+
+@pytest.fixture
+def two_pairs(tables: Tables, figures: Path) -> Tables:
     (figures / "large").symlink_to(figures / "small")
     other = figure_tables.plausible("large", students=2, attacks=("loss",), sizes=())
-    both = {
-        name: pd.concat([tables[name], other[name]]) if "pair" in tables[name] else tables[name]
-        for name in tables
-    }
-    html = report(both, figures)
+    other["split"]["records"] = 77
+    close(other, "1")
+    return figure_tables.together(tables, other)
+
+
+def test_a_study_with_two_pairs_answers_for_each(two_pairs: Tables, figures: Path) -> None:
+    html = report(two_pairs, figures)
     assert html.count('<ol class="answer">') == 2
     assert html.count("<img ") == 2 * len(catalogue.names("figures"))
+
+
+def test_each_pair_has_its_own_records_bar_and_gate(two_pairs: Tables, figures: Path) -> None:
+    asked, small, large, *_ = report(two_pairs, figures).split("the answer in three sentences")
+    assert "never saw a model" not in asked
+    for part, size, bar in (
+        (small, "1,000", "0.520 (0.490 to 0.550)"),
+        (large, "77", "0.780 (0.750 to 0.810)"),
+    ):
+        assert f"measured on {size} members in each of 3 seeds and {size} non-members" in part
+        assert f"TPR at 1 % FPR: measured on {size} non-members" in part
+        assert f"AUC of {bar}.</p>" in part
+    assert [part.count('<p class="warning">') for part in (small, large)] == [0, 1]
+
+
+def test_rows_of_split_and_blind_audit_name_their_pair_where_there_are_several(
+    tables: Tables, two_pairs: Tables, figures: Path
+) -> None:
+    assert '<th scope="row">0</th><td>1,000</td>' in report(tables, figures)
+    assert '<th scope="row">1, length</th><td>0.510' in report(tables, figures)
+    html = report(two_pairs, figures)
+    assert '<th scope="row">small, 0</th><td>1,000</td>' in html
+    assert '<th scope="row">large, 0</th><td>77</td>' in html
+    assert '<th scope="row">small, 1, length</th><td>0.510' in html
+    assert '<th scope="row">large, 1, length</th><td>0.780' in html
 
 
 def test_versions_name_the_packages_that_results_depend_on() -> None:

@@ -14,7 +14,7 @@ from distilleak.blind_kernels import DATE, Records
 from distilleak.errors import DistilleakError
 from distilleak.files import read_table, write_json
 from distilleak.settings.gate import GateSettings
-from distilleak.stage import parser, run, settings_argument
+from distilleak.stage import parser, settings_argument
 
 log = logging.getLogger(__name__)
 
@@ -25,27 +25,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read the records, judge the split, write the verdict as JSON.
 
     Raises:
-        DistilleakError: the records are unusable, or the gate is closed and `--on-failure stop`.
+        DistilleakError: the records are unusable, or the gate is closed and `on_failure` is `stop`.
     """
-    arguments = parser(__doc__)
+    arguments = parser(__name__, __doc__)
     arguments.add_argument("--records", required=True, help="Parquet file of the records")
     arguments.add_argument(
         "--settings", type=settings_argument(GateSettings), required=True, help="GateSettings, JSON"
     )
     arguments.add_argument("--seed", type=int, required=True, help="of folds and permutations")
     arguments.add_argument("--output", required=True, help="JSON file of the verdict")
-    arguments.add_argument(
-        "--on-failure",
-        choices=("stop", "report"),
-        required=True,
-        help="a closed gate is an error (stop) or only written down (report)",
-    )
     options = arguments.parse_args(argv)
 
     verdict = judge(read_records(options.records), options.settings, options.seed)
     log.info("blind AUC %.3f (%s), p = %.2g", verdict.auc, verdict.classifier, verdict.p_value)
     if not verdict.passed:
-        if options.on_failure == "stop":
+        if options.settings.on_failure == "stop":
             raise DistilleakError(f"{options.records}: {explain(verdict)}")
         log.warning("%s: %s", options.records, explain(verdict))
     written = asdict(verdict)
@@ -87,7 +81,3 @@ def _refuse(table: pa.Table, bad: pa.ChunkedArray, path: str | Path, reason: str
     rows = np.flatnonzero(bad.to_numpy())
     if len(rows):
         raise DistilleakError(f"{path}: record {table['record_id'][rows[0]].as_py()!r}: {reason}")
-
-
-if __name__ == "__main__":
-    run(main)

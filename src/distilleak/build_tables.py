@@ -79,14 +79,15 @@ def _digits(number: object) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--results", type=Path, required=True, help="results/<study>")
     parser.add_argument(
         "--layout",
         type=stage.settings_argument(Layout),
         required=True,
         help='JSON: {"seeds": [...], "headline_attack": ..., "attacks": [...], "pairs": {name: '
-        '{"models": [{"model", "kind", "method", "label", "members"}, ...], "vulnerable": bool}}}',
+        '{"models": [{"model", "kind", "method", "label", "members"}, ...], "data": '
+        "directory below that of a seed}}}",
     )
     parser.add_argument(
         "--evaluation",
@@ -96,7 +97,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", type=Path, required=True, help="directory of tables to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -56,8 +56,10 @@ def read_jobs(benchmarks: Path, facts_root: Path) -> Iterator[Job]:
     """
     if not benchmarks.is_dir():
         raise DistilleakError(f"{benchmarks}: no such directory; it holds the benchmark files")
-    for path in sorted(benchmarks.glob("*/*.tsv")):
-        rule, model = path.parent.name, path.name.removesuffix(".tsv")
+    for path in sorted(benchmarks.glob("*/**/*.tsv")):
+        # A wildcard may hold a slash: the directory of a corpus.
+        rule, *wildcards = path.relative_to(benchmarks).with_suffix("").parts
+        model = ".".join(wildcards)
         tokens = _tokens(model, facts_root) if rule.startswith(TRAINING) else math.nan
         yield Job(rule, model, *_read(path), tokens)
 
@@ -113,14 +115,10 @@ def _known_sum(values: Iterator[float]) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument(
         "--benchmarks", type=Path, required=True, help="directory of <rule>/<wildcards>.tsv"
     )
     parser.add_argument("--facts-root", type=Path, required=True, help="results/<study>")
     parser.add_argument("--output", type=Path, required=True, help="costs.csv to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -1,35 +1,67 @@
 """Compute a model's evidence on the evaluated records, all views in one job.
 
 Given several models and `--mixture NAME=0,1,...`, it writes the evidence of each mixture of them
-instead: the average of their next-token distributions, every model asked once.
+instead: the average of their distributions over the vocabulary, every model asked once. With
+`--shards DIR` an interrupted job goes on where it stopped.
 """
 
 import argparse
 import logging
-from collections.abc import Sequence
-from contextlib import ExitStack
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import torch
+import transformers
 from tokenizers import Tokenizer
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from distilleak import models, probing, seeding, stage, tokenization
+from distilleak import (
+    families,
+    interruption,
+    models,
+    passes,
+    probing,
+    seeding,
+    shards,
+    snapshots,
+    stage,
+    tokenization,
+)
 from distilleak.batches import Tokens
 from distilleak.errors import DistilleakError
-from distilleak.evidence import SCHEMA
-from distilleak.files import atomic
-from distilleak.records import EVALUATED, Records, read_records
+from distilleak.evidence import MASKED_SCHEMA, SCHEMA
+from distilleak.format import Format
+from distilleak.records import EVALUATED, Records, extent, iterate_records
+from distilleak.settings.base import canonical_json
 from distilleak.settings.evidence import EvidenceSettings
+from distilleak.shards import Shards
 
 log = logging.getLogger(__name__)
 
 VIEWS = ("plain", "lower", "prefix_nonmember")
 WINDOW = 2048
-"""Records held in memory at a time."""
+"""Records held in memory at a time, and in a shard."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The models that are asked, alike in kind and vocabulary, and how they read."""
+
+    models: Sequence[PreTrainedModel]
+    mixtures: dict[str, Sequence[int]]
+    tokenizer: Tokenizer
+    layout: Format
+
+    @property
+    def positions(self) -> int:
+        """The longest sequence that all of them can read."""
+        return min(families.positions(model) for model in self.models)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -37,95 +69,200 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
     mixtures = _mixtures(arguments)
     device = models.prepare(arguments.threads)
-    asked = [models.load(path, device) for path in arguments.model]
-    tokenizer = tokenization.load(arguments.model[0])
-    records = read_records(arguments.records, EVALUATED)
-    for view in arguments.views:
-        outputs = {
-            name: Path(arguments.output, name, "evidence", f"{view}.parquet")
-            if arguments.mixture
-            else Path(arguments.output, f"{view}.parquet")
-            for name in mixtures
-        }
-        _write_view(view, asked, mixtures, outputs, tokenizer, records, arguments)
-        log.info("%s: %d records", view, len(records.record_id))
-
-
-def _write_view(
-    view: str,
-    asked: Sequence[PreTrainedModel],
-    mixtures: dict[str, Sequence[int]],
-    outputs: dict[str, Path],
-    tokenizer: Tokenizer,
-    records: Records,
-    arguments: argparse.Namespace,
-) -> None:
-    start = tokenization.start_token(tokenizer)
-    prefix = None
-    if view == "prefix_nonmember":
-        chosen = _prefix(arguments.records, arguments.settings.prefix_tokens, arguments.seed)
-        prefix = probing.read_prefix(asked, start, chosen)
-    with ExitStack() as files:
-        writers = {}
-        for name, path in outputs.items():
-            metadata = {
-                "model": ",".join(str(arguments.model[position]) for position in mixtures[name]),
-                "view": view,
-                "dtype": str(asked[0].dtype).removeprefix("torch."),
+    asked = _asked(arguments, mixtures, device)
+    records = _check_lengths(arguments, asked)
+    windows = math.ceil(records / WINDOW)
+    with interruption.noticed() as stopped, _shards(arguments, device) as kept:
+        budget = probing.Budget(arguments.settings.batch_tokens)
+        for view in arguments.views:
+            missing = {
+                window for window in range(windows) if not kept.finished([*mixtures], view, window)
             }
-            temporary = files.enter_context(atomic(path))
-            writers[name] = files.enter_context(
-                pq.ParquetWriter(
-                    temporary,
-                    SCHEMA.with_metadata(metadata),
-                    compression="zstd",
-                    write_page_checksum=True,
+            found = _windows(view, missing, asked, arguments, budget, stopped)
+            for window, tables in tqdm(found, desc=view, total=len(missing), disable=None):
+                kept.write(tables, view, window)
+        for view in arguments.views:
+            for name in mixtures:
+                schema = (MASKED_SCHEMA if asked.layout.masked else SCHEMA).with_metadata(
+                    _metadata(name, view, asked, arguments)
                 )
+                kept.join(name, view, schema, _output(name, view, arguments))
+            log.info("%s: %d records", view, records)
+
+
+def _asked(arguments: argparse.Namespace, mixtures: dict[str, Sequence[int]], device: str) -> Asked:
+    """Load the models and check that they can be mixed."""
+    dtype = getattr(torch, arguments.settings.dtype)
+    if dtype == torch.bfloat16 and not _has_bfloat16(device):
+        gpu = torch.cuda.get_device_name()
+        raise DistilleakError(f"evidence.dtype: {gpu} has no bfloat16; allowed: float32")
+    first, *others = arguments.model
+    loaded = [models.load(path, device, dtype) for path in arguments.model]
+    kind = families.of(loaded[0]).kind
+    tokenizer = tokenization.load(first)
+    for path, model in zip(others, loaded[1:], strict=True):
+        if families.of(model).kind != kind:
+            raise DistilleakError(
+                f"{path}: a {families.of(model).kind} model, but {first} is {kind}; "
+                "models of one mixture must be of one kind"
             )
-        for window in tqdm(
-            list(probing.windows(len(records.record_id), WINDOW)), desc=view, disable=None
+        if (
+            model.config.vocab_size != loaded[0].config.vocab_size
+            or tokenization.load(path).get_vocab() != tokenizer.get_vocab()
         ):
-            found = probing.probe(
-                asked,
-                mixtures,
-                _tokens(view, tokenizer, records, window, asked[0].config.max_position_embeddings),
-                start=start,
-                prefix=prefix,
-                batch_tokens=arguments.settings.batch_tokens,
+            raise DistilleakError(
+                f"{path}: not the vocabulary of {first}; models of one mixture must have one"
             )
-            for name, rows in found.items():
-                columns = {
-                    field.name: [row[field.name] for row in rows] for field in list(SCHEMA)[1:]
-                }
-                ids = [records.record_id[position] for position in window]
-                writers[name].write_table(pa.table({"record_id": ids, **columns}, schema=SCHEMA))
+    layout = tokenization.layout(first, kind == "masked")
+    return Asked(loaded, mixtures, tokenizer, layout)
 
 
-def _tokens(
-    view: str, tokenizer: Tokenizer, records: Records, window: range, positions: int
-) -> list[Tokens]:
+def _has_bfloat16(device: str) -> bool:
+    return device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _check_lengths(arguments: argparse.Namespace, asked: Asked) -> int:
+    """The number of records, of which the longest fits every model in all views."""
+    count, longest = extent(arguments.records, EVALUATED)
+    prefix = arguments.settings.prefix_tokens if "prefix_nonmember" in arguments.views else 0
+    need = asked.layout.added + prefix + longest
+    for path, model in zip(arguments.model, asked.models, strict=True):
+        if families.positions(model) < need:
+            raise DistilleakError(
+                f"{path}: {families.positions(model)} positions, but {need} are needed: "
+                f"{asked.layout.added} special tokens, {prefix} of evidence.prefix_tokens and "
+                f"{longest} of the longest record"
+            )
+    return count
+
+
+def _shards(arguments: argparse.Namespace, device: str) -> AbstractContextManager[Shards]:
+    if arguments.shards is None:
+        return shards.passing(arguments.output)
+    fingerprint = snapshots.fingerprint(
+        {
+            "model": arguments.model,
+            "mixture": arguments.mixture,
+            "views": arguments.views,
+            "settings": arguments.settings,
+            "seed": arguments.seed,
+            # The order of sums, and with it their last bits, depends on these.
+            "threads": arguments.threads,
+            "device": torch.cuda.get_device_name() if device == "cuda" else device,
+            "window": WINDOW,
+        },
+        [*arguments.model, arguments.records],
+    )
+    return shards.kept(arguments.shards, fingerprint)
+
+
+def _windows(
+    view: str,
+    missing: set[int],
+    asked: Asked,
+    arguments: argparse.Namespace,
+    budget: probing.Budget,
+    stopped: Callable[[], bool],
+) -> Iterator[tuple[int, dict[str, pa.Table]]]:
+    """The number of each missing window of a view and its evidence, a table for each mixture."""
+    settings: EvidenceSettings = arguments.settings
+    prefix: list[int] = []
+    if view == "prefix_nonmember":
+        prefix = _prefix(arguments.records, settings.prefix_tokens, arguments.seed)
+    context = probing.read_context(asked.models, asked.layout, prefix)
+    done = 0
+
+    def end_if_asked() -> None:
+        if stopped():
+            raise interruption.Interrupted(f"{view}, window {done}")
+
+    for window, records in enumerate(iterate_records(arguments.records, EVALUATED, WINDOW)):
+        if window not in missing:
+            continue
+        tokens = _tokens(view, asked, records)
+        lengths = np.array([len(record) for record in tokens])
+        plan = (
+            passes.masked(lengths, records.record_id, settings, arguments.seed)
+            if asked.layout.masked
+            else passes.causal(lengths)
+        )
+        found = probing.probe(
+            asked.models, asked.mixtures, tokens, plan, context, budget, end_if_asked
+        )
+        yield window, {name: _table(records, plan, columns) for name, columns in found.items()}
+        done += 1
+
+
+def _table(records: Records, plan: passes.Plan, columns: probing.Columns) -> pa.Table:
+    offsets = pa.array(plan.offsets, pa.int32())
+    schema = SCHEMA
+    if plan.hides is not None:
+        schema = MASKED_SCHEMA
+        columns = {**columns, "position": plan.positions().astype(np.int32)}
+    lists = {
+        name: pa.ListArray.from_arrays(offsets, pa.array(values))
+        for name, values in columns.items()
+    }
+    ids = pa.array(records.record_id).take(pa.array(plan.record))
+    number = pa.array(plan.number, pa.int32())
+    return pa.table(
+        [{"record_id": ids, "pass": number, **lists}[name] for name in schema.names], schema=schema
+    )
+
+
+def _tokens(view: str, asked: Asked, records: Records) -> Sequence[Tokens]:
     if view != "lower":
-        return [records.tokens[position] for position in window]
-    lowered = [records.text[position].lower() for position in window]
+        return records.tokens
     # Lower case may need more tokens than the context holds; the model has positions to spare.
+    longest = asked.positions - asked.layout.added
     return [
-        np.array(tokenization.cut(tokenizer, text, positions - 1)[1], dtype=np.int32)
-        for text in lowered
+        np.array(tokenization.cut(asked.tokenizer, text.lower(), longest)[1], dtype=np.int32)
+        for text in records.text
     ]
 
 
 def _prefix(path: str, length: int, seed: int) -> list[int]:
     """`length` tokens of auxiliary records, drawn at random and put one after the other."""
-    auxiliary = read_records(path, ["auxiliary"])
-    order = seeding.stream(seed, "prefix").permutation(len(auxiliary.tokens))
-    drawn: list[int] = []
-    for row in order:
-        drawn.extend(auxiliary.tokens[row].tolist())
-        if len(drawn) >= length:
-            return drawn[:length]
-    raise DistilleakError(
-        f"evidence.prefix_tokens: the auxiliary pool holds {len(drawn)} tokens, not {length}"
-    )
+    count, _ = extent(path, ["auxiliary"])
+    # A record holds at least one token.
+    order = seeding.stream(seed, "prefix").permutation(count)[:length].tolist()
+    wanted = set(order)
+    drawn: dict[int, list[int]] = {}
+    for window, records in enumerate(iterate_records(path, ["auxiliary"], WINDOW)):
+        for row, tokens in enumerate(records.tokens, start=window * WINDOW):
+            if row in wanted:
+                drawn[row] = tokens.tolist()
+    prefix = [token for row in order for token in drawn[row]]
+    if len(prefix) < length:
+        raise DistilleakError(
+            f"evidence.prefix_tokens: the auxiliary pool holds {len(prefix)} tokens, not {length}"
+        )
+    return prefix[:length]
+
+
+def _output(name: str, view: str, arguments: argparse.Namespace) -> Path:
+    if arguments.mixture:
+        return Path(arguments.output, name, "evidence", f"{view}.parquet")
+    return Path(arguments.output, f"{view}.parquet")
+
+
+def _metadata(name: str, view: str, asked: Asked, arguments: argparse.Namespace) -> dict[str, str]:
+    positions = asked.mixtures[name]
+    commits = [
+        getattr(asked.models[position].config, "_commit_hash", None) for position in positions
+    ]
+    return {
+        "model": ",".join(str(arguments.model[position]) for position in positions),
+        "view": view,
+        "dtype": arguments.settings.dtype,
+        "revisions": canonical_json(
+            {
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+                **({"model": commits} if any(commits) else {}),
+            }
+        ),
+    }
 
 
 def _mixtures(arguments: argparse.Namespace) -> dict[str, Sequence[int]]:
@@ -149,7 +286,7 @@ def _mixture(text: str) -> tuple[str, list[int]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--model", nargs="+", required=True, help="model directories")
     parser.add_argument(
         "--mixture",
@@ -170,12 +307,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, required=True, help="seed of the study")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     parser.add_argument(
+        "--shards",
+        help="directory, for this job alone, that keeps finished windows until the end",
+    )
+    parser.add_argument(
         "--output",
         required=True,
         help="directory for <view>.parquet; with mixtures, for <mixture>/evidence/<view>.parquet",
     )
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -37,7 +37,7 @@ def render(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; see `--help`."""
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--figure", required=True, help="name of a module of distilleak.figures")
     parser.add_argument("--pair", required=True, help="name of the pair of teacher and student")
     parser.add_argument("--tables", required=True, type=Path, help="directory of the tables (CSV)")
@@ -53,7 +53,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tables = read_tables(options.tables, catalogue.load("figures", options.figure).TABLES)
     files = {"png": options.png, "pdf": options.pdf}
     render(options.figure, tables, options.pair, options.style, files)
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -36,14 +36,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--passages", required=True, help="passages.parquet")
     parser.add_argument("--split", required=True, help="split.parquet")
     parser.add_argument("--tokenizer", required=True, help="tokenizer directory")
     parser.add_argument("--context", type=int, required=True, help="longest record, in tokens")
     parser.add_argument("--output", required=True, help="records.parquet to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

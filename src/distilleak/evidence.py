@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
-from distilleak.files import read_table
+from distilleak.files import open_parquet, read_table
 from distilleak.ragged import Ragged
 
 FLOAT_COLUMNS = ("logp", "mean_logp", "std_logp", "top_logp", "log1m_p")
@@ -27,8 +27,10 @@ SCHEMA = pa.schema(
         pa.field("log1m_p", pa.list_(pa.float32())),
     ]
 )
-
-
+"""A row per record."""
+PASS_SCHEMA = pa.schema([pa.field("pass", pa.int32()), pa.field("position", pa.list_(pa.int32()))])
+"""What a masked model adds: a row per record and pass; `position` is the place in the record."""
+MASKED_SCHEMA = pa.unify_schemas([SCHEMA, PASS_SCHEMA])
 COPIES_SCHEMA = SCHEMA.insert(1, pa.field("copy", pa.int32()))
 """Of a view that holds several texts per record: `copy` is 0, 1, ..., the same for every record."""
 
@@ -80,13 +82,13 @@ class Evidence:
 def read_view(path: str | Path, record_ids: Sequence[str] | None = None) -> View:
     """Read an evidence file and put its rows in the order of `record_ids` (joined by id).
 
-    Without `record_ids` the view holds every record, in the order of the file.
+    Without `record_ids` the view holds every record, in the order of the file. The passes of a
+    masked model are merged: tokens follow the text, whatever pass scored them.
 
     Raises:
-        DistilleakError: the file is damaged, lacks a record, or holds an empty record.
+        DistilleakError: the file is damaged, lacks a record or a position, or holds one twice.
     """
-    table = read_table(path, SCHEMA.names)
-    return _view(table, path, record_ids)
+    return _view(_read(path, SCHEMA), path, record_ids)
 
 
 def read_copies(path: str | Path, record_ids: Sequence[str]) -> list[View]:
@@ -95,7 +97,7 @@ def read_copies(path: str | Path, record_ids: Sequence[str]) -> list[View]:
     Raises:
         DistilleakError: as `read_view`; or a record lacks a copy that another one has.
     """
-    table = read_table(path, COPIES_SCHEMA.names)
+    table = _read(path, COPIES_SCHEMA)
     numbers = sorted(pc.unique(table["copy"]).to_pylist())
     return [
         _view(table.filter(pc.equal(table["copy"], number)), f"{path}: copy {number}", record_ids)
@@ -103,19 +105,50 @@ def read_copies(path: str | Path, record_ids: Sequence[str]) -> list[View]:
     ]
 
 
+def _read(path: str | Path, schema: pa.Schema) -> pa.Table:
+    """The columns of `schema` and, of a masked model, those that tell its passes."""
+    masked = "position" in open_parquet(path).schema_arrow.names
+    return read_table(path, [*schema.names, *(PASS_SCHEMA.names if masked else ())])
+
+
 def _view(table: pa.Table, path: str | Path, record_ids: Sequence[str] | None) -> View:
-    present = table["record_id"].to_pylist()
+    masked = "position" in table.column_names
     if record_ids is None:
-        record_ids = present
-    position = {record: row for row, record in enumerate(present)}
-    missing = next((record for record in record_ids if record not in position), None)
-    if missing is not None:
-        raise DistilleakError(f"{path}: no evidence on record {missing!r}")
-    table = table.take(pa.array([position[record] for record in record_ids], pa.int64()))
+        record_ids = pc.unique(table["record_id"]).to_pylist()
+    record = pc.index_in(table["record_id"], value_set=pa.array(record_ids, pa.string()))
+    wanted = record.is_valid()
+    table, rows = table.filter(wanted), record.filter(wanted).to_numpy()
+    per_record = np.bincount(rows, minlength=len(record_ids))
+    _refuse(path, per_record == 0, record_ids, "no evidence on record {}")
+    if not masked:
+        _refuse(path, per_record > 1, record_ids, "two rows of record {}")
+    columns = {name: _ragged(table[name], path) for name in (*FLOAT_COLUMNS, *INTEGER_COLUMNS)}
+    of_row = columns["logp"]
+    of_token = rows[of_row.rows]
+    lengths = np.bincount(of_token, minlength=len(record_ids))
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    if masked:
+        place = _ragged(table["position"], path).values.astype(np.int64)
+        place = np.where((place >= 0) & (place < lengths[of_token]), place, 0)
+    else:
+        place = np.arange(len(of_token)) - of_row.offsets[of_row.rows]
+    target = offsets[of_token] + place
+    found_once = np.bincount(target, minlength=len(target)) == 1
+    complete = np.bincount(of_token, found_once[target], len(record_ids)) == lengths
+    _refuse(path, ~complete, record_ids, "record {}: a position is missing or scored twice")
+    order = np.empty_like(target)
+    order[target] = np.arange(len(target))
     return View(
         record_id=record_ids,
-        **{name: _ragged(table[name], path) for name in (*FLOAT_COLUMNS, *INTEGER_COLUMNS)},
+        **{name: Ragged(column.values[order], offsets) for name, column in columns.items()},
     )
+
+
+def _refuse(
+    path: str | Path, bad: NDArray[np.bool_], record_ids: Sequence[str], fault: str
+) -> None:
+    if bad.any():
+        raise DistilleakError(f"{path}: {fault.format(repr(record_ids[int(bad.argmax())]))}")
 
 
 def _ragged(column: pa.ChunkedArray, path: str | Path) -> Ragged:

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--records", required=True, help="records.parquet")
     parser.add_argument("--evidence", required=True, help="evidence directory of the teacher")
     parser.add_argument(
@@ -60,7 +60,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", required=True, help="vulnerable.parquet to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

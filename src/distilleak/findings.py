@@ -4,43 +4,25 @@ Each conclusion follows from an interval or a corrected p-value in the tables, b
 functions below state; where an interval does not allow a conclusion, the sentence says so.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from distilleak.blind_bar import CHANCE, against_bar, best_blind, least_auc
 from distilleak.figures._tables import DECISIONS, models_of, per_model, pick
 from distilleak.figures.base import Tables
+from distilleak.wording import Estimate, listed, p_text, signed
 
 LEVEL = 0.05  # of the tests; the intervals are the matching 95 %
 _PLAIN = "kd"
 
 
-class Estimate(NamedTuple):
-    """A number and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def excludes(self, number: float) -> bool:
-        """Whether the interval lies on one side of `number`."""
-        return self.low > number or self.high < number
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})".replace("-", "−")
-
-    def signed(self) -> str:
-        """A difference and its interval, each with its sign."""
-        return f"{self.value:+.3f} ({self.low:+.3f} to {self.high:+.3f})".replace("-", "−")
-
-
 def answer(tables: Tables, pair: str, attack: str) -> tuple[str, str, str]:
     """What the study found of `pair` with `attack`; in brackets are 95 % intervals.
 
-    Reads the tables models, metrics, comparisons and ensembles. Sentence 1: does plain distillation
-    leak, and more or less than the teacher? Sentence 2: which methods leak less than plain
+    Reads the tables models, metrics, comparisons, ensembles and blind. Sentence 1: does plain
+    distillation leak, more or less than the teacher, and does the attack on the teacher find more
+    than classifiers without a model do? Sentence 2: which methods leak less than plain
     distillation, and at what utility? Sentence 3: do ensembles leak less or vary less, and does
     distillation protect members and non-members alike?
 
@@ -48,24 +30,28 @@ def answer(tables: Tables, pair: str, attack: str) -> tuple[str, str, str]:
         DistilleakError: there is no such pair.
     """
     return (
-        _leak(tables, pair, attack),
+        f"{_leak(tables, pair, attack)}{_bar(tables, pair, attack)}.",
         _methods(tables, pair, attack),
         f"{_ensembles(tables, pair, attack)}; {_sides(tables, pair, attack)}.",
     )
 
 
 def _leak(tables: Tables, pair: str, attack: str) -> str:
-    """A leak: the interval of the AUC lies above 0.5. A difference: its interval excludes 0."""
+    """A leak: the interval of the AUC lies above 0.5, or above the bar of a closed blind gate.
+
+    A difference: its interval excludes 0.
+    """
     auc = per_model(tables, pair, attack=attack, metric="auc")
     student, teacher = _estimate(auc, _PLAIN), _estimate(auc, "teacher")
     if student is None or teacher is None:
-        return f"The study has no teacher and plain student ({_PLAIN}) of {pair} to compare."
-    if student.low > 0.5:
-        verdict = "The distilled student leaks"
-    elif student.high < 0.5:
-        verdict = "No leak was detected in the distilled student, which scores below chance"
+        return f"The study has no teacher and plain student ({_PLAIN}) of {pair} to compare"
+    least = least_auc(tables, pair)
+    beyond = " beyond what shows without a model" if least > CHANCE else ""
+    if student.low > least:
+        verdict = f"The distilled student leaks{beyond}"
     else:
-        verdict = "No leak was detected in the distilled student"
+        below = ", which scores below chance" if student.high < CHANCE else ""
+        verdict = f"No leak{beyond} was detected in the distilled student{below}"
     gap = _compared(tables, pair, attack, _PLAIN, "teacher", "auc")
     if gap is None:
         beside = "the two were not compared on the same records"
@@ -73,12 +59,21 @@ def _leak(tables: Tables, pair: str, attack: str) -> str:
         side = "lower" if gap.value < 0 else "higher"
         beside = f"the student's is {side}, paired difference {gap.signed()}"
     else:
-        beside = f"no difference between the two, paired difference {gap.signed()}"
-    own = "" if teacher.low > 0.5 else ", where no leak was detected"
+        beside = f"no difference between the two can be told, paired difference {gap.signed()}"
+    own = "" if teacher.low > least else f", where no leak{beyond} was detected"
     return (
         f"{verdict}: the {attack} attack has an AUC of {student} on {_PLAIN}, where chance is 0.5, "
-        f"and of {teacher} on the teacher{own}; {beside}."
+        f"and of {teacher} on the teacher{own}; {beside}"
     )
+
+
+def _bar(tables: Tables, pair: str, attack: str) -> str:
+    """Where the teacher's AUC lies, seen from the best classifier that never saw a model."""
+    teacher = _estimate(per_model(tables, pair, attack=attack, metric="auc"), "teacher")
+    bar = best_blind(tables, pair)
+    if teacher is None or bar is None:
+        return ""
+    return f"; the teacher's AUC {against_bar(teacher, bar)}"
 
 
 def _methods(tables: Tables, pair: str, attack: str) -> str:
@@ -98,7 +93,7 @@ def _methods(tables: Tables, pair: str, attack: str) -> str:
         change = Estimate(row["difference"], row["low"], row["high"])
         text = (
             f"{models.loc[row['model'], 'label']} (AUC difference {change.signed()}, "
-            f"{p_text(row['p_holm'])}; held-out loss {_signed(paid)} nats per token)"
+            f"{p_text(row['p_holm'])}; held-out loss {signed(paid)} nats per token)"
         )
         if change.value >= 0:
             worse.append(text)
@@ -114,13 +109,13 @@ def _methods(tables: Tables, pair: str, attack: str) -> str:
         )
     parts = []
     if cleaner:
-        parts.append(f"less than {_PLAIN} at no worse held-out loss: {_listed(cleaner)}")
+        parts.append(f"less than {_PLAIN} at no worse held-out loss: {listed(cleaner)}")
     if costly:
-        parts.append(f"less than {_PLAIN} but only at a worse held-out loss: {_listed(costly)}")
+        parts.append(f"less than {_PLAIN} but only at a worse held-out loss: {listed(costly)}")
     if not cleaner and not costly:
         parts.append(f"less than {_PLAIN}: none")
     if worse:
-        parts.append(f"more than {_PLAIN}: {_listed(worse)}")
+        parts.append(f"more than {_PLAIN}: {listed(worse)}")
     if total > len(found):
         parts.append(f"not to be told from {_PLAIN}: {total - len(found)}")
     return f"After Holm correction, of the {total} methods compared, leaking {'; '.join(parts)}."
@@ -154,7 +149,7 @@ def _ensembles(tables: Tables, pair: str, attack: str) -> str:
         )
     if not parts:
         return "No ensembles were made"
-    text = _listed(parts)
+    text = listed(parts)
     return text[0].upper() + text[1:]
 
 
@@ -172,7 +167,7 @@ def _steadiness(one: "pd.Series[float]", many: "pd.Series[float]") -> str:
             stats.f.sf(ratio, seeds - 1, seeds - 1), stats.f.cdf(ratio, seeds - 1, seeds - 1)
         )
     if p >= LEVEL:
-        return f"with no difference in steadiness ({spread}, F test {p_text(p)})"
+        return f"with no difference in steadiness to be told ({spread}, F test {p_text(p)})"
     return (
         f"and are {'steadier' if after < before else 'less steady'} ({spread}, F test {p_text(p)})"
     )
@@ -192,18 +187,18 @@ def _sides(tables: Tables, pair: str, attack: str) -> str:
     elif member.high < nonmember.low:
         verdict = "a larger share of the non-members"
     else:
-        verdict = "no difference"
+        verdict = "no difference can be told"
     changes = []
     for side, name in (("member", "members"), ("nonmember", "non-members")):
         change = _compared(tables, pair, attack, _PLAIN, "teacher", f"{side}_accuracy")
         if change is None:
             continue
         if not change.excludes(0):
-            effect = "makes no difference to"
+            effect = "shows no difference in"
         else:
             effect = "lowers" if change.value < 0 else "raises"
         changes.append(f"{effect} accuracy on {name} ({change.signed()})")
-    distilled = f", and distillation ({_PLAIN}) {_listed(changes)}" if changes else ""
+    distilled = f", and distillation ({_PLAIN}) {listed(changes)}" if changes else ""
     return (
         f"on the teacher the attack gets {member} of the members right and {nonmember} of the "
         f"non-members ({verdict}){distilled}"
@@ -231,16 +226,3 @@ def _estimate(rows: pd.DataFrame, model: str) -> Estimate | None:
     row = rows.loc[[model]].iloc[0]
     found = Estimate(float(row["value"]), float(row["low"]), float(row["high"]))
     return found if np.isfinite(found).all() else None
-
-
-def p_text(p: float) -> str:
-    """A p-value as it is written in a sentence."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-
-
-def _signed(value: float) -> str:
-    return "unknown" if np.isnan(value) else f"{value:+.3f}".replace("-", "−")
-
-
-def _listed(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

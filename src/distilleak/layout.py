@@ -4,8 +4,16 @@ from pathlib import Path
 
 
 def seed_directory(root: str | Path, seed: int | str) -> Path:
-    """Split, tokenizer and blind gate of one seed."""
+    """Everything of one seed."""
     return Path(root) / f"seed-{seed}"
+
+
+def data_directory(root: str | Path, seed: int | str, data: str) -> Path:
+    """Tokenizer, records and blind verdict that some pairs of one seed share.
+
+    `data` is empty, or begins with a slash: the directory below that of the seed.
+    """
+    return Path(f"{seed_directory(root, seed)}{data}")
 
 
 def model_directory(root: str | Path, seed: int | str, pair: str, model: str) -> Path:

@@ -1,12 +1,14 @@
-"""Load the corpus and remove copies: passages.parquet with passage_id, source, date, text."""
+"""Load the corpus and remove copies: passages.parquet, passage_id, source, date, text, label."""
 
 import argparse
 import logging
 from collections.abc import Sequence
 
 import pyarrow as pa
+from tqdm import tqdm
 
 from distilleak import catalogue, stage
+from distilleak.corpora.base import MEMBER, Passage
 from distilleak.deduplication import distinct
 from distilleak.errors import DistilleakError
 from distilleak.files import write_table
@@ -20,11 +22,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
     corpus = catalogue.load("corpora", arguments.corpus["source"])
     parameters = corpus.Parameters.model_validate(arguments.corpus["parameters"])
-    passages = list(corpus.passages(parameters))
+    passages = list(tqdm(corpus.passages(parameters), unit=" passages", disable=None))
     if not passages:
         raise DistilleakError(f"corpus: {arguments.corpus} gives no passage at all")
     log.info("%d passages", len(passages))
-    kept = distinct([passage.text for passage in passages], arguments.deduplication)
+    kept = without_copies(passages, arguments.deduplication)
     log.info("%d passages after removing %d copies", len(kept), len(passages) - len(kept))
     width = len(str(len(passages)))
     table = pa.table(
@@ -33,13 +35,25 @@ def main(argv: Sequence[str] | None = None) -> None:
             "source": [passages[row].source for row in kept],
             "date": [passages[row].date for row in kept],
             "text": [passages[row].text for row in kept],
+            "label": [passages[row].label for row in kept],
         }
     )
     write_table(table, arguments.output, {"copies_removed": str(len(passages) - len(kept))})
 
 
+def without_copies(passages: Sequence[Passage], settings: DeduplicationSettings) -> list[int]:
+    """Positions of the passages that are no copy, exact or near, of another kept one.
+
+    Of copies the first is kept, but members come before all others: what is in the training data is
+    no non-member, in whichever order the corpus gives the two.
+    """
+    order = sorted(range(len(passages)), key=lambda row: passages[row].label != MEMBER)
+    kept = distinct([passages[row].text for row in order], settings)
+    return sorted(order[place] for place in kept)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument(
         "--corpus",
         type=stage.settings_argument(dict),
@@ -54,7 +68,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", required=True, help="passages.parquet to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

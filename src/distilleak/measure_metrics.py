@@ -123,7 +123,7 @@ def _write(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--scores", required=True, help="scores.parquet of the model")
     parser.add_argument("--evidence", help="evidence directory of the model: measures utility")
     parser.add_argument("--records", help="records.parquet, names the hold-out; with --evidence")
@@ -146,7 +146,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--metrics", required=True, help="metrics.parquet to write")
     parser.add_argument("--bootstrap", required=True, help="bootstrap.parquet to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

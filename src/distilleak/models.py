@@ -1,20 +1,25 @@
-"""Building, loading and saving language models; safetensors only, nothing from a network."""
+"""Making, loading and saving language models; safetensors only."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from distilleak import seeding
+from distilleak import checkpoints, distributed, families, seeding, tokenization
+from distilleak.batches import Tokens
 from distilleak.errors import DistilleakError
-from distilleak.files import atomic
-from distilleak.settings.architecture import ArchitectureSettings
+from distilleak.files import atomic, read_json
+from distilleak.format import Format
+from distilleak.settings.architecture import (
+    ArchitectureSettings,
+    CheckpointSettings,
+    ModelSettings,
+    StudentSettings,
+)
 from distilleak.surgery.base import Changes, operate
 from distilleak.tokenization import copy_tokenizer
 
@@ -22,37 +27,88 @@ from distilleak.tokenization import copy_tokenizer
 def prepare(threads: int) -> str:
     """Set up torch for one job and return its device: deterministic, `threads` CPU threads."""
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS refuses to run
+    device = distributed.device()
+    # On a GPU some attention kernels have no deterministic backward pass; they warn instead.
+    torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
 
 
-def build(
-    architecture: ArchitectureSettings, vocabulary: int, start: int, seed: int
+def make(
+    start_from: StudentSettings,
+    tokenizer: str | Path,
+    seed: int,
+    teacher: str | Path | ModelSettings | None = None,
 ) -> PreTrainedModel:
-    """A model with random weights, a pure function of its arguments; `start` is the start token.
+    """The model that `start_from` describes, in float32; a pure function of its arguments.
 
-    Weights are drawn at GPT-2's scale, 0.02 at width 768, and in proportion to 1 / sqrt(width)
-    elsewhere: at 0.02 a narrow model spends its first epochs on growing its weights.
+    Args:
+        start_from: a shape, a checkpoint, or the layers of `teacher`.
+        tokenizer: its tokenizer's directory.
+        seed: of the random weights.
+        teacher: the teacher's model directory: for a start from its layers, and for its vocabulary,
+            which may be larger than the tokenizer's. Or what the teacher started from, for a
+            student that must not know it.
+
+    Raises:
+        DistilleakError: the model is not there, not of a supported family, not in safetensors,
+            needs code of its own, or has a smaller vocabulary than the tokenizer.
     """
+    vocabulary = tokenization.load(tokenizer).get_vocab_size()
     with seeded(seed):
-        return GPT2LMHeadModel(
-            GPT2Config(
-                vocab_size=vocabulary,
-                n_positions=architecture.positions,
-                n_embd=architecture.width,
-                n_layer=architecture.layers,
-                n_head=architecture.heads,
-                resid_pdrop=0.0,
-                embd_pdrop=0.0,
-                attn_pdrop=0.0,
-                initializer_range=0.02 * (768 / architecture.width) ** 0.5,
-                bos_token_id=start,
-                eos_token_id=start,
-            )
+        if isinstance(start_from, ArchitectureSettings):
+            start = tokenization.layout(tokenizer, start_from.kind == "masked").start
+            if start_from.type == "roberta":
+                # It counts positions from its padding token and cannot be read without one.
+                padding = {"pad_token_id": tokenization.padding_token(tokenizer)}
+                start_from = start_from.model_copy(
+                    update={"options": {**padding, **start_from.options}}
+                )
+            if isinstance(teacher, str | Path):
+                vocabulary = int(read_json(Path(teacher) / "config.json")["vocab_size"])
+            return families.build(start_from, vocabulary, start)
+        if isinstance(start_from, CheckpointSettings):
+            return _fitting(checkpoints.load(start_from), vocabulary, checkpoints.name(start_from))
+        if teacher is None:
+            raise DistilleakError("init: teacher_layers needs --teacher or --teacher-start")
+        if isinstance(teacher, str | Path):
+            return families.copy_layers(load(teacher, "cpu"), start_from.layers)
+        return families.copy_layers(make(teacher, tokenizer, seed), start_from.layers)
+
+
+def layout(model: PreTrainedModel, tokenizer: str | Path) -> Format:
+    """How the model reads records of the tokenizer."""
+    return tokenization.layout(tokenizer, families.of(model).kind == "masked")
+
+
+def check_length(
+    model: PreTrainedModel, layout: Format, tokens: Sequence[Tokens], prefix: int = 0
+) -> None:
+    """Refuse records that the model has no positions for.
+
+    Raises:
+        DistilleakError: `prefix` and the longest of the records `tokens` do not fit.
+    """
+    longest = max(len(record) for record in tokens)
+    needed, positions = layout.added + prefix + longest, families.positions(model)
+    if needed > positions:
+        before = f"a prefix of {prefix} tokens and " if prefix else ""
+        raise DistilleakError(
+            f"encoding.context: {before}a record of {longest} tokens need {needed} positions, but "
+            f"the model ({model.config.model_type}) has {positions}; choose a shorter context"
         )
+
+
+def _fitting(model: PreTrainedModel, vocabulary: int, name: str) -> PreTrainedModel:
+    """The model; its vocabulary may be larger than the tokenizer's, since many are padded."""
+    if model.config.vocab_size < vocabulary:
+        raise DistilleakError(
+            f"{name}: a vocabulary of {model.config.vocab_size} tokens, but its tokenizer has "
+            f"{vocabulary}"
+        )
+    return model
 
 
 def change(model: PreTrainedModel, surgery: Changes, seed: int) -> PreTrainedModel:
@@ -79,31 +135,12 @@ def save(model: PreTrainedModel, tokenizer: str | Path, path: str | Path) -> Non
         copy_tokenizer(tokenizer, temporary)
 
 
-def load(path: str | Path, device: str) -> PreTrainedModel:
-    """Load a model in evaluation mode, float32.
+def load(path: str | Path, device: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """Load a model that a stage has written, in evaluation mode.
 
     Raises:
         DistilleakError: there is no model at `path`, or its weights are damaged.
     """
     if not (Path(path) / "config.json").is_file():
         raise DistilleakError(f"{path}: no model here (config.json is missing)")
-    try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise DistilleakError(
-            f"{path}: damaged model ({reason}); delete the directory and run again"
-        ) from error
-    model, report = loaded
-    if report["missing_keys"] or report["unexpected_keys"]:
-        name = sorted({*report["missing_keys"], *report["unexpected_keys"]})[0]
-        raise DistilleakError(
-            f"{path}: the weights do not fit the configuration, first at {name!r}"
-        )
-    return model.to(device).eval()  # type: ignore[no-any-return]
+    return checkpoints.read(path, dtype).to(device).eval()  # type: ignore[no-any-return,arg-type]

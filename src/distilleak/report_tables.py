@@ -6,9 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from distilleak.figures._tables import DECISIONS, models_of, per_model, pick, pool_size
+from distilleak.figures._tables import (
+    DECISIONS,
+    models_of,
+    pairs_of,
+    per_model,
+    pick,
+    pool_size,
+)
 from distilleak.figures.base import Tables
-from distilleak.findings import p_text
+from distilleak.wording import p_text
 
 _NONE = "–"
 
@@ -49,8 +56,8 @@ def leakage(tables: Tables, pair: str, attack: str) -> Table:
     return Table(
         f"Leakage and utility, attack {attack}",
         "Value and 95 % interval, pooled over seeds. AUC: 0.5 is chance. TPR at 1 % FPR: "
-        f"measured on {pool_size(tables['split'], 'nonmember')}, chance is 0.01. Accuracies at the "
-        "cross-fitted threshold, of ensembles by vote at the majority.",
+        f"measured on {pool_size(tables['split'], pair, 'nonmember')}, chance is 0.01. Accuracies "
+        "at the cross-fitted threshold, of ensembles by vote at the majority.",
         ("model", *(name for name, _ in columns)),
         [
             (label, *(_interval(rows, model) for _, rows in columns))
@@ -164,37 +171,50 @@ def ensembles(tables: Tables, pair: str, attack: str) -> Table:
 
 
 def split(tables: Tables) -> Table:
-    """Pool sizes, seed by seed."""
+    """Pool sizes, seed by seed; where there are several pairs, pair by pair."""
+    pairs = pairs_of(tables)
     pools = ["member", "nonmember", "holdout", "auxiliary"]
-    sizes = tables["split"].pivot(index="seed", columns="pool", values="records")
-    pools = [pool for pool in pools if pool in sizes] + sorted(set(map(str, sizes)) - set(pools))
+    found = {
+        pair: pick(tables["split"], pair=pair).pivot(index="seed", columns="pool", values="records")
+        for pair in pairs
+    }
+    named = {str(pool) for sizes in found.values() for pool in sizes}
+    pools = [pool for pool in pools if pool in named] + sorted(named - set(pools))
     return Table(
         "The split",
         "Records in each pool.",
-        ("seed", *pools),
+        (_of_pair(pairs, "pair", "seed"), *pools),
         [
-            (str(seed), *(_NONE if np.isnan(size) else f"{size:,.0f}" for size in row))
-            for seed, row in zip(sizes.index, sizes[pools].to_numpy(float), strict=True)
+            (
+                _of_pair(pairs, pair, str(seed)),
+                *(_NONE if np.isnan(size) else f"{size:,.0f}" for size in row),
+            )
+            for pair, sizes in found.items()
+            for seed, row in zip(
+                sizes.index, sizes.reindex(columns=pools).to_numpy(float), strict=True
+            )
         ],
     )
 
 
 def blind(tables: Tables) -> Table:
-    """What classifiers that never saw a model tell of membership."""
+    """What classifiers that never saw a model tell of membership, pair by pair."""
+    pairs = pairs_of(tables)
     return Table(
         "The blind audit",
         "Classifiers that never saw a model; on an honest split their AUC is near 0.5. An attack "
         "has shown something only where its AUC lies above these. p: permutation test.",
-        ("seed and classifier", "AUC", "p", "members", "non-members"),
+        (_of_pair(pairs, "pair", "seed and classifier"), "AUC", "p", "members", "non-members"),
         [
             (
-                f"{row['seed']}, {str(row['classifier']).replace('_', ' ')}",
+                _of_pair(pairs, pair, f"{row['seed']}, {str(row['classifier']).replace('_', ' ')}"),
                 _three(row["auc"], row["low"], row["high"]),
                 _bare_p(row["p_value"]),
                 f"{row['members']:,.0f}",
                 f"{row['nonmembers']:,.0f}",
             )
-            for _, row in tables["blind"].iterrows()
+            for pair in pairs
+            for _, row in pick(tables["blind"], pair=pair).iterrows()
         ],
     )
 
@@ -215,6 +235,11 @@ def costs(table: pd.DataFrame) -> Table:
             for _, row in table.iterrows()
         ],
     )
+
+
+def _of_pair(pairs: Sequence[str], pair: str, name: str) -> str:
+    """A row's name, which names the pair where there are several."""
+    return name if len(pairs) == 1 else f"{pair}, {name}"
 
 
 def _labels(tables: Tables, pair: str) -> list[tuple[str, str]]:

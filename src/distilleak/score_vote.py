@@ -79,7 +79,7 @@ def _check_alike(first_path: str, first: Scores, path: str, other: Scores) -> No
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--scores", nargs="+", required=True, help="scores.parquet of each student")
     parser.add_argument(
         "--evaluation",
@@ -90,7 +90,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, required=True, help="seed of the folds")
     parser.add_argument("--output", required=True, help="scores.parquet to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

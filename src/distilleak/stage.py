@@ -5,27 +5,28 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from distilleak.errors import DistilleakError
+from distilleak.interruption import EXIT_STATUS, Interrupted
 
-T = TypeVar("T")
 
-
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """An argument parser whose help shows the stage's docstring and every default."""
+def parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """An argument parser for the stage in this module, whose help shows the stage's docstring."""
     return argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"python -m distilleak {module.rpartition('.')[2]}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
 
-def settings_argument(kind: type[T]) -> Callable[[str], T]:
-    """An argparse type that reads JSON text into `kind` (a settings section or a plain type)."""
+def settings_argument(kind: Any) -> Callable[[str], Any]:
+    """An argparse type that reads JSON into `kind`: settings, a union of them, a plain type."""
     adapter = TypeAdapter(kind)
 
-    def read(text: str) -> T:
+    def read(text: str) -> Any:
         try:
             return adapter.validate_python(json.loads(text))
         except ValidationError as error:
@@ -38,13 +39,20 @@ def settings_argument(kind: type[T]) -> Callable[[str], T]:
     return read
 
 
-def run(main: Callable[[Sequence[str] | None], None]) -> None:
-    """Run a stage's `main` as a program: a `DistilleakError` becomes one line and exit status 1."""
+def run(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> None:
+    """Run a stage's `main` on the arguments of a command line, as a program.
+
+    A `DistilleakError` becomes one line and exit status 1, an interruption after which the stage
+    can be continued one line and exit status 75.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     # It tells of every glyph that it puts into a PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     try:
-        main(None)
+        main(arguments)
     except DistilleakError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except Interrupted as interruption:
+        print(interruption, file=sys.stderr)
+        sys.exit(EXIT_STATUS)

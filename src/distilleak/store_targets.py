@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from distilleak import models, stage, targets, tokenization
+from distilleak import models, stage, targets
 from distilleak.records import read_records
 
 
@@ -12,13 +12,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
     device = models.prepare(arguments.threads)
     teacher = models.load(arguments.teacher, device)
-    start = tokenization.start_token(tokenization.load(arguments.teacher))
+    layout = models.layout(teacher, arguments.teacher)
     members = read_records(arguments.records, ["member"])
-    targets.store(teacher, members.tokens, start, arguments.batch_tokens, arguments.output)
+    targets.store(teacher, members.tokens, layout, arguments.batch_tokens, arguments.output)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--teacher", required=True, help="teacher's model directory")
     parser.add_argument("--records", required=True, help="records.parquet")
     parser.add_argument(
@@ -27,7 +27,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     parser.add_argument("--output", required=True, help=".npy file to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

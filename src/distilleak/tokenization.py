@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Encoding, Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
@@ -11,14 +12,20 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
 from distilleak.errors import DistilleakError
-from distilleak.files import atomic, write_json
+from distilleak.files import atomic, read_json, write_json
+from distilleak.format import Format
 
 START = "<|endoftext|>"
+MASK = "<|mask|>"
+PAD = "<|pad|>"
 FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
-def train(texts: Iterable[str], vocabulary: int) -> Tokenizer:
+def train(texts: Iterable[str], vocabulary: int, masked: bool = False) -> Tokenizer:
     """Train a byte-level BPE tokenizer with `vocabulary` tokens; the start token has id 0.
+
+    With `masked`, the token 1 is the one that hides others, and the token 2 fills short rows: from
+    it RoBERTa tells positions.
 
     Raises:
         DistilleakError: the texts are too small for so large a vocabulary.
@@ -30,7 +37,7 @@ def train(texts: Iterable[str], vocabulary: int) -> Tokenizer:
         texts,
         BpeTrainer(
             vocab_size=vocabulary,
-            special_tokens=[START],
+            special_tokens=[START, MASK, PAD] if masked else [START],
             initial_alphabet=ByteLevel.alphabet(),
             show_progress=False,
         ),
@@ -56,6 +63,16 @@ def save(tokenizer: Tokenizer, path: str | Path, context: int) -> None:
                 "eos_token": START,
                 "pad_token": START,
                 "split_special_tokens": True,
+                **(
+                    {
+                        "cls_token": START,
+                        "sep_token": START,
+                        "mask_token": MASK,
+                        "pad_token": PAD,
+                    }
+                    if tokenizer.token_to_id(MASK) is not None
+                    else {}
+                ),
             },
             temporary / FILES[1],
         )
@@ -84,16 +101,55 @@ def copy_tokenizer(source: str | Path, target: Path) -> None:
         shutil.copyfile(Path(source) / name, target / name)
 
 
-def start_token(tokenizer: Tokenizer) -> int:
-    """The id of the token that precedes every record.
+def layout(path: str | Path, masked: bool) -> Format:
+    """How a model with the tokenizer in directory `path` reads a record.
+
+    A causal model reads the beginning-of-text token before it, the end-of-text token if there is no
+    other, as GPT-2 does; a masked one reads it between classification and separator token.
 
     Raises:
-        DistilleakError: the tokenizer has no such token.
+        DistilleakError: the tokenizer lacks a token that is needed.
     """
-    found = tokenizer.token_to_id(START)
-    if found is None:
-        raise DistilleakError(f"the tokenizer has no token {START!r}, which precedes every record")
-    return int(found)
+    kind = "masked" if masked else "causal"
+
+    def number(*names: str) -> int:
+        found = _special(path, *names)
+        if found is None:
+            file = Path(path) / FILES[1]
+            raise DistilleakError(f"{file}: no {names[0]}, which a {kind} model needs")
+        return found
+
+    if not masked:
+        return Format(number("bos_token", "eos_token"))
+    return Format(
+        number("cls_token", "bos_token"), number("sep_token", "eos_token"), number("mask_token")
+    )
+
+
+def padding_token(path: str | Path) -> int | None:
+    """The id of the token that fills short rows, if the tokenizer has one."""
+    return _special(path, "pad_token")
+
+
+def _special(path: str | Path, *names: str) -> int | None:
+    """The id of the first of these special tokens that the tokenizer in directory `path` has."""
+    tokenizer, given = load(path), read_json(Path(path) / FILES[1])
+    for name in names:
+        token = given.get(name)
+        text = token.get("content") if isinstance(token, dict) else token
+        found = tokenizer.token_to_id(text) if text else None
+        if found is not None:
+            return int(found)
+    return None
+
+
+def save_pretrained(tokenizer: Any, path: str | Path) -> None:
+    """Write a checkpoint's fast tokenizer with the files that this module reads, atomically."""
+    with atomic(path) as temporary:
+        tokenizer.save_pretrained(temporary)
+        for file in temporary.iterdir():
+            if file.name not in FILES:
+                file.unlink()
 
 
 def cut(tokenizer: Tokenizer, text: str, length: int) -> tuple[str, list[int]]:

@@ -10,15 +10,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
+from transformers import PreTrainedModel
 
-from distilleak import catalogue, models, seeding, stage, targets, tokenization, training
-from distilleak.batches import Batch, batch, epoch_order
+from distilleak import (
+    catalogue,
+    distributed,
+    families,
+    models,
+    seeding,
+    stage,
+    targets,
+    training,
+    training_options,
+)
+from distilleak.batches import Batch, epoch_order, training_batch
 from distilleak.errors import DistilleakError
 from distilleak.files import read_table, write_json, write_table
 from distilleak.methods.base import DistillationSet, PlainDistillation
-from distilleak.objective import distillation_loss
+from distilleak.objective import accumulate
 from distilleak.records import Records, read_records
-from distilleak.settings.architecture import ArchitectureSettings
+from distilleak.settings.architecture import ModelSettings, StudentSettings
 from distilleak.settings.training import StudentTrainingSettings
 
 log = logging.getLogger(__name__)
@@ -31,53 +42,84 @@ START_BATCHES = 8
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
+    with distributed.processes():
+        _train(arguments)
+
+
+def _train(arguments: argparse.Namespace) -> None:
     device = models.prepare(arguments.threads)
     method = _method(arguments.method)
-    tokenizer = tokenization.load(arguments.tokenizer)
-    vocabulary = tokenizer.get_vocab_size()
-    start = tokenization.start_token(tokenizer)
     members = read_records(arguments.records, ["member"])
+    seed = seeding.number(arguments.seed, "student")
+    student = models.make(
+        arguments.student, arguments.tokenizer, seed, arguments.teacher or arguments.teacher_start
+    )
+    layout = models.layout(student, arguments.tokenizer)
+    models.check_length(student, layout, members.tokens)
+    vocabulary = student.config.vocab_size
     pool = DistillationSet(
         members.record_id, members.tokens, _vulnerable(arguments, method, members), vocabulary
     )
-
     selected = method.select(pool, seeding.stream(arguments.seed, "selection"))
     tokens = [members.tokens[row] for row in selected]
     marked = method.vulnerable_tokens(pool)
-    seed = seeding.number(arguments.seed, "student")
-    student = models.build(arguments.architecture, vocabulary, start, seed).to(device)  # type: ignore[arg-type]
-    student = models.change(student, method.surgery(arguments.architecture.width), seed)
+    surgery = method.surgery(families.width(student), families.head_width(student))
+    student = models.change(student.to(device), surgery, seed)  # type: ignore[arg-type]
     first = epoch_order(len(tokens), arguments.training.batch_size, seed, 0)[:START_BATCHES]
-    method.start(student, [batch(tokens, rows, start, device) for rows in first])
-
-    alpha, temperature = method.objective()
-    teacher = _targets(arguments, method, members, selected, vocabulary, device)
-
-    def loss_of(now: Batch, logits: torch.Tensor) -> torch.Tensor:
-        soft = None if teacher is None else method.targets(teacher.logits(now), marked)
-        return distillation_loss(logits, now.labels, soft, alpha, temperature)
-
-    budget = len(members.tokens) if arguments.training.budget == "steps" else len(tokens)
-    log.info(
-        "%d parameters, %d of %d members",
-        student.num_parameters(), len(tokens), len(members.tokens),
+    method.start(
+        student,
+        [
+            training_batch(
+                tokens, rows, layout, device,
+                vocabulary=vocabulary, share=arguments.training.mask_share, seed=seed, epoch=0,
+            )
+            for rows in first
+        ],
     )  # fmt: skip
+    objective = method.objective()
+    lessons = _lessons(arguments, method, members, selected, student, marked, device)
+
+    def learn(now: Batch, tokens: int) -> torch.Tensor:
+        lesson = None if lessons is None else lessons.lesson(now)
+        return accumulate(student, now, objective, lesson, tokens)
+
+    if distributed.is_main():
+        log.info(
+            "%d parameters, %d of %d members, on %s",
+            student.num_parameters(), len(tokens), len(members.tokens), device,
+        )  # fmt: skip
+    snapshots = training_options.snapshots(arguments, _files(arguments))
+    budget = len(members.tokens) if arguments.training.budget == "steps" else len(tokens)
     facts = training.train(
         student,
         tokens,
-        loss_of,
+        layout,
+        learn,
         arguments.training,
+        arguments.hardware,
         steps=training.updates(budget, arguments.training),
-        start=start,
         seed=seed,
+        snapshots=snapshots,
     )
-    facts |= {"parameters": student.num_parameters(), "training_records": len(tokens)}
-    if marked is not None:
-        facts["vulnerable_token_share"] = float(marked.mean())
-    models.save(method.finish(student, marked), arguments.tokenizer, arguments.output)
-    seen = np.isin(np.arange(len(members.record_id)), selected)
-    write_table(pa.table({"record_id": members.record_id, "seen": seen}), arguments.selection)
-    write_json(facts, arguments.facts)
+    if distributed.is_main():
+        facts |= {"parameters": student.num_parameters(), "training_records": len(tokens)}
+        if marked is not None:
+            facts["vulnerable_token_share"] = float(marked.mean())
+        models.save(method.finish(student, marked), arguments.tokenizer, arguments.output)
+        seen = np.isin(np.arange(len(members.record_id)), selected)
+        write_table(pa.table({"record_id": members.record_id, "seen": seen}), arguments.selection)
+        write_json(facts, arguments.facts)
+    if snapshots is not None:
+        snapshots.finish()
+
+
+def _files(arguments: argparse.Namespace) -> list[str]:
+    """All that the training reads."""
+    given = (
+        arguments.records, arguments.tokenizer, arguments.teacher, arguments.targets,
+        arguments.vulnerability,
+    )  # fmt: skip
+    return [file for file in given if file is not None]
 
 
 def _method(entry: dict[str, object]) -> AnyMethod:
@@ -102,26 +144,36 @@ def _vulnerable(
     return table["vulnerable"].to_numpy()[row.to_numpy()]  # type: ignore[no-any-return]
 
 
-def _targets(
+def _lessons(
     arguments: argparse.Namespace,
     method: AnyMethod,
     members: Records,
     selected: NDArray[np.int64],
-    vocabulary: int,
+    student: PreTrainedModel,
+    marked: NDArray[np.bool_] | None,
     device: str,
 ) -> targets.Targets | None:
     if not method.needs_teacher:
         return None
+    found: targets.Targets
     if arguments.targets is not None:
         lengths = np.array([len(record) for record in members.tokens])
-        return targets.StoredTargets(arguments.targets, lengths, selected, vocabulary)
-    if arguments.teacher is None:
+        found = targets.StoredTargets(
+            arguments.targets, lengths, selected, student.config.vocab_size
+        )
+    elif arguments.teacher is not None:
+        teacher = models.load(arguments.teacher, device)
+        kinds = families.of(teacher).kind, families.of(student).kind
+        if kinds[0] != kinds[1]:
+            raise DistilleakError(f"the teacher is {kinds[0]} and the student {kinds[1]}")
+        found = targets.OnlineTargets(teacher)
+    else:
         raise DistilleakError(f"{arguments.method['method']} needs --teacher or --targets")
-    return targets.OnlineTargets(models.load(arguments.teacher, device))
+    return targets.MappedTargets(found, lambda logits: method.targets(logits, marked))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--records", required=True, help="records.parquet")
     parser.add_argument("--tokenizer", required=True, help="tokenizer directory")
     parser.add_argument(
@@ -131,27 +183,23 @@ def _parser() -> argparse.ArgumentParser:
         help='JSON: {"method": name, "parameters": {...}}',
     )
     parser.add_argument(
-        "--architecture",
-        type=stage.settings_argument(ArchitectureSettings),
+        "--student",
+        type=stage.settings_argument(StudentSettings),
         required=True,
-        help="JSON: shape of the student",
+        help="JSON: shape of the student, or the checkpoint or teacher's layers it starts from",
+    )
+    training_options.add(parser, StudentTrainingSettings)
+    parser.add_argument("--targets", help="stored logits of the teacher")
+    parser.add_argument(
+        "--teacher", help="teacher's model directory, which is asked where no logits are stored"
     )
     parser.add_argument(
-        "--training",
-        type=stage.settings_argument(StudentTrainingSettings),
-        required=True,
-        help="JSON: training settings",
+        "--teacher-start",
+        type=stage.settings_argument(ModelSettings),
+        help="JSON: what the teacher started from, for a start from its layers as they were then",
     )
-    parser.add_argument("--targets", help="stored logits of the teacher")
-    parser.add_argument("--teacher", help="teacher's model directory, asked when none are stored")
     parser.add_argument("--vulnerability", help="vulnerable.parquet, for methods that need it")
-    parser.add_argument("--seed", type=int, required=True, help="seed of the study")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     parser.add_argument("--output", required=True, help="model directory to write")
     parser.add_argument("--selection", required=True, help="Parquet of the members seen, to write")
     parser.add_argument("--facts", required=True, help="JSON of losses and counts to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

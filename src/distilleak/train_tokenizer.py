@@ -20,13 +20,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     auxiliary = split.filter(pc.equal(split["pool"], "auxiliary"))["record_id"]
     passages = read_table(arguments.passages, ["passage_id", "text"])
     texts = passages.filter(pc.is_in(passages["passage_id"], auxiliary.combine_chunks()))["text"]
-    tokenizer = tokenization.train(texts.to_pylist(), arguments.settings.vocabulary)
+    tokenizer = tokenization.train(
+        texts.to_pylist(), arguments.settings.vocabulary, arguments.masked
+    )
     tokenization.save(tokenizer, arguments.output, arguments.context)
     log.info("%d tokens from %d auxiliary records", tokenizer.get_vocab_size(), len(texts))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--passages", required=True, help="passages.parquet")
     parser.add_argument("--split", required=True, help="split.parquet")
     parser.add_argument(
@@ -36,9 +38,8 @@ def _parser() -> argparse.ArgumentParser:
         help="JSON: tokenizer settings",
     )
     parser.add_argument("--context", type=int, required=True, help="longest record, in tokens")
+    parser.add_argument(
+        "--masked", action="store_true", help="add the token that hides others, for masked models"
+    )
     parser.add_argument("--output", required=True, help="tokenizer directory to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -10,9 +10,9 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from distilleak import catalogue, findings, report_tables, stage
+from distilleak import blind_bar, catalogue, findings, report_tables, stage
 from distilleak.errors import DistilleakError
-from distilleak.figures._tables import headline, pool_size, read_one, read_tables
+from distilleak.figures._tables import headline, pairs_of, pool_size, read_one, read_tables
 from distilleak.figures.base import Tables
 from distilleak.files import write_text
 from distilleak.settings.figures import FigureSettings
@@ -45,13 +45,16 @@ def page(
     Raises:
         DistilleakError: a figure is missing, or the headline attack was not made.
     """
-    pairs = list(dict.fromkeys(tables["models"]["pair"]))
     parts = []
-    for pair in pairs:
+    for pair in pairs_of(tables):
         attack = headline(tables, pair, style)
         parts.append(
             {
                 "pair": pair,
+                "members": pool_size(tables["split"], pair, "member"),
+                "nonmembers": pool_size(tables["split"], pair, "nonmember"),
+                "best_blind": blind_bar.best_blind(tables, pair),
+                "warning": blind_bar.warning(tables, pair),
                 "answer": findings.answer(tables, pair, attack),
                 "figures": [_figure(figures / pair, name) for name in catalogue.names("figures")],
                 "tables": report_tables.of_pair(tables, pair, attack),
@@ -66,9 +69,6 @@ def page(
     return environment.get_template("report.html.jinja").render(
         study=study,
         attack=style.headline_attack,
-        members=pool_size(tables["split"], "member"),
-        nonmembers=pool_size(tables["split"], "nonmember"),
-        best_blind=_best_blind(tables["blind"]),
         parts=parts,
         split=report_tables.split(tables),
         blind=report_tables.blind(tables),
@@ -99,17 +99,9 @@ def _figure(directory: Path, name: str) -> dict[str, Any]:
     return {"name": name, "title": module.TITLE, "caption": module.CAPTION, "png": png}
 
 
-def _best_blind(blind: pd.DataFrame) -> str:
-    measured = blind.dropna(subset=["auc"])
-    if measured.empty:
-        return ""
-    best = measured.sort_values("auc", kind="stable").iloc[-1]
-    return str(findings.Estimate(best["auc"], best["low"], best["high"]))
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; see `--help`."""
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--study", required=True, help="name of the study")
     parser.add_argument("--tables", required=True, type=Path, help="directory of the tables (CSV)")
     parser.add_argument(
@@ -138,7 +130,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
         configuration,
     )
     write_text(html, options.output)
-
-
-if __name__ == "__main__":
-    stage.run(main)

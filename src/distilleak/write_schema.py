@@ -45,10 +45,23 @@ def schema() -> Schema:
         "description": properties["corpus"]["description"],
         **_chosen("corpora", "source"),
     }
+    own_pools = {
+        "$ref": "#/$defs/PoolSettings",
+        "description": "Pools of this corpus, instead of those of the study.",
+    }
+    definitions |= {
+        f"corpus-{name}": _with(definitions[f"source-{name}"], pools=own_pools)
+        for name in catalogue.names("corpora")
+    }
+    properties["corpora"]["additionalProperties"] = _chosen("corpora", "source", "corpus")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 
-def _chosen(package: str, chooser: str) -> Schema:
+def _with(entry: Schema, **more: Schema) -> Schema:
+    return {**entry, "properties": {**entry["properties"], **more}}
+
+
+def _chosen(package: str, chooser: str, kind: str | None = None) -> Schema:
     """An entry that says which module it is: that module's parameters and no others."""
     known = catalogue.names(package)
     return {
@@ -58,7 +71,7 @@ def _chosen(package: str, chooser: str) -> Schema:
         "allOf": [
             {
                 "if": {"properties": {chooser: {"const": name}}, "required": [chooser]},
-                "then": {"$ref": _at(chooser, name)},
+                "then": {"$ref": _at(kind or chooser, name)},
             }
             for name in known
         ],
@@ -100,10 +113,6 @@ def _plain(value: Any) -> Any:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage.parser(__doc__)
+    parser = stage.parser(__name__, __doc__)
     parser.add_argument("--output", required=True, help="JSON schema to write")
     return parser
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -3,6 +3,8 @@
 Times on a shared machine move; the ratios inside one run are what to compare.
 """
 
+import multiprocessing
+import resource
 import time
 from collections.abc import Callable
 
@@ -10,12 +12,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from distilleak import attacking, catalogue, models, probing
+from distilleak import attacking, catalogue, families, passes, probing
 from distilleak.batches import batch, by_length
 from distilleak.evidence import FLOAT_COLUMNS, Evidence, View
-from distilleak.objective import distillation_loss
+from distilleak.format import Format
+from distilleak.objective import accumulate
 from distilleak.ragged import Ragged
 from distilleak.settings.architecture import ArchitectureSettings
+from distilleak.settings.objective import ObjectiveSettings
+from distilleak.targets import Lesson, OnlineTargets
 
 VOCABULARY, TOKENS, RECORDS, LENGTH = 2048, 1024, 256, 64
 
@@ -31,49 +36,78 @@ def seconds(action: Callable[[], object], repeats: int = 20) -> float:
     return float(np.median(taken))
 
 
-def loss() -> None:
-    """Distillation loss with its gradient: ours against torch's own functions."""
-    student = (torch.randn(TOKENS, VOCABULARY) * 3).requires_grad_()
-    teacher = torch.randn(TOKENS, VOCABULARY) * 3
-    labels = torch.randint(VOCABULARY, (TOKENS,))
+def losses(
+    hidden: int, tokens: int, vocabulary: int
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Forward and backward pass of a one-layer student, its teacher's head included: ours, and with
+    torch's own functions on all logits at once."""
+    length = 128
+    shape = ArchitectureSettings(layers=1, width=hidden, heads=hidden // 32, positions=length)
+    model = families.build(shape, vocabulary, 0)
+    teacher = OnlineTargets(families.build(shape, vocabulary, 0))
+    rng = np.random.default_rng(0)
+    records = [rng.integers(vocabulary, size=length) for _ in range(tokens // length)]
+    now = batch(records, range(len(records)), Format(0), "cpu")
 
     def ours() -> None:
-        distillation_loss(student, labels, teacher, 0.5, 2.0).backward()
+        accumulate(model, now, ObjectiveSettings(), teacher.lesson(now), tokens)
+        model.zero_grad()
 
     def torchs() -> None:
-        soft = F.kl_div(
-            F.log_softmax(student / 2, -1), F.softmax(teacher / 2, -1), reduction="none"
-        )
-        (0.5 * F.cross_entropy(student, labels) + 2 * soft.sum(-1).mean()).backward()
+        logits = families.logits(model, now.hidden_states(model))
+        soft = teacher.lesson(now).logits(slice(None)) / 2
+        soft_loss = F.kl_div(F.log_softmax(logits / 2, -1), F.softmax(soft, -1), reduction="none")
+        hard_loss = F.cross_entropy(logits, now.labels)
+        (0.5 * hard_loss + 2 * soft_loss.sum(-1).mean()).backward()
+        model.zero_grad()
 
-    mine, plain = seconds(ours), seconds(torchs)
+    return ours, torchs
+
+
+def large_vocabulary(which: int) -> tuple[float, float]:
+    """Seconds of one pass, and GB of peak memory beyond the models; in a process of its own."""
+    torch.set_num_threads(1)
+    action = losses(768, 2048, 50257)[which]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    taken = seconds(action, 2)
+    return taken, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024**2
+
+
+def loss() -> None:
+    """Distillation loss with its gradient: ours against torch's own functions."""
+    mine, plain = (seconds(action) for action in losses(128, TOKENS, VOCABULARY))
     print(
         f"loss       {mine * 1e3:8.1f} ms, torch's own {plain * 1e3:.1f} ms: {plain / mine:.2f} x"
     )
+    for which, name in enumerate(("ours", "torch's own")):
+        with multiprocessing.get_context("spawn").Pool(1) as alone:
+            taken, memory = alone.apply(large_vocabulary, (which,))
+        print(f"  50,257 words, {name:11s} {taken:6.1f} s, {memory:.2f} GB")
 
 
 def student() -> None:
     """One update of a student, and evidence of it on the plain view."""
     shape = ArchitectureSettings(layers=2, width=128, heads=4, positions=192)
-    model = models.build(shape, VOCABULARY, 0, 0)
+    model = families.build(shape, VOCABULARY, 0)
     rng = np.random.default_rng(0)
     tokens = [rng.integers(VOCABULARY, size=LENGTH) for _ in range(RECORDS)]
     teacher = torch.randn(16 * LENGTH, VOCABULARY)
+    lesson = Lesson(lambda part: teacher[part], None)
 
     def update() -> None:
-        now = batch(tokens, range(16), 0, "cpu")
-        logits = model.get_output_embeddings()(now.hidden_states(model))
-        distillation_loss(logits, now.labels, teacher, 0.5, 2.0).backward()
+        now = batch(tokens, range(16), Format(0), "cpu")
+        accumulate(model, now, ObjectiveSettings(), lesson, len(teacher))
         model.zero_grad()
 
     def forward() -> None:
         with torch.no_grad():
-            for rows in by_length(tokens, 1024):
-                now = batch(tokens, rows, 0, "cpu")
-                model.get_output_embeddings()(now.hidden_states(model))
+            for rows in by_length(np.full(RECORDS, LENGTH), 1024):
+                families.logits(model, batch(tokens, rows, Format(0), "cpu").hidden_states(model))
 
     def evidence() -> None:
-        probing.probe([model], {"": [0]}, tokens, start=0, prefix=None, batch_tokens=1024)
+        plan = passes.causal(np.full(RECORDS, LENGTH))
+        context = probing.read_context([model], Format(0))
+        probing.probe([model], {"": [0]}, tokens, plan, context, probing.Budget(1024))
 
     print(f"training   {16 * LENGTH / seconds(update):8.0f} tokens/s")
     bare, full = seconds(forward, 5), seconds(evidence, 5)

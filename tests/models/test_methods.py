@@ -11,11 +11,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from pydantic import ValidationError
 from tiny_study import (
+    LAYOUT,
     SHAPE,
-    START,
     STUDENT_TRAINING,
     VOCABULARY,
     Study,
+    built,
     one_batch,
     random_tokens,
     tiny_model,
@@ -28,14 +29,15 @@ from distilleak.errors import DistilleakError
 from distilleak.methods._output_map import most_over_represented
 from distilleak.methods.base import DistillationSet
 from distilleak.records import read_records
-from distilleak.settings.training import TrainingSettings
+from distilleak.settings.objective import ObjectiveSettings
+from distilleak.settings.training import HardwareSettings, TrainingSettings
 from distilleak.surgery.output_map import OutputMap
 
 MEMBERS = 40
 VULNERABLE = np.arange(MEMBERS) % 4 == 0
 TOKENS = random_tokens(MEMBERS, seed=5)
 SET = DistillationSet([f"r{n}" for n in range(MEMBERS)], TOKENS, VULNERABLE, VOCABULARY)
-KD_OBJECTIVE = (0.5, 2.0)
+KD_OBJECTIVE = ObjectiveSettings()
 
 # What each method changes of plain distillation. A new method is described here before it passes.
 CHANGES = {
@@ -78,7 +80,7 @@ def test_a_method_changes_what_it_says_and_nothing_else(name: str) -> None:
     one = method(name)
     tokens = one.vulnerable_tokens(SET)
     logits, student = teacher_logits(), tiny_model()
-    surgery = one.surgery(SHAPE.width)
+    surgery = one.surgery(SHAPE.width, SHAPE.width)
     released = one.finish(tiny_model(), tokens)
     differences = {
         "records": one.select(SET, rng()).tolist() != list(range(MEMBERS)),
@@ -103,10 +105,10 @@ def test_only_methods_that_ask_for_it_look_at_vulnerability(name: str) -> None:
 @every_method
 def test_the_objective_is_the_configured_one(name: str) -> None:
     if name == "no_teacher":
-        assert method(name).objective()[0] == 1.0
+        assert method(name).objective().alpha == 1.0
     else:
         one = method(name, alpha=0.2, distillation_temperature=3.0)
-        assert one.objective() == (0.2, 3.0)
+        assert one.objective() == ObjectiveSettings(alpha=0.2, distillation_temperature=3.0)
 
 
 # Students trained by the stage
@@ -183,20 +185,23 @@ def test_kd_is_plain_distillation(study: Study) -> None:
     teacher = models.load(study.path("teacher/model"), "cpu")
     members = read_records(study.path("records.parquet"), ["member"])
     seed = seeding.number(0, "student")
-    student = models.build(SHAPE.model_copy(update={"layers": 1}), VOCABULARY, START, seed)
+    student = built(seed, layers=1)
 
-    def loss(now: Batch, logits: torch.Tensor) -> torch.Tensor:
+    def learn(now: Batch, tokens: int) -> torch.Tensor:
         with torch.no_grad():
             soft = teacher(input_ids=now.input_ids).logits[now.mask]
-        kl = F.kl_div(
-            F.log_softmax(logits / 2.0, -1), F.softmax(soft / 2.0, -1), reduction="batchmean"
-        )
-        return 0.5 * F.cross_entropy(logits, now.labels) + 0.5 * 2.0**2 * kl
+        logits = student(input_ids=now.input_ids).logits[now.mask]
+        kl = F.kl_div(F.log_softmax(logits / 2.0, -1), F.softmax(soft / 2.0, -1), reduction="sum")
+        hard = F.cross_entropy(logits, now.labels, reduction="sum")
+        loss = 0.5 * hard + 0.5 * 2.0**2 * kl
+        (loss / tokens).backward()
+        return loss.detach().double()
 
-    settings = TrainingSettings.model_validate(STUDENT_TRAINING)
     expected = training.train(
-        student, members.tokens, loss, settings, steps=8, start=START, seed=seed
-    )
+        student, members.tokens, LAYOUT, learn,
+        TrainingSettings.model_validate(STUDENT_TRAINING), HardwareSettings(),
+        steps=8, seed=seed, snapshots=None,
+    )  # fmt: skip
     assert facts(trained(study, "kd"))["loss"] == pytest.approx(expected["loss"], rel=1e-4)
 
 
@@ -425,7 +430,7 @@ def test_at_the_teacher_the_student_is_plain_and_learns_something_else(
 
 @pytest.mark.parametrize(("reduction", "rank"), [(2, 16), (4, 8), (8, 4)])
 def test_the_bottleneck_has_the_rank_of_its_reduction(reduction: int, rank: int) -> None:
-    assert method("bottleneck", reduction=reduction).surgery(32)["bottleneck"]["rank"] == rank
+    assert method("bottleneck", reduction=reduction).surgery(32, 32)["bottleneck"]["rank"] == rank
 
 
 def test_a_narrow_block_that_the_heads_cannot_share_is_refused() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tiny_study import SHAPE, START, VOCABULARY, one_batch, random_tokens, sentences, tiny_model
+from tiny_study import SHAPE, VOCABULARY, built, one_batch, random_tokens, sentences, tiny_model
 from transformers import AutoTokenizer
 
 from distilleak import models, tokenization
@@ -145,7 +145,7 @@ def test_the_missing_weight_is_named(copy: Path) -> None:
 
 def test_a_built_model_is_a_function_of_its_arguments_and_disturbs_no_generator() -> None:
     def weights(seed: int) -> torch.Tensor:
-        model = models.build(SHAPE, VOCABULARY, START, seed)
+        model = built(seed)
         return torch.cat([weight.detach().flatten() for weight in model.parameters()])
 
     torch.manual_seed(1)
@@ -158,7 +158,7 @@ def test_a_built_model_is_a_function_of_its_arguments_and_disturbs_no_generator(
 
 
 def test_a_built_model_has_the_asked_shape_and_no_dropout() -> None:
-    model = models.build(SHAPE, VOCABULARY, START, 0)
+    model = built()
     assert model.config.n_positions == SHAPE.positions
     assert model.get_input_embeddings().weight.shape == (VOCABULARY, SHAPE.width)
     assert len(model.base_model.h) == SHAPE.layers  # type: ignore[arg-type]
@@ -167,6 +167,6 @@ def test_a_built_model_has_the_asked_shape_and_no_dropout() -> None:
 
 
 def test_the_weights_start_at_gpt2s_scale_for_their_width() -> None:
-    model = models.build(SHAPE, VOCABULARY, START, 0)
+    model = built()
     spread = model.state_dict()["transformer.wte.weight"].std().item()
     assert spread == pytest.approx(0.02 * (768 / SHAPE.width) ** 0.5, rel=0.05)

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from distilleak import (
     compute_evidence,
+    families,
     find_vulnerable,
     models,
     store_targets,
@@ -22,11 +23,13 @@ from distilleak import (
     train_student,
 )
 from distilleak.batches import Batch, Tokens, batch
+from distilleak.format import Format
 from distilleak.settings.architecture import ArchitectureSettings
 from distilleak.settings.training import TrainingSettings
 
 VOCABULARY = 300
 START = 0  # tokenization.train gives the start token the id 0
+LAYOUT = Format(START)
 SHAPE = ArchitectureSettings(layers=2, width=32, heads=2, positions=96)
 POOLS = {"member": 30, "nonmember": 30, "holdout": 20, "auxiliary": 40}
 STUDENT_TRAINING = {"epochs": 2, "batch_size": 8, "learning_rate": 0.003}
@@ -36,9 +39,15 @@ PLACES = ("near the", "under a", "over my", "behind the", "before a")
 VIEWS = ("plain", "lower", "prefix_nonmember")
 
 
+def built(seed: int = 0, **shape: int) -> PreTrainedModel:
+    """A model as it is before its training."""
+    with models.seeded(seed):
+        return families.build(SHAPE.model_copy(update=shape), VOCABULARY, START)
+
+
 def tiny_model(seed: int = 0, **shape: int) -> PreTrainedModel:
     """A model whose every weight is random: no bias is 0 and no norm is 1."""
-    model = models.build(SHAPE.model_copy(update=shape), VOCABULARY, START, seed)
+    model = built(seed, **shape)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in model.parameters():
@@ -57,7 +66,7 @@ def random_tokens(records: int, seed: int, longest: int = 12) -> list[Tokens]:
 
 
 def one_batch(tokens: Sequence[Tokens], rows: Sequence[int] | None = None) -> Batch:
-    return batch(tokens, range(len(tokens)) if rows is None else rows, START, "cpu")
+    return batch(tokens, range(len(tokens)) if rows is None else rows, LAYOUT, "cpu")
 
 
 def training_settings(**changes: Any) -> TrainingSettings:
@@ -103,7 +112,7 @@ class Study:
                 *("--records", self.path("records.parquet")),
                 *("--tokenizer", self.path("tokenizer")),
                 *("--method", json.dumps({"method": method, "parameters": parameters})),
-                *("--architecture", SHAPE.model_copy(update={"layers": 1}).model_dump_json()),
+                *("--student", SHAPE.model_copy(update={"layers": 1}).model_dump_json()),
                 *("--training", json.dumps(STUDENT_TRAINING)),
                 *("--vulnerability", self.path("third_vulnerable.parquet")),
                 *(("--targets", self.path("targets.npy")) if targets else ()),
@@ -158,7 +167,7 @@ def make_study(root: Path) -> Study:
             [
                 *("--records", study.path("records.parquet"), "--pool", pool, "--role", role),
                 *("--tokenizer", study.path("tokenizer"), "--seed", "0"),
-                *("--architecture", SHAPE.model_dump_json()),
+                *("--model", SHAPE.model_dump_json()),
                 *("--training", f'{{"epochs": {epochs}, "batch_size": 8, "learning_rate": 0.01}}'),
                 *("--output", study.path(f"{role}/model")),
                 *("--facts", study.path(f"{role}/facts.json")),

@@ -77,11 +77,12 @@ def study(tmp_path: Path) -> Study:
 
 def test_passages_have_ids_and_copies_are_gone(study: Study) -> None:
     passages = pd.read_parquet(study.file("passages.parquet"))
-    assert list(passages.columns) == ["passage_id", "source", "date", "text"]
+    assert list(passages.columns) == ["passage_id", "source", "date", "text", "label"]
     assert passages["passage_id"].is_unique
     assert len(passages) == 200
     assert passages["passage_id"][7] == "local-007"
     assert passages["date"][7] == "1807"
+    assert set(passages["label"]) == {""}
 
 
 def test_the_tokenizer_never_saw_a_word_of_members_alone(study: Study) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from distilleak import split_records
 from distilleak.errors import DistilleakError
 from distilleak.settings.base import canonical_json
+from distilleak.settings.pools import PoolSettings
 
 COUNTS = {"member": 300, "nonmember": 300, "holdout": 100, "auxiliary": 200}
 PASSAGES = 1000
@@ -107,3 +109,88 @@ def test_more_records_than_passages_is_an_error_that_counts_them(passages: Path)
         "corpus has only 1000 passages after deduplication"
     )
     assert not passages.with_name("split.parquet").exists()
+
+
+BY_LABEL = {"assignment": "labels", "member": 300, "nonmember": 300, "holdout": 50, "auxiliary": 50}
+
+
+def label(passages: Path, *labels: str) -> pd.DataFrame:
+    """Give the passages these labels in turn."""
+    frame = pd.read_parquet(passages)
+    frame["label"] = (labels * PASSAGES)[:PASSAGES]
+    frame.to_parquet(passages)
+    return frame.set_index("passage_id")
+
+
+def test_members_are_drawn_from_members_and_all_others_from_non_members(passages: Path) -> None:
+    labels = label(passages, "member", "nonmember", "nonmember", "", "member")["label"]
+    found = split(passages, 0, BY_LABEL)
+    assert found["record_id"].is_unique
+    assert found["pool"].value_counts().to_dict() == {
+        pool: size for pool, size in BY_LABEL.items() if pool != "assignment"
+    }
+    drawn = found["record_id"].map(labels)
+    assert (drawn == np.where(found["pool"] == "member", "member", "nonmember")).all()
+    assert (found["teacher_member"] == (found["pool"] == "member")).all()
+
+
+def test_within_a_label_one_seeded_draw_decides(passages: Path) -> None:
+    labels = label(passages, "member", "nonmember")["label"]
+    found = split(passages, 3, BY_LABEL)
+    first = passages.with_name("split.parquet").read_bytes()
+    split(passages, 3, BY_LABEL)
+    assert passages.with_name("split.parquet").read_bytes() == first
+    members = [set(found.loc[found["pool"] == "member", "record_id"])]
+    members += [
+        set(frame.loc[frame["pool"] == "member", "record_id"])
+        for frame in (split(passages, seed, BY_LABEL) for seed in (4, 5))
+    ]
+    assert all(len(one & other) < 250 for one in members for other in members if one is not other)
+    # The mean position of 300 drawn of 500: neither the first ones nor the last ones.
+    rows = np.flatnonzero(labels.index.isin(members[0]))
+    assert abs(rows.mean() - 499) < 4 * 1000 / 12**0.5 * (1 / 300 * (200 / 499)) ** 0.5
+
+
+def test_labels_do_not_matter_to_a_random_split(passages: Path) -> None:
+    split(passages, 0)
+    before = passages.with_name("split.parquet").read_bytes()
+    label(passages, "member", "nonmember")
+    split(passages, 0)
+    assert passages.with_name("split.parquet").read_bytes() == before
+
+
+def test_a_corpus_without_labels_is_an_error(passages: Path) -> None:
+    label(passages, "")
+    with pytest.raises(DistilleakError) as caught:
+        split(passages, 0, BY_LABEL)
+    assert str(caught.value) == (
+        "pools.assignment: labels, but the corpus labels none of its passages; it needs a "
+        "label_column, or a member_column and a nonmember_column"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "problem"),
+    [
+        ({"member": 251},
+         "pools: 251 member records, but the corpus labels only 250 passages member"),
+        ({"nonmember": 701, "member": 1},
+         "pools: 701 nonmember + 50 holdout + 50 auxiliary = 801 records, but the corpus labels "
+         "only 750 passages nonmember"),
+    ],
+)  # fmt: skip
+def test_too_few_passages_of_a_label_are_counted(
+    sizes: dict[str, int], problem: str, passages: Path
+) -> None:
+    label(passages, "member", "nonmember", "nonmember", "nonmember")
+    with pytest.raises(DistilleakError) as caught:
+        split(passages, 0, {**BY_LABEL, **sizes})
+    assert str(caught.value) == f"{problem} after deduplication"
+    assert not passages.with_name("split.parquet").exists()
+
+
+def test_with_labels_the_sizes_are_counts() -> None:
+    fractions = dict.fromkeys(("member", "nonmember", "holdout", "auxiliary"), 0.25)
+    assert PoolSettings.model_validate(fractions).assignment == "random"
+    with pytest.raises(ValidationError, match=r"with assignment: labels give four counts, not fr"):
+        PoolSettings.model_validate({**fractions, "assignment": "labels"})

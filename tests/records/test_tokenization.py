@@ -1,14 +1,16 @@
 """The tokenizer, and cutting a record where a word ends."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
 
 from distilleak import tokenization
 from distilleak.errors import DistilleakError
+from distilleak.files import write_json
+from distilleak.format import Format
 
 TEXTS = [
     "The Congress shall have power to lay and collect taxes, duties, imposts and excises.",
@@ -71,7 +73,7 @@ def test_a_length_that_one_character_may_exceed_is_refused() -> None:
 
 def test_the_name_of_the_start_token_in_a_text_is_only_text() -> None:
     tokens = encode("a<|endoftext|>b")
-    assert tokenization.start_token(TOKENIZER) == 0
+    assert TOKENIZER.token_to_id(tokenization.START) == 0
     assert 0 not in tokens
     assert TOKENIZER.decode(tokens) == "a<|endoftext|>b"
 
@@ -134,8 +136,27 @@ def test_a_missing_or_damaged_tokenizer_is_said_in_one_line(
         tokenization.load(tmp_path)
 
 
-def test_a_tokenizer_without_start_token_is_refused() -> None:
-    from tokenizers.models import BPE
+def test_a_causal_model_reads_the_start_token_before_a_record(directory: Path) -> None:
+    assert tokenization.layout(directory, masked=False) == Format(start=0)
 
-    with pytest.raises(DistilleakError, match=r"no token '<\|endoftext\|>'"):
-        tokenization.start_token(Tokenizer(BPE()))
+
+def test_a_masked_model_reads_a_record_between_two_tokens_and_hides_some(tmp_path: Path) -> None:
+    trained = tokenization.train(["some words to train on"] * 3, 260, masked=True)
+    tokenization.save(trained, tmp_path / "tokenizer", 16)
+    layout = tokenization.layout(tmp_path / "tokenizer", masked=True)
+    assert layout == Format(start=0, end=0, mask=1)
+    assert trained.id_to_token(1) == tokenization.MASK
+
+
+def test_a_tokenizer_without_the_token_that_is_needed_is_refused(directory: Path) -> None:
+    with pytest.raises(DistilleakError, match=r"tokenizer_config\.json: no mask_token, .* masked"):
+        tokenization.layout(directory, masked=True)
+
+
+def test_a_special_token_may_be_written_as_a_mapping(directory: Path, tmp_path: Path) -> None:
+    """As older tokenizers of the hub are."""
+    copy = tmp_path / "old"
+    shutil.copytree(directory, copy)
+    token = {"content": tokenization.START, "lstrip": False}
+    write_json({"bos_token": None, "eos_token": token}, copy / "tokenizer_config.json")
+    assert tokenization.layout(copy, masked=False) == Format(start=0)

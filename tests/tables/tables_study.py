@@ -1,4 +1,4 @@
-"""A small made-up study on disk: two seeds, one pair, written by the stages under test."""
+"""A small made-up study on disk: two seeds and a pair, written by the stages under test."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import pyarrow as pa
 from distilleak import build_tables, measure_metrics, score_vote
 from distilleak.evidence import SCHEMA
 from distilleak.files import write_json, write_table
-from distilleak.layout import model_directory, seed_directory
+from distilleak.layout import data_directory, model_directory, seed_directory
 
 SEEDS = (0, 1)
 PAIR = "small"
@@ -28,8 +28,8 @@ MODELS = [
 ]
 
 
-def layout(models=None, vulnerable=True, seeds=SEEDS):
-    """The layout of the study, or of some of its `models`."""
+def layout(models=None, seeds=SEEDS, pairs=None):
+    """The layout of the study, or of some of its `models`; `pairs` says where their data lie."""
     entries = [
         {
             "model": model,
@@ -45,25 +45,27 @@ def layout(models=None, vulnerable=True, seeds=SEEDS):
         "seeds": list(seeds),
         "headline_attack": "loss",
         "attacks": list(ATTACKS),
-        "pairs": {PAIR: {"models": entries, "vulnerable": vulnerable}},
+        "pairs": {
+            pair: {"models": entries, "data": data} for pair, data in (pairs or {PAIR: ""}).items()
+        },
     }
 
 
-def write_study(root: Path) -> Path:
-    """Write the results of both seeds under `root`."""
+def write_study(root: Path, pair: str = PAIR, data: str = "") -> Path:
+    """Write the results of a pair in both seeds under `root`."""
     for seed in SEEDS:
         rng = np.random.default_rng(seed)
         pool = rng.permutation(np.repeat(list(POOLS), list(POOLS.values())))
         record_id = np.array([f"r{number:03d}" for number in rng.permutation(len(pool))])
         member = pool == "member"
-        directory = seed_directory(root, seed)
+        directory = data_directory(root, seed, data)
         write_table(pa.table({"record_id": record_id, "pool": pool}), directory / "records.parquet")
         classifiers = {"length": {"auc": 0.51, "low": 0.4, "high": 0.6, "p_value": 0.4 + seed / 10}}
-        verdict = {"classifiers": classifiers, "members": 60, "nonmembers": 60}
+        verdict = {"passed": True, "classifiers": classifiers, "members": 60, "nonmembers": 60}
         write_json(verdict, directory / "blind.json")
         common = rng.normal(size=len(pool))
         for model, shift in SHIFT.items():
-            own = model_directory(root, seed, PAIR, model)
+            own = model_directory(root, seed, pair, model)
             scores = {
                 attack: 0.7 * common + rng.normal(size=len(pool)) + shift * member
                 for attack in ATTACKS
@@ -85,11 +87,11 @@ def write_study(root: Path) -> Path:
                     "vulnerable": vulnerable,
                 }
             ),
-            directory / PAIR / "vulnerable.parquet",
+            seed_directory(root, seed) / pair / "vulnerable.parquet",
         )
-        vote(root, seed)
+        vote(root, seed, pair)
         for model, kind, _ in MODELS:
-            measure(root, seed, model, kind)
+            measure(root, seed, model, kind, pair=pair, data=data)
     return root
 
 
@@ -111,20 +113,20 @@ def write_evidence(path, record_id, rng):
     write_table(pa.table(columns, schema=SCHEMA), path)
 
 
-def vote(root, seed):
+def vote(root, seed, pair):
     """Run `score_vote` on the members."""
-    paths = [str(model_directory(root, seed, PAIR, m) / "scores.parquet") for m in MEMBERS]
-    output = model_directory(root, seed, PAIR, "vote-two") / "scores.parquet"
+    paths = [str(model_directory(root, seed, pair, m) / "scores.parquet") for m in MEMBERS]
+    output = model_directory(root, seed, pair, "vote-two") / "scores.parquet"
     options = ["--scores", *paths, "--evaluation", json.dumps(EVALUATION)]
     options += ["--seed", str(seed), "--output", str(output)]
     score_vote.main(options)
 
 
-def measure(root, seed, model, kind, *more):
+def measure(root, seed, model, kind, *more, pair=PAIR, data=""):
     """Run `measure_metrics` on one model, with what there is of its kind."""
-    own = model_directory(root, seed, PAIR, model)
-    records = str(seed_directory(root, seed) / "records.parquet")
-    options = ["--scores", str(own / "scores.parquet"), "--pair", PAIR, "--model", model]
+    own = model_directory(root, seed, pair, model)
+    records = str(data_directory(root, seed, data) / "records.parquet")
+    options = ["--scores", str(own / "scores.parquet"), "--pair", pair, "--model", model]
     options += ["--evaluation", json.dumps(EVALUATION), "--seed", str(seed)]
     options += ["--metrics", str(own / "metrics.parquet")]
     options += ["--bootstrap", str(own / "bootstrap.parquet")]

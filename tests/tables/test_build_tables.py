@@ -25,8 +25,8 @@ from tables_study import (
 
 from distilleak.errors import DistilleakError
 from distilleak.figures._tables import COLUMNS, read_tables
-from distilleak.files import write_table
-from distilleak.layout import model_directory, seed_directory
+from distilleak.files import read_json, write_json, write_table
+from distilleak.layout import data_directory, model_directory, seed_directory
 from distilleak.metrics.compare import holm
 from distilleak.metrics.rates import roc_curve
 from distilleak.metrics.thresholds import cross_fitted, folds
@@ -274,13 +274,6 @@ def test_supervision_agrees_with_a_count_token_by_token(study, tables):
             assert row[f"{name}_low"] < row[name] < row[f"{name}_high"]
 
 
-def test_supervision_is_empty_where_vulnerable_members_were_not_sought(study, tmp_path):
-    directory = build(study, tmp_path, layout(vulnerable=False))
-    assert (directory / "supervision.csv").read_text() == ",".join(
-        COLUMNS["supervision"].split()
-    ) + "\n"
-
-
 def test_a_group_without_members_has_no_row(own_study, tmp_path):
     for seed in SEEDS:
         path = seed_directory(own_study, seed) / PAIR / "vulnerable.parquet"
@@ -384,8 +377,73 @@ def test_scores_that_hardly_differ_are_one_bar(own_study, tmp_path, value):
 def test_blind_and_split_repeat_the_conditions(tables):
     assert list(tables["blind"]["seed"]) == ["0", "1"]
     assert list(tables["blind"]["p_value"]) == [0.4, 0.5]
+    assert set(tables["blind"]["gate"]) == {"open"}
     split = {(row.seed, row.pool): row.records for row in tables["split"].itertuples()}
     assert split == {(str(seed), pool): size for seed in SEEDS for pool, size in POOLS.items()}
+
+
+def close_gate(path):
+    """Write the verdict of a split that lengths give away."""
+    verdict = read_json(path)
+    verdict["passed"] = False
+    verdict["classifiers"]["length"]["auc"] = 0.8
+    write_json(verdict, path)
+
+
+@pytest.fixture(scope="module")
+def masked(study, tmp_path_factory):
+    """The study with a second pair, whose data lie in a directory of their own."""
+    root = shutil.copytree(study, tmp_path_factory.mktemp("pairs") / "results")
+    return write_study(root, "masked", "/books/masked")
+
+
+def test_pairs_with_data_of_their_own_have_their_own_split_and_blind_verdict(masked, tmp_path):
+    root = shutil.copytree(masked, tmp_path / "results")
+    pairs = {PAIR: "", "masked": "/books/masked"}
+    other = data_directory(root, 1, pairs["masked"])
+    close_gate(other / "blind.json")
+    drop_rows(other / "records.parquet")
+    directory = build(root, tmp_path / "tables", layout(["teacher"], pairs=pairs))
+    tables = read_tables(directory, ["blind", "split"])
+    assert list(tables["blind"][["seed", "pair", "auc", "gate"]].itertuples(index=False)) == [
+        ("0", PAIR, 0.51, "open"),
+        ("0", "masked", 0.51, "open"),
+        ("1", PAIR, 0.51, "open"),
+        ("1", "masked", 0.8, "closed"),
+    ]
+    sizes = tables["split"].groupby(["seed", "pair"])["records"].sum()
+    whole = sum(POOLS.values())
+    assert sizes.to_dict() == {
+        ("0", PAIR): whole,
+        ("0", "masked"): whole,
+        ("1", PAIR): whole,
+        ("1", "masked"): 1,
+    }
+    head = (directory / "blind.md").read_text().splitlines()[0]
+    assert [cell.strip() for cell in head.split("|")[1:4]] == ["pair", "seed", "classifier"]
+
+
+def test_pairs_that_share_their_data_repeat_its_rows(masked, tmp_path):
+    described = layout(["teacher"], pairs={PAIR: "", "masked": ""})
+    tables = read_tables(build(masked, tmp_path, described), ["blind", "split"])
+    for table in tables.values():
+        ours, theirs = (
+            pick(table, pair=pair).drop(columns="pair").to_numpy().tolist()
+            for pair in (PAIR, "masked")
+        )
+        assert ours == theirs
+        assert ours
+
+
+def test_one_pair_is_not_named_in_the_readable_blind_table(written):
+    head = (written / "blind.md").read_text().splitlines()[0]
+    assert [cell.strip() for cell in head.split("|")[1:3]] == ["seed", "classifier"]
+
+
+def test_a_directory_of_data_begins_with_a_slash(study, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        build(study, tmp_path, layout(pairs={PAIR: "books"}))
+    assert "data" in capsys.readouterr().err
 
 
 def test_numbers_keep_seven_digits_and_counts_all(written):
@@ -439,6 +497,7 @@ def drop_rows(path):
         ("vulnerable.parquet", lambda path: path.unlink()),
         ("../blind.json", lambda path: path.write_text("{}")),
         ("../blind.json", lambda path: path.write_text("[")),
+        ("../blind.json", lambda path: write_json(read_json(path) | {"passed": "no"}, path)),
         ("../records.parquet", damage_bytes),
     ],
 )

@@ -42,6 +42,8 @@ FIGURES = len(catalogue.names("figures"))
 class Project:
     """The project's files in `directory`, with `study.yaml` beside them."""
 
+    ROOT = ROOT
+
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 

@@ -1,6 +1,7 @@
 import os
 import sys
 from pathlib import Path
+from shlex import quote
 
 ROOT = Path(workflow.basedir)
 PACKAGE = ROOT / "src" / "distilleak"
@@ -12,6 +13,7 @@ from snakemake_interface_executor_plugins.settings import DeploymentMethod
 from distilleak import attacking, catalogue, closure, layout
 from distilleak.errors import DistilleakError
 from distilleak.settings import reading
+from distilleak.settings.architecture import CheckpointSettings
 from distilleak.settings.base import canonical_json as canonical
 from distilleak.tables import FILES as TABLES
 
@@ -40,7 +42,13 @@ SEED = f"{RESULTS}/seed-{{seed}}"
 MODEL = f"{SEED}/{{pair}}/{{model}}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
+# What an interrupted job goes on from; no rule declares it, since declared outputs are deleted.
+SNAPSHOTS = f"{RESULTS}/snapshots"
 
+# A pair on a corpus: what the wildcard `pair` stands for.
+ARMS = STUDY.arms()
+CORPORA = STUDY.corpus_entries()
+DATA = sorted({arm.data for arm in ARMS.values()})
 METHODS = STUDY.method_entries()
 ATTACKS = STUDY.attack_entries()
 ENSEMBLES = STUDY.ensemble_members()
@@ -59,15 +67,29 @@ VULNERABILITY_ATTACK = ATTACKS[STUDY.vulnerability.attack]
 SCORED = ["teacher", *METHODS, *ENSEMBLES]
 
 
+def one_of(directories):
+    """A pattern for one of these directories, of which one may be empty."""
+    return f"(?:{'|'.join(sorted(set(directories) or {'none'}))})"
+
+
 wildcard_constraints:
     seed=r"\d+",
-    pair="|".join(STUDY.pairs),
+    pair="|".join(ARMS),
+    # Directories below that of a seed, empty or beginning with a slash.
+    split=one_of(arm.split for arm in ARMS.values()),
+    data=one_of(DATA),
     model=r"[a-z0-9_-]+",
 
 
 # Jobs run the code that lies beside this file, with the Python that runs Snakemake, unless an
 # environment of their own is asked for.
-PREFIX = f"export PYTHONPATH='{PACKAGE.parent}' TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1; "
+PREFIX = f"export PYTHONPATH='{PACKAGE.parent}' TOKENIZERS_PARALLELISM=false; "
+# No network unless the configuration names something on a hub.
+if not STUDY.uses_hub():
+    PREFIX += "export HF_HUB_OFFLINE=1; "
+# How the machine is used is no parameter of a rule: no model is trained again for it.
+BRACES = str.maketrans({"{": "{{", "}": "}}"})
+PREFIX += f"export HARDWARE='{canonical(STUDY.hardware).translate(BRACES)}'; "
 if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
     PREFIX += f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; "
 shell.prefix(PREFIX)
@@ -81,15 +103,36 @@ def get_code(*modules):
     return sorted(os.path.relpath(file) for file in files)
 
 
-def get_corpus_files():
-    """The user's files that the corpus is made of."""
-    entry = STUDY.corpus_entry()
+def get_python(gpus):
+    """The command that runs a module: in one process, or in as many as a job has GPUs."""
+    if gpus == 1:
+        return "python -m"
+    # Of itself it dies of the signal that batch systems send by request, and its processes do not.
+    signals = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
+    return f"torchrun --standalone --nproc-per-node {gpus} --signals-to-handle {signals} -m"
+
+
+def get_corpus(split):
+    """The entry of the corpus whose split lies in this directory."""
+    return CORPORA[split.removeprefix("/")]
+
+
+def read_corpus_files(entry):
+    """The user's files that a corpus is made of; a missing one is told before anything runs."""
     corpus = catalogue.load("corpora", entry["source"])
     files = corpus.files(corpus.Parameters.model_validate(entry["parameters"]))
     for file in files:
         if not os.path.isfile(file):
             sys.exit(f"error: corpus: {file}: no such file")
     return files
+
+
+CORPUS_FILES = {name: read_corpus_files(entry) for name, entry in CORPORA.items()}
+
+
+def get_corpus_files(wildcards):
+    """The files of the corpus of a job."""
+    return CORPUS_FILES[wildcards.split.removeprefix("/")]
 
 
 def get_method(model):
@@ -115,9 +158,23 @@ def get_reference_evidence(wildcards):
     return [f"{SEED}/{{pair}}/{name}/evidence/plain.parquet" for name in REFERENCES]
 
 
-def get_architecture(role):
-    """Parameter function: the architecture of a role in the pair of a job."""
-    return lambda wildcards: canonical(getattr(STUDY.pairs[wildcards.pair], role))
+def get_data(file):
+    """Input function: a file of records, tokenizer or blind verdict for the pair of a job."""
+    return lambda wildcards: f"{SEED}{{data}}/{file}".format(
+        seed=wildcards.seed, data=ARMS[wildcards.pair].data
+    )
+
+
+def get_arm(data):
+    """An arm whose records lie in this directory; what concerns them is the same for all."""
+    return next(arm for arm in ARMS.values() if arm.data == data)
+
+
+def get_local_files(settings):
+    """The files of a pretrained model that lies on this machine."""
+    if isinstance(settings, CheckpointSettings):
+        return settings.local_files()
+    return []
 
 
 def evidence_directories(files):
@@ -130,13 +187,29 @@ def get_lesson(wildcards):
     method = get_method(wildcards.model)
     teacher = f"{SEED}/{{pair}}/teacher"
     lesson = {}
-    if method.needs_teacher and STUDY.stores_targets():
+    arm = ARMS[wildcards.pair]
+    stored = STUDY.stores_targets(arm) and not get_hidden_weight(wildcards.model)
+    if method.needs_teacher and stored:
         lesson["targets"] = f"{teacher}/targets.npy"
-    elif method.needs_teacher:
+    asked = method.needs_teacher and (not stored or arm.copies_layers)
+    if asked or arm.has_checkpoint_vocabulary:
         lesson["teacher"] = f"{teacher}/model"
     if method.needs_vulnerability:
         lesson["vulnerability"] = f"{SEED}/{{pair}}/vulnerable.parquet"
     return {name: path.format(**wildcards) for name, path in lesson.items()}
+
+
+def get_teacher_start(wildcards):
+    """For a student that must not know the teacher: the start of the layers that it copies."""
+    arm = ARMS[wildcards.pair]
+    if not arm.copies_layers or get_method(wildcards.model).needs_teacher:
+        return ""
+    return f"--teacher-start {quote(canonical(arm.pair.teacher))}"
+
+
+def get_hidden_weight(model):
+    """The weight of the hidden states in a student's loss; stored logits do not have them."""
+    return METHODS[model]["parameters"].get("hidden_weight", 0)
 
 
 def get_utility(wildcards):
@@ -146,7 +219,7 @@ def get_utility(wildcards):
     directory = MODEL.format(**wildcards)
     found = {
         "evidence": f"{directory}/evidence/plain.parquet",
-        "records": f"{SEED}/records.parquet".format(**wildcards),
+        "records": get_data("records.parquet")(wildcards),
     }
     if wildcards.model not in MIXTURES:
         found["facts"] = f"{directory}/facts.json"
@@ -165,7 +238,7 @@ def get_utility_options(wildcards):
 
 def get_all(pattern, models):
     """The files of these models in all pairs and seeds."""
-    return expand(pattern, seed=STUDY.seeds, pair=STUDY.pairs, model=models)
+    return expand(pattern, seed=STUDY.seeds, pair=ARMS, model=models)
 
 
 def get_layout():
@@ -193,5 +266,7 @@ def get_layout():
         "seeds": STUDY.seeds,
         "headline_attack": STUDY.figures.headline_attack,
         "attacks": list(ATTACKS),
-        "pairs": {pair: {"models": models, "vulnerable": True} for pair in STUDY.pairs},
+        "pairs": {
+            pair: {"models": models, "data": arm.data} for pair, arm in ARMS.items()
+        },
     }

@@ -1,6 +1,6 @@
 rule compute_evidence:
     input:
-        records=rules.encode_records.output,
+        records=get_data("records.parquet"),
         model=f"{MODEL}/model",
         code=get_code("compute_evidence"),
     output:
@@ -16,6 +16,7 @@ rule compute_evidence:
     threads: 1
     resources:
         mem_mb=2000,
+        shards=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.{wildcards.model}.evidence",
     params:
         settings=get_evidence_settings(VIEWS),
         views=" ".join(VIEWS),
@@ -23,9 +24,10 @@ rule compute_evidence:
     message:
         "compute evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak.compute_evidence --model {input.model} --records {input.records}"
+        "python -m distilleak compute_evidence --model {input.model} --records {input.records}"
         " --views {params.views} --settings {params.settings:q} --seed {wildcards.seed}"
-        " --threads {threads} --output {params.directory} > {log} 2>&1"
+        " --threads {threads} --shards {resources.shards} --output {params.directory}"
+        " > {log} 2>&1"
 
 
 # Attacks compare with a reference on the plain view only.
@@ -52,7 +54,7 @@ MIXED = list(dict.fromkeys(student for name in MIXTURES for student in ENSEMBLES
 
 rule compute_mixture_evidence:
     input:
-        records=rules.encode_records.output,
+        records=get_data("records.parquet"),
         models=[f"{SEED}/{{pair}}/{student}/model" for student in MIXED],
         code=get_code("compute_evidence"),
     output:
@@ -72,6 +74,7 @@ rule compute_mixture_evidence:
     threads: 1
     resources:
         mem_mb=2500,
+        shards=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.mixtures.evidence",
     params:
         settings=get_evidence_settings(VIEWS),
         views=" ".join(VIEWS),
@@ -83,7 +86,7 @@ rule compute_mixture_evidence:
     message:
         "compute evidence of mixtures (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak.compute_evidence --model {input.models} {params.mixtures}"
+        "python -m distilleak compute_evidence --model {input.models} {params.mixtures}"
         " --records {input.records} --views {params.views} --settings {params.settings:q}"
-        " --seed {wildcards.seed} --threads {threads} --output {params.directory}"
-        " > {log} 2>&1"
+        " --seed {wildcards.seed} --threads {threads} --shards {resources.shards}"
+        " --output {params.directory} > {log} 2>&1"

@@ -1,76 +1,110 @@
 rule load_corpus:
     input:
-        texts=get_corpus_files(),
-        code=get_code("load_corpus", f"corpora.{STUDY.corpus_entry()['source']}"),
+        texts=get_corpus_files,
+        code=lambda wildcards: get_code(
+            "load_corpus", f"corpora.{get_corpus(wildcards.split)['source']}"
+        ),
     output:
-        f"{RESULTS}/passages.parquet",
+        f"{RESULTS}{{split}}/passages.parquet",
     log:
-        f"{LOGS}/load_corpus.log",
+        f"{LOGS}/load_corpus{{split}}.log",
     benchmark:
-        f"{BENCHMARKS}/load_corpus/all.tsv"
+        f"{BENCHMARKS}/load_corpus{{split}}/all.tsv"
     conda:
         "../../envs/distilleak.yaml"
     params:
-        corpus=canonical(STUDY.corpus_entry()),
+        corpus=lambda wildcards: canonical(get_corpus(wildcards.split)),
         deduplication=canonical(STUDY.deduplication),
     message:
         "load the corpus and remove copies"
     shell:
-        "python -m distilleak.load_corpus --corpus {params.corpus:q}"
+        "python -m distilleak load_corpus --corpus {params.corpus:q}"
         " --deduplication {params.deduplication:q} --output {output} > {log} 2>&1"
 
 
 rule split_records:
     input:
-        passages=rules.load_corpus.output,
+        passages=f"{RESULTS}{{split}}/passages.parquet",
         code=get_code("split_records"),
     output:
-        f"{SEED}/split.parquet",
+        f"{SEED}{{split}}/split.parquet",
     log:
-        f"{LOGS}/split_records/{{seed}}.log",
+        f"{LOGS}/split_records/{{seed}}{{split}}.log",
     conda:
         "../../envs/distilleak.yaml"
     params:
-        pools=canonical(STUDY.pools),
+        pools=lambda wildcards: canonical(
+            STUDY.pools_of(wildcards.split.removeprefix("/"))
+        ),
     message:
         "split records into pools (seed {wildcards.seed})"
     shell:
-        "python -m distilleak.split_records --passages {input.passages} --pools {params.pools:q}"
+        "python -m distilleak split_records --passages {input.passages} --pools {params.pools:q}"
         " --seed {wildcards.seed} --output {output} > {log} 2>&1"
 
 
 rule train_tokenizer:
     input:
-        passages=rules.load_corpus.output,
-        split=rules.split_records.output,
+        passages=lambda wildcards: f"{RESULTS}{get_arm(wildcards.data).split}/passages.parquet",
+        split=lambda wildcards: f"{RESULTS}/seed-{wildcards.seed}{get_arm(wildcards.data).split}/split.parquet",
         code=get_code("train_tokenizer"),
     output:
-        directory(f"{SEED}/tokenizer"),
+        directory(f"{SEED}{{data}}/tokenizer"),
     log:
-        f"{LOGS}/train_tokenizer/{{seed}}.log",
+        f"{LOGS}/train_tokenizer/{{seed}}{{data}}.log",
+    wildcard_constraints:
+        data=one_of(arm.data for arm in ARMS.values() if not arm.checkpoints),
     conda:
         "../../envs/distilleak.yaml"
     params:
         settings=canonical(STUDY.tokenizer),
         context=canonical(STUDY.encoding.context),
+        masked=lambda wildcards: "--masked" if get_arm(wildcards.data).masked else "",
     message:
         "train tokenizer (seed {wildcards.seed})"
     shell:
-        "python -m distilleak.train_tokenizer --passages {input.passages} --split {input.split}"
-        " --settings {params.settings:q} --context {params.context} --output {output}"
-        " > {log} 2>&1"
+        "python -m distilleak train_tokenizer --passages {input.passages} --split {input.split}"
+        " --settings {params.settings:q} --context {params.context} {params.masked}"
+        " --output {output} > {log} 2>&1"
+
+
+rule copy_tokenizer:
+    input:
+        files=lambda wildcards: [
+            file
+            for settings in get_arm(wildcards.data).checkpoints
+            for file in settings.local_files()
+        ],
+        code=get_code("copy_tokenizer"),
+    output:
+        directory(f"{SEED}{{data}}/tokenizer"),
+    log:
+        f"{LOGS}/copy_tokenizer/{{seed}}{{data}}.log",
+    wildcard_constraints:
+        data=one_of(arm.data for arm in ARMS.values() if arm.checkpoints),
+    conda:
+        "../../envs/distilleak.yaml"
+    params:
+        checkpoints=lambda wildcards: canonical(
+            [settings.model_dump() for settings in get_arm(wildcards.data).checkpoints]
+        ),
+    message:
+        "copy the tokenizer of the pretrained models (seed {wildcards.seed})"
+    shell:
+        "python -m distilleak copy_tokenizer --checkpoints {params.checkpoints:q}"
+        " --output {output} > {log} 2>&1"
 
 
 rule encode_records:
     input:
-        passages=rules.load_corpus.output,
-        split=rules.split_records.output,
-        tokenizer=rules.train_tokenizer.output,
+        passages=lambda wildcards: f"{RESULTS}{get_arm(wildcards.data).split}/passages.parquet",
+        split=lambda wildcards: f"{RESULTS}/seed-{wildcards.seed}{get_arm(wildcards.data).split}/split.parquet",
+        tokenizer=f"{SEED}{{data}}/tokenizer",
         code=get_code("encode_records"),
     output:
-        f"{SEED}/records.parquet",
+        f"{SEED}{{data}}/records.parquet",
     log:
-        f"{LOGS}/encode_records/{{seed}}.log",
+        f"{LOGS}/encode_records/{{seed}}{{data}}.log",
     conda:
         "../../envs/distilleak.yaml"
     params:
@@ -78,20 +112,20 @@ rule encode_records:
     message:
         "encode records (seed {wildcards.seed})"
     shell:
-        "python -m distilleak.encode_records --passages {input.passages} --split {input.split}"
+        "python -m distilleak encode_records --passages {input.passages} --split {input.split}"
         " --tokenizer {input.tokenizer} --context {params.context} --output {output} > {log} 2>&1"
 
 
 rule audit_split:
     input:
-        records=rules.encode_records.output,
+        records=f"{SEED}{{data}}/records.parquet",
         code=get_code("audit_split"),
     output:
-        f"{SEED}/blind.json",
+        f"{SEED}{{data}}/blind.json",
     log:
-        f"{LOGS}/audit_split/{{seed}}.log",
+        f"{LOGS}/audit_split/{{seed}}{{data}}.log",
     benchmark:
-        f"{BENCHMARKS}/audit_split/{{seed}}.tsv"
+        f"{BENCHMARKS}/audit_split/{{seed}}{{data}}.tsv"
     conda:
         "../../envs/distilleak.yaml"
     params:
@@ -99,5 +133,5 @@ rule audit_split:
     message:
         "audit the split without a model (seed {wildcards.seed})"
     shell:
-        "python -m distilleak.audit_split --records {input.records} --settings {params.settings:q}"
-        " --seed {wildcards.seed} --on-failure stop --output {output} > {log} 2>&1"
+        "python -m distilleak audit_split --records {input.records} --settings {params.settings:q}"
+        " --seed {wildcards.seed} --output {output} > {log} 2>&1"

@@ -4,11 +4,9 @@ rule build_tables:
         bootstrap=get_all(f"{MODEL}/bootstrap.parquet", SCORED),
         scores=get_all(f"{MODEL}/scores.parquet", SCORED),
         evidence=get_all(f"{MODEL}/evidence/plain.parquet", ["teacher"]),
-        vulnerable=expand(
-            rules.find_vulnerable.output, seed=STUDY.seeds, pair=STUDY.pairs
-        ),
-        records=expand(rules.encode_records.output, seed=STUDY.seeds),
-        verdicts=expand(rules.audit_split.output, seed=STUDY.seeds),
+        vulnerable=expand(rules.find_vulnerable.output, seed=STUDY.seeds, pair=ARMS),
+        records=expand(rules.encode_records.output, seed=STUDY.seeds, data=DATA),
+        verdicts=expand(rules.audit_split.output, seed=STUDY.seeds, data=DATA),
         code=get_code("build_tables"),
     output:
         expand("{results}/tables/{file}", results=RESULTS, file=TABLES),
@@ -26,7 +24,7 @@ rule build_tables:
     message:
         "build tables"
     shell:
-        "python -m distilleak.build_tables --results {params.results} --layout {params.layout:q}"
+        "python -m distilleak build_tables --results {params.results} --layout {params.layout:q}"
         " --evaluation {params.evaluation:q} --output {params.directory} > {log} 2>&1"
 
 
@@ -55,7 +53,7 @@ rule draw_figure:
     message:
         "draw figure {wildcards.figure} ({wildcards.pair})"
     shell:
-        "python -m distilleak.draw_figure --figure {wildcards.figure} --pair {wildcards.pair}"
+        "python -m distilleak draw_figure --figure {wildcards.figure} --pair {wildcards.pair}"
         " --tables {params.tables} --style {params.style:q} --png {output.png} --pdf {output.pdf}"
         " > {log} 2>&1"
 
@@ -78,7 +76,7 @@ rule collect_costs:
     message:
         "collect costs"
     shell:
-        "python -m distilleak.collect_costs --benchmarks {params.benchmarks}"
+        "python -m distilleak collect_costs --benchmarks {params.benchmarks}"
         " --facts-root {params.results} --output {output} > {log} 2>&1"
 
 
@@ -100,7 +98,7 @@ rule write_config:
 rule write_report:
     input:
         tables=rules.build_tables.output,
-        figures=expand(rules.draw_figure.output.png, pair=STUDY.pairs, figure=FIGURES),
+        figures=expand(rules.draw_figure.output.png, pair=ARMS, figure=FIGURES),
         costs=rules.collect_costs.output,
         config=rules.write_config.output,
         code=[*get_code("write_report"), os.path.relpath(PACKAGE / "report.html.jinja")],
@@ -120,6 +118,6 @@ rule write_report:
     message:
         "write the report"
     shell:
-        "python -m distilleak.write_report --study {params.study} --tables {params.tables}"
+        "python -m distilleak write_report --study {params.study} --tables {params.tables}"
         " --figures {params.figures} --costs {input.costs} --config {input.config}"
         " --style {params.style:q} --output {output} > {log} 2>&1"

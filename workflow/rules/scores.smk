@@ -1,6 +1,6 @@
 rule score_attacks:
     input:
-        records=rules.encode_records.output,
+        records=get_data("records.parquet"),
         evidence=get_views(MODEL, VIEWS),
         references=get_reference_evidence,
         code=[*get_code("score_attacks"), *get_attack_code(ATTACKS.values())],
@@ -19,7 +19,7 @@ rule score_attacks:
     message:
         "score attacks on {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak.score_attacks --records {input.records}"
+        "python -m distilleak score_attacks --records {input.records}"
         " --evidence {params.evidence} --references {params.references}"
         " --attacks {params.attacks:q} --output {output} > {log} 2>&1"
 
@@ -44,7 +44,7 @@ rule score_vote:
     message:
         "score attacks on {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak.score_vote --scores {input.scores} --seed {wildcards.seed}"
+        "python -m distilleak score_vote --scores {input.scores} --seed {wildcards.seed}"
         " --evaluation {params.evaluation:q} --output {output} > {log} 2>&1"
 
 
@@ -66,7 +66,7 @@ rule measure_metrics:
     message:
         "measure metrics of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak.measure_metrics --scores {input.scores} {params.utility}"
+        "python -m distilleak measure_metrics --scores {input.scores} {params.utility}"
         " --evaluation {params.evaluation:q} --seed {wildcards.seed} --pair {wildcards.pair}"
         " --model {wildcards.model} --metrics {output.metrics} --bootstrap {output.bootstrap}"
         " > {log} 2>&1"

@@ -1,9 +1,10 @@
 rule train_student:
     input:
         unpack(get_lesson),
-        records=rules.encode_records.output,
-        tokenizer=rules.train_tokenizer.output,
-        verdict=ancient(f"{SEED}/blind.json"),
+        records=get_data("records.parquet"),
+        tokenizer=get_data("tokenizer"),
+        verdict=ancient(get_data("blind.json")),
+        start=lambda wildcards: get_local_files(ARMS[wildcards.pair].pair.student),
         code=lambda wildcards: get_code(
             "train_student", f"methods.{METHODS[wildcards.model]['method']}"
         ),
@@ -23,18 +24,22 @@ rule train_student:
     threads: 1
     resources:
         mem_mb=2500,
+        python=get_python(STUDY.hardware.gpus),
+        snapshots=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.{wildcards.model}",
     params:
         method=lambda wildcards: canonical(METHODS[wildcards.model]),
-        architecture=get_architecture("student"),
+        start=lambda wildcards: canonical(ARMS[wildcards.pair].pair.student),
         training=canonical(STUDY.training.student),
+        teacher_start=get_teacher_start,
         lesson=lambda wildcards: " ".join(
             f"--{name} {path}" for name, path in get_lesson(wildcards).items()
         ),
     message:
         "train student {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak.train_student --method {params.method:q} --records {input.records}"
-        " --tokenizer {input.tokenizer} --architecture {params.architecture:q}"
-        " --training {params.training:q} --seed {wildcards.seed} --threads {threads}"
-        " {params.lesson} --output {output.model} --selection {output.selection}"
+        "{resources.python} distilleak train_student --method {params.method:q} --records {input.records}"
+        " --tokenizer {input.tokenizer} --student {params.start:q}"
+        ' --training {params.training:q} --hardware "$HARDWARE" --seed {wildcards.seed}'
+        " --threads {threads} --snapshots {resources.snapshots}"
+        " {params.lesson} {params.teacher_start} --output {output.model} --selection {output.selection}"
         " --facts {output.facts} > {log} 2>&1"

@@ -5,9 +5,10 @@
 
 rule train_teacher:
     input:
-        records=rules.encode_records.output,
-        tokenizer=rules.train_tokenizer.output,
-        verdict=ancient(f"{SEED}/blind.json"),
+        records=get_data("records.parquet"),
+        tokenizer=get_data("tokenizer"),
+        verdict=ancient(get_data("blind.json")),
+        start=lambda wildcards: get_local_files(ARMS[wildcards.pair].pair.teacher),
         code=get_code("train_model"),
     output:
         model=directory(f"{SEED}/{{pair}}/teacher/model"),
@@ -23,23 +24,27 @@ rule train_teacher:
     threads: 1
     resources:
         mem_mb=2000,
+        python=get_python(STUDY.hardware.gpus),
+        snapshots=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.teacher",
     params:
-        architecture=get_architecture("teacher"),
+        start=lambda wildcards: canonical(ARMS[wildcards.pair].pair.teacher),
         training=canonical(STUDY.training.teacher),
     message:
         "train teacher (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak.train_model --records {input.records} --pool member --role teacher"
-        " --tokenizer {input.tokenizer} --architecture {params.architecture:q}"
-        " --training {params.training:q} --seed {wildcards.seed} --threads {threads}"
+        "{resources.python} distilleak train_model --records {input.records} --pool member --role teacher"
+        " --tokenizer {input.tokenizer} --model {params.start:q}"
+        ' --training {params.training:q} --hardware "$HARDWARE" --seed {wildcards.seed}'
+        " --threads {threads} --snapshots {resources.snapshots}"
         " --output {output.model} --facts {output.facts} > {log} 2>&1"
 
 
 rule train_reference:
     input:
-        records=rules.encode_records.output,
-        tokenizer=rules.train_tokenizer.output,
-        verdict=ancient(f"{SEED}/blind.json"),
+        records=get_data("records.parquet"),
+        tokenizer=get_data("tokenizer"),
+        verdict=ancient(get_data("blind.json")),
+        start=lambda wildcards: get_local_files(ARMS[wildcards.pair].reference()),
         code=get_code("train_model"),
     output:
         model=directory(f"{SEED}/{{pair}}/reference-{{number}}/model"),
@@ -55,22 +60,25 @@ rule train_reference:
     threads: 1
     resources:
         mem_mb=2000,
+        python=get_python(STUDY.hardware.gpus),
+        snapshots=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.reference-{wildcards.number}",
     params:
-        architecture=get_architecture("student"),
+        start=lambda wildcards: canonical(ARMS[wildcards.pair].reference()),
         training=canonical(STUDY.training.reference),
     message:
         "train reference model {wildcards.number} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak.train_model --records {input.records} --pool auxiliary"
+        "{resources.python} distilleak train_model --records {input.records} --pool auxiliary"
         " --role reference-{wildcards.number}"
-        " --tokenizer {input.tokenizer} --architecture {params.architecture:q}"
-        " --training {params.training:q} --seed {wildcards.seed} --threads {threads}"
+        " --tokenizer {input.tokenizer} --model {params.start:q}"
+        ' --training {params.training:q} --hardware "$HARDWARE" --seed {wildcards.seed}'
+        " --threads {threads} --snapshots {resources.snapshots}"
         " --output {output.model} --facts {output.facts} > {log} 2>&1"
 
 
 rule store_targets:
     input:
-        records=rules.encode_records.output,
+        records=get_data("records.parquet"),
         teacher=rules.train_teacher.output.model,
         code=get_code("store_targets"),
     output:
@@ -90,14 +98,14 @@ rule store_targets:
     message:
         "store the teacher's logits (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak.store_targets --records {input.records} --teacher {input.teacher}"
+        "python -m distilleak store_targets --records {input.records} --teacher {input.teacher}"
         " --batch-tokens {resources.batch_tokens} --threads {threads} --output {output}"
         " > {log} 2>&1"
 
 
 rule find_vulnerable:
     input:
-        records=rules.encode_records.output,
+        records=get_data("records.parquet"),
         evidence=get_views(
             f"{SEED}/{{pair}}/teacher", attacking.views_of([VULNERABILITY_ATTACK])
         ),
@@ -122,6 +130,6 @@ rule find_vulnerable:
     message:
         "find vulnerable members (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak.find_vulnerable --records {input.records}"
+        "python -m distilleak find_vulnerable --records {input.records}"
         " --evidence {params.evidence} --references {params.references}"
         " --attack {params.attack:q} --fpr {params.fpr} --output {output} > {log} 2>&1"

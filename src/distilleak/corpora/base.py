@@ -7,8 +7,11 @@
 
 from dataclasses import dataclass
 
+MEMBER = "member"
+NONMEMBER = "nonmember"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """One passage of text.
 
@@ -16,8 +19,11 @@ class Passage:
         text: the passage.
         source: the document it is from, such as a file name; may be empty.
         date: ISO date or year of the document; may be empty.
+        label: whether it is known to be in some model's training data: `MEMBER`, `NONMEMBER`, or
+            empty where the corpus does not say.
     """
 
     text: str
     source: str
     date: str
+    label: str = ""

@@ -1,63 +1,66 @@
-"""local: your own texts, one JSON object a line."""
+"""local: your own texts, in files of plain text, JSON Lines, CSV or Parquet."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import field_validator, model_validator
 
+from distilleak.corpora._columns import ColumnSettings, FileNames, listed, passages_of
+from distilleak.corpora._files import SUFFIXES, TEXT, paragraphs, rows
 from distilleak.corpora.base import Passage
-from distilleak.errors import DistilleakError
-from distilleak.settings.base import Settings
 
 
-class Parameters(Settings):
-    """Where the passages are."""
+class Parameters(ColumnSettings):
+    """Where the passages are, and in which columns."""
 
-    path: str = Field(min_length=1)
-    """A JSON Lines file; relative paths start at the working directory. Every line is an object
-    with a string `text`, and optionally strings `source` and `date` for the blind gate."""
+    path: FileNames
+    """A file or a list of files; relative paths start at the working directory. The ending says the
+    format: `.txt` (paragraphs, which blank lines separate), `.jsonl` (an object a line), `.csv`
+    (with a header) or `.parquet`; `.gz` and the like are not read."""
+
+    @field_validator("path")
+    @classmethod
+    def _known_formats(cls, path: str | list[str]) -> str | list[str]:
+        for name in listed(path):
+            if _suffix(name) not in SUFFIXES:
+                file = "" if name is path else f"{name!r} "
+                raise ValueError(f"{file}should end in {', '.join(SUFFIXES[:-1])} or {TEXT}")
+        return path
+
+    @model_validator(mode="after")
+    def _columns_of_tables(self) -> "Parameters":
+        named = ("source_column", "date_column", "label_column", "member_column")
+        given = [name for name in named if getattr(self, name) is not None]
+        texts = [name for name in listed(self.path) if _suffix(name) == TEXT]
+        if given and texts:
+            raise ValueError(f"{given[0]}: {texts[0]} is plain text, which has no columns")
+        return self
 
 
 def files(parameters: Parameters) -> list[str]:
-    """The file itself: the passages are read again when it changes."""
-    return [parameters.path]
+    """The files themselves: the passages are read again when one changes."""
+    return listed(parameters.path)
 
 
 def passages(parameters: Parameters) -> Iterator[Passage]:
-    """One passage a line; empty lines are passed over.
+    """File after file, in the order of its rows; empty lines are passed over.
+
+    The source of a paragraph of plain text is its file.
 
     Raises:
-        DistilleakError: the file is missing or not UTF-8, or a line is not such an object.
+        DistilleakError: a file is missing, damaged or not UTF-8, lacks a column, or a row holds no
+            text; the message names the file, the row and the column.
     """
-    path = Path(parameters.path)
-    if not path.is_file():
-        raise DistilleakError(f"corpus.path: {path}: no such file")
-    # Some editors start a file with a byte order mark, which is no part of its text.
-    with path.open(encoding="utf-8-sig") as lines:
-        try:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield _passage(line, f"{path}:{number}")
-        except UnicodeDecodeError as error:
-            raise DistilleakError(f"{path}: not UTF-8 ({error.reason})") from error
+    for name in listed(parameters.path):
+        path = Path(name)
+        if _suffix(name) == TEXT:
+            for text in paragraphs(path):
+                if parameters.fits(text):
+                    yield Passage(text, source=name, date="")
+        else:
+            for place, row in rows(path, parameters):
+                yield from passages_of(row, parameters, place)
 
 
-def _passage(line: str, place: str) -> Passage:
-    try:
-        value = json.loads(line)
-    except ValueError as error:
-        raise DistilleakError(f"{place}: not JSON; every line is an object with a text") from error
-    fields = value if isinstance(value, dict) else {}
-    text, source, date = (fields.get(name, "") for name in ("text", "source", "date"))
-    if not all(isinstance(part, str) for part in (text, source, date)) or not text.strip():
-        raise DistilleakError(
-            f"{place}: needs a non-empty string 'text'; 'source' and 'date' are strings if given"
-        )
-    try:
-        (text + source + date).encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise DistilleakError(
-            f"{place}: holds half of a surrogate pair, which is no text"
-        ) from error
-    return Passage(text, source, date)
+def _suffix(name: str) -> str:
+    return Path(name).suffix.lower()

@@ -22,14 +22,14 @@ COLUMNS = {
     "ensembles": "pair kind size models attack metric value low high seed_sd seeds",
     "roc": "pair model attack fpr tpr",
     "histograms": "pair model attack pool left right density",
-    "blind": "seed classifier auc low high p_value members nonmembers",
-    "split": "seed pool records",
+    "blind": "seed pair classifier auc low high p_value members nonmembers gate",
+    "split": "seed pair pool records",
     "costs": "rule model jobs wall_s max_rss_mib tokens_per_s",
 }
 _TEXT = frozenset(
     (
         *("seed", "pair", "model", "kind", "method", "label", "attack", "metric", "threshold"),
-        *("baseline", "pool", "outcome", "group", "classifier", "rule"),
+        *("baseline", "pool", "outcome", "group", "classifier", "gate", "rule"),
     )
 )
 
@@ -74,6 +74,11 @@ def pick(table: pd.DataFrame, **wanted: object) -> pd.DataFrame:
     return table
 
 
+def pairs_of(tables: Tables) -> list[str]:
+    """The pairs of the study, in its order."""
+    return list(dict.fromkeys(map(str, tables["models"]["pair"])))
+
+
 def models_of(tables: Tables, pair: str) -> pd.DataFrame:
     """The models of `pair`, indexed by name, in drawing order.
 
@@ -108,10 +113,10 @@ def per_model(tables: Tables, pair: str, **wanted: object) -> pd.DataFrame:
     return rows.loc[[model for model in models.index if model in rows.index]]
 
 
-def pool_size(split: pd.DataFrame, pool: str) -> str:
-    """How many records `pool` has, in words: "1,000 non-members in each of 3 seeds"."""
+def pool_size(split: pd.DataFrame, pair: str, pool: str) -> str:
+    """How many records a pair's `pool` has: "1,000 non-members in each of 3 seeds"."""
     name = {"member": "members", "nonmember": "non-members"}.get(pool, f"records of {pool}")
-    sizes = [int(size) for size in pick(split, pool=pool)["records"]]
+    sizes = [int(size) for size in pick(split, pair=pair, pool=pool)["records"]]
     if not sizes:
         return f"an unknown number of {name}"
     span = f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"

@@ -37,7 +37,9 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
         rows.pivot(index="attack", columns="model", values=name).reindex(attacks)[shown].to_numpy()
         for name in ("value", "low", "high")
     )
-    span = max(_LEAST_SPAN, float(np.nanmax(np.abs(values - 0.5))))
+    blind = pick(tables["blind"], pair=pair)["auc"].max()
+    # The bar has to be on the scale, however weak the attacks are.
+    span = max(_LEAST_SPAN, float(np.nanmax(np.abs(np.append(values, blind) - 0.5))))
 
     figure, grid = _style.panels(style, 1.9 + 0.27 * len(attacks))
     axes = grid[0, 0]
@@ -71,8 +73,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.02)
     bar.set_label("AUC (0.5 = chance)")
     bar.outline.set_visible(False)
-    blind = tables["blind"]["auc"].max()
-    if 0.5 - span < blind < 0.5 + span:
+    if np.isfinite(blind):
         bar.ax.axhline(blind, color="black", linewidth=1.5)
     _style.title(figure, style, f"{TITLE} ({pair})")
     return figure

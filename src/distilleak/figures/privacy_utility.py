@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from distilleak.figures import _style
 from distilleak.figures._labels import label_points
-from distilleak.figures._tables import headline, models_of, per_model
+from distilleak.figures._tables import headline, models_of, per_model, pick
 from distilleak.figures.base import Tables
 from distilleak.settings.figures import FigureSettings
 
@@ -48,7 +48,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
         )
     axes.margins(0.12)
     axes.axhline(0.5, color=_style.GREY, linestyle="--", linewidth=1, zorder=0, label="chance")
-    blind = tables["blind"]["auc"].max()
+    blind = pick(tables["blind"], pair=pair)["auc"].max()
     if np.isfinite(blind):
         label = f"best classifier that never saw a model: {blind:.3f}"
         axes.axhline(blind, color="black", linestyle=":", linewidth=1, zorder=0, label=label)

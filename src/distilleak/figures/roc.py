@@ -43,7 +43,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
         axes.set(xscale="log", yscale="log", xlim=(floor, 1), ylim=(floor, 1), title=title)
         axes.grid(visible=True)
         axes.set_xlabel(
-            f"false-positive rate (log scale)\n{pool_size(tables['split'], 'nonmember')}"
+            f"false-positive rate (log scale)\n{pool_size(tables['split'], pair, 'nonmember')}"
         )
         axes.legend(
             loc="upper center",

@@ -29,7 +29,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     models_of(tables, pair)
     rows = pick(tables["supervision"], pair=pair)
     if rows.empty:
-        return _style.sentence(style, f"No vulnerable members were sought for the pair {pair}.")
+        return _style.sentence(style, f"No supervision was measured for the pair {pair}.")
     figure, grid = _style.panels(style, 3.2, 1, 2, sharey=True)
     for axes, (name, label) in zip(grid[0], _PANELS, strict=True):
         ticks: list[str] = []

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from distilleak.settings.architecture import ArchitectureSettings
-from distilleak.settings.base import Settings
+from distilleak.settings.objective import ObjectiveSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,13 +25,8 @@ if TYPE_CHECKING:
     from distilleak.batches import Batch
 
 
-class DistillationParameters(Settings):
-    """The objective: alpha * CE + (1 - alpha) * T^2 * KL(teacher_T || student_T) per token."""
-
-    alpha: float = Field(default=0.5, ge=0, le=1)
-    """Weight of the true token against the teacher's distribution; 0 = soft labels only."""
-    distillation_temperature: float = Field(default=2.0, gt=0)
-    """T: the teacher's and the student's distributions are both softened by it."""
+class DistillationParameters(ObjectiveSettings):
+    """What every distilling method may choose: the objective."""
 
 
 P = TypeVar("P", bound=DistillationParameters)
@@ -74,16 +68,23 @@ class PlainDistillation(Generic[P]):
             DistilleakError: says why, and what would work.
         """
 
-    def objective(self) -> tuple[float, float]:
-        """(alpha, T) of the loss."""
-        return self.parameters.alpha, self.parameters.distillation_temperature
+    def objective(self) -> ObjectiveSettings:
+        """The loss."""
+        return ObjectiveSettings(
+            **self.parameters.model_dump(include={*ObjectiveSettings.model_fields})
+        )
 
     def select(self, members: DistillationSet, rng: np.random.Generator) -> NDArray[np.int64]:
         """Which records to train on: sorted positions in `members`."""
         return np.arange(len(members.record_id))
 
-    def surgery(self, width: int) -> dict[str, dict[str, Any]]:
-        """Changes to a student of hidden size `width`: `distilleak.surgery` module -> settings."""
+    def surgery(self, width: int, head_width: int) -> dict[str, dict[str, Any]]:
+        """Changes to a student's architecture: `distilleak.surgery` module -> its settings.
+
+        Args:
+            width: hidden size of the student's blocks.
+            head_width: size of what its map onto the vocabulary reads.
+        """
         return {}
 
     def start(self, student: PreTrainedModel, batches: Sequence[Batch]) -> None:

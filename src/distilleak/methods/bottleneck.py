@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from distilleak.batches import Batch
 
 
+LEAST_HEAD = {"llama": 2, "qwen2": 2, "gemma": 2, "gpt_neox": 4}
+"""Smallest attention heads of the families that rotate them."""
+
+
 class Parameters(DistillationParameters):
     """Where the projection sits and how narrow it is."""
 
@@ -30,16 +34,32 @@ class Method(PlainDistillation[Parameters]):
 
     def check(self, student: ArchitectureSettings) -> None:
         """A narrow block must be cut into the student's attention heads."""
+        if self.parameters.place == "head":
+            return
         rank = max(1, student.width // self.parameters.reduction)
-        if self.parameters.place == "block" and rank % student.heads:
+        smaller = "choose a smaller reduction, or place: head"
+        if rank % student.heads:
             raise DistilleakError(
                 f"rank {rank} is not a multiple of the student's {student.heads} attention heads; "
-                "choose a smaller reduction, or place: head"
+                f"{smaller}"
+            )
+        least = LEAST_HEAD.get(student.type, 1)
+        size = rank // student.heads
+        if least > 1 and (size % 2 or size < least):
+            raise DistilleakError(
+                f"rank {rank} gives attention heads of size {size}, but {student.type} rotates "
+                f"pairs of dimensions, at least {least}; {smaller}"
+            )
+        if student.type == "mobilebert" and rank >= student.width // 4:
+            raise DistilleakError(
+                f"rank {rank} is no narrower than the blocks of mobilebert, which work at a "
+                f"quarter of the width, {student.width // 4}; choose reduction: 8, or place: head"
             )
 
-    def surgery(self, width: int) -> dict[str, dict[str, Any]]:
-        """The projection, of rank width / reduction."""
-        rank = max(1, width // self.parameters.reduction)
+    def surgery(self, width: int, head_width: int) -> dict[str, dict[str, Any]]:
+        """The projection, its rank a share of the states that it narrows."""
+        narrowed = head_width if self.parameters.place == "head" else width
+        rank = max(1, narrowed // self.parameters.reduction)
         return {"bottleneck": {"place": self.parameters.place, "rank": rank}}
 
     def start(self, student: PreTrainedModel, batches: Sequence[Batch]) -> None:

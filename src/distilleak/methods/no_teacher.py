@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from distilleak.methods.base import PlainDistillation
 from distilleak.settings.base import Settings
+from distilleak.settings.objective import ObjectiveSettings
 
 
 class Parameters(Settings):
@@ -18,6 +19,6 @@ class Method(PlainDistillation):  # type: ignore[type-arg]  # it has no objectiv
 
     needs_teacher: ClassVar[bool] = False
 
-    def objective(self) -> tuple[float, float]:
+    def objective(self) -> ObjectiveSettings:
         """alpha = 1: the teacher's part of the loss is gone."""
-        return 1.0, 1.0
+        return ObjectiveSettings(alpha=1.0)

@@ -23,7 +23,7 @@ class Parameters(DistillationParameters):
 class Method(PlainDistillation[Parameters]):
     """Only the architecture differs from plain distillation."""
 
-    def surgery(self, width: int) -> dict[str, dict[str, Any]]:
+    def surgery(self, width: int, head_width: int) -> dict[str, dict[str, Any]]:
         """No normalisation (MobileBERT, Sun et al. 2020, section 3.3)."""
         return {"nonorm": {"keep_final": self.parameters.keep_final}}
 

@@ -1,5 +1,7 @@
 """Settings of the blind gate."""
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from distilleak.settings.base import Settings
@@ -26,6 +28,11 @@ class GateSettings(Settings):
     max_records: int = Field(default=4000, ge=4)
     """Records looked at, at most half of them from each pool; larger pools are sampled. Memory
     grows with the square of this number and time with its cube."""
+
+    on_failure: Literal["stop", "report"] = "stop"
+    """What a closed gate does: `stop` ends the study with an error that says what separates the
+    pools; `report` writes it down and goes on, for splits that are not ours, such as official
+    membership labels."""
 
     @model_validator(mode="after")
     def _can_close(self) -> "GateSettings":

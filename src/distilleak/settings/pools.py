@@ -1,7 +1,7 @@
 """How the passages are drawn into pools."""
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -23,7 +23,8 @@ Size = Annotated[int | float, BeforeValidator(_number)]
 
 
 class PoolSettings(Settings):
-    """Pool sizes: four counts of records, or four fractions of all passages that sum to 1."""
+    """Pool sizes: four counts of records, or four fractions of all passages that sum to 1; and who
+    decides which passage is in which pool."""
 
     member: Size = Field(gt=0)
     """Trains the teacher and is the distillation set."""
@@ -34,12 +35,19 @@ class PoolSettings(Settings):
     auxiliary: Size = Field(gt=0)
     """The attacker's: tokenizer, reference models, prefixes."""
 
+    assignment: Literal["random", "labels"] = "random"
+    """`random`: one seeded draw over all passages. `labels`: members are drawn from the passages
+    that the corpus labels members and the three other pools from those that it labels non-members,
+    for models whose training data are known; the sizes are then counts."""
+
     @model_validator(mode="after")
     def _one_kind(self) -> "PoolSettings":
-        sizes = self.model_dump()
+        sizes = self.sizes()
         fractions = [isinstance(size, float) for size in sizes.values()]
         if any(fractions) and not all(fractions):
             raise ValueError(f"give four counts or four fractions, not a mixture of both: {sizes}")
+        if self.assignment == "labels" and any(fractions):
+            raise ValueError(f"with assignment: labels give four counts, not fractions: {sizes}")
         if all(fractions) and abs(sum(sizes.values()) - 1) > ROUNDING:
             raise ValueError(
                 f"the four fractions sum to {sum(sizes.values()):g}, they must sum to 1 "
@@ -47,13 +55,17 @@ class PoolSettings(Settings):
             )
         return self
 
+    def sizes(self) -> dict[str, int | float]:
+        """Pool -> its size as given, in the order in which the pools are drawn."""
+        return self.model_dump(exclude={"assignment"})
+
     def counts(self, passages: int) -> dict[str, int]:
         """Records per pool, in the order in which they are drawn.
 
         Raises:
             DistilleakError: the pools need more records than there are passages, or one is empty.
         """
-        sizes = self.model_dump()
+        sizes = self.sizes()
         counts = {
             pool: math.floor(size * passages + ROUNDING) if isinstance(size, float) else size
             for pool, size in sizes.items()

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from distilleak import catalogue
 from distilleak.errors import DistilleakError
+from distilleak.settings.architecture import TAGS
 
 Location = tuple[int | str, ...]
 
@@ -43,9 +44,8 @@ def explained(error: ValidationError, model: type[BaseModel], *above: str) -> Co
     # A mistyped key is also a missing one; the mistyped one is what to mend.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     location = tuple(part for part in first["loc"] if part != "[key]")
-    return ConfigurationError(
-        ".".join(map(str, [*above, *location])), _problem(first, location, model)
-    )
+    shown = [*above, *(part for part in location if part not in TAGS)]
+    return ConfigurationError(".".join(map(str, shown)), _problem(first, location, model))
 
 
 def _problem(error: ErrorDetails, location: Location, model: type[BaseModel]) -> str:
@@ -88,7 +88,9 @@ def _keys_at(model: type[BaseModel], location: Location) -> Sequence[str]:
     """The keys of the section at `location`, none if there is no section."""
     annotation: Any = model
     for part in location:
-        if get_origin(annotation) is dict:
+        if part in TAGS:
+            annotation = TAGS[str(part)]
+        elif get_origin(annotation) is dict:
             annotation = get_args(annotation)[1]
         elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
             field = annotation.model_fields.get(str(part))

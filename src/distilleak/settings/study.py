@@ -1,13 +1,19 @@
 """The whole configuration of a study: all sections together, checked against each other."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from distilleak import catalogue
 from distilleak.errors import DistilleakError
-from distilleak.settings.architecture import PairSettings
+from distilleak.settings.architecture import (
+    ArchitectureSettings,
+    CheckpointSettings,
+    PairSettings,
+    TeacherLayersSettings,
+)
 from distilleak.settings.base import Settings
 from distilleak.settings.deduplication import DeduplicationSettings
 from distilleak.settings.distillation import DistillationSettings
@@ -20,19 +26,70 @@ from distilleak.settings.gate import GateSettings
 from distilleak.settings.pools import PoolSettings
 from distilleak.settings.problems import ConfigurationError, explained
 from distilleak.settings.tokenizer import TokenizerSettings
-from distilleak.settings.training import StudentTrainingSettings, TrainingSettings
+from distilleak.settings.training import (
+    HardwareSettings,
+    StudentTrainingSettings,
+    TrainingSettings,
+)
 from distilleak.settings.vulnerability import VulnerabilitySettings
 
 Raw = dict[str, Any]
 NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 PAIR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 TAKEN = {
-    "methods": ("teacher",),
+    "methods": ("teacher", "tokenizer"),
     "attacks": ("record_id", "pool", "teacher_member", "student_member"),
-    "pairs": ("tokenizer",),
+    "pairs": ("tokenizer", "masked"),
+    "corpora": ("tokenizer", "masked"),
     "ensembles.subsets": (),
 }
 """Names that stand for something else beside those that a user gives."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One pair on one corpus: what figures and tables show apart.
+
+    Attributes:
+        pair: teacher and student.
+        corpus: name among `corpora`; empty where the study has one corpus.
+        split: directory of split.parquet below that of a seed: empty, or `/<corpus>`.
+        data: directory of tokenizer, records.parquet and blind.json below that of a seed. Models
+            with one tokenizer share it.
+        checkpoints: the pretrained models whose tokenizer is used; none if one is trained.
+        masked: whether the models are known to predict masked tokens; of a checkpoint it is known
+            only when it is read.
+    """
+
+    pair: PairSettings
+    corpus: str
+    split: str
+    data: str
+    checkpoints: list[CheckpointSettings]
+    masked: bool
+
+    def reference(self) -> ArchitectureSettings | CheckpointSettings:
+        """What reference models start from: as the student does, unless the pair says otherwise.
+
+        Never from the teacher's layers, which have seen the members: then from the same shape with
+        random weights, or from the checkpoint that the teacher starts from.
+        """
+        if self.pair.reference is not None:
+            return self.pair.reference
+        if not isinstance(self.pair.student, TeacherLayersSettings):
+            return self.pair.student
+        return student_shape(self.pair) or self.pair.teacher
+
+    @property
+    def copies_layers(self) -> bool:
+        """Whether students start from layers of the teacher."""
+        return isinstance(self.pair.student, TeacherLayersSettings)
+
+    @property
+    def has_checkpoint_vocabulary(self) -> bool:
+        """Whether a student of a given shape must ask a pretrained teacher for the vocabulary."""
+        shape = isinstance(self.pair.student, ArchitectureSettings)
+        return shape and isinstance(self.pair.teacher, CheckpointSettings)
 
 
 class TrainingSection(Settings):
@@ -53,8 +110,11 @@ class Study(Settings):
     """Name of the study; results go to results/<study>/."""
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
     """Different whole numbers; every seed repeats everything from the split on."""
-    corpus: Raw
+    corpus: Raw | None = None
     """`source`, a module of distilleak.corpora, and its parameters."""
+    corpora: dict[str, Raw] = Field(default={})
+    """Several of them instead: name -> corpus, with `pools` of its own if it needs them. Every pair
+    is studied on every corpus."""
     deduplication: DeduplicationSettings = DeduplicationSettings()
     pools: PoolSettings
     gate: GateSettings = GateSettings()
@@ -63,6 +123,7 @@ class Study(Settings):
     pairs: dict[str, PairSettings] = Field(min_length=1)
     """Name -> teacher and student."""
     training: TrainingSection
+    hardware: HardwareSettings = HardwareSettings()
     distillation: DistillationSettings = DistillationSettings()
     methods: dict[str, Raw | None] = Field(min_length=1)
     """Name of the student -> parameters. `method` says which method it is, where the name does
@@ -80,7 +141,9 @@ class Study(Settings):
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
         _check_names(self)
-        self.corpus_entry()
+        if (self.corpus is None) == (not self.corpora):
+            raise ConfigurationError("corpus", "give either `corpus` or `corpora`")
+        self.corpus_entries()
         attacks = self.attack_entries()
         for key, attack in (
             ("vulnerability.attack", self.vulnerability.attack),
@@ -92,22 +155,44 @@ class Study(Settings):
         _check_folds(self)
         _check_references(self)
         _check_positions(self)
-        for name, entry in self.method_entries().items():
-            module = catalogue.load("methods", entry["method"])
-            method = module.Method(module.Parameters.model_validate(entry["parameters"]))
-            for pair, roles in self.pairs.items():
-                try:
-                    method.check(roles.student)
-                except DistilleakError as error:
-                    raise ConfigurationError(
-                        f"methods.{name}", f"with pair {pair}: {error}"
-                    ) from error
+        _check_pairs(self)
+        _check_methods(self)
         _check_ensembles(self)
         return self
 
-    def corpus_entry(self) -> Raw:
-        """{"source": module, "parameters": all of them}."""
-        return _entry("corpora", "source", "corpus", None, self.corpus, {})
+    def corpus_entries(self) -> dict[str, Raw]:
+        """Name -> {"source": module, "parameters": all of them}; one corpus has an empty name."""
+        if self.corpus is not None:
+            return {"": _entry("corpora", "source", "corpus", None, self.corpus, {})}
+        return {
+            name: _entry(
+                "corpora",
+                "source",
+                f"corpora.{name}",
+                None,
+                {key: value for key, value in raw.items() if key != "pools"},
+                {},
+            )
+            for name, raw in self.corpora.items()
+        }
+
+    def pools_of(self, corpus: str) -> PoolSettings:
+        """The pools of a corpus: its own, or those of the study."""
+        own = self.corpora.get(corpus, {}).get("pools")
+        if own is None:
+            return self.pools
+        try:
+            return PoolSettings.model_validate(own)
+        except ValidationError as error:
+            raise explained(error, PoolSettings, "corpora", corpus, "pools") from error
+
+    def arms(self) -> dict[str, Arm]:
+        """Name -> pair and corpus; the name of the pair, followed by the corpus if it has one."""
+        return {
+            f"{name}-{corpus}" if corpus else name: _arm(name, pair, corpus)
+            for corpus in self.corpus_entries()
+            for name, pair in self.pairs.items()
+        }
 
     def method_entries(self) -> dict[str, Raw]:
         """Name of the student -> {"method": module, "parameters": all of them}."""
@@ -132,7 +217,7 @@ class Study(Settings):
 
         return {
             **self.model_dump(mode="json"),
-            "corpus": flat(self.corpus_entry(), "source"),
+            **self._complete_corpora(flat),
             "methods": {name: flat(e, "method") for name, e in self.method_entries().items()},
             "attacks": {name: flat(e, "attack") for name, e in self.attack_entries().items()},
         }
@@ -145,12 +230,59 @@ class Study(Settings):
             for subset, members in self.ensembles.subsets.items()
         }
 
-    def stores_targets(self) -> bool:
-        """Whether the teacher's logits on the members are small enough to be stored."""
-        if isinstance(self.pools.member, float):
+    def stores_targets(self, arm: Arm) -> bool:
+        """Whether the teacher's logits on the members are fixed and small enough to be stored.
+
+        A masked model's targets change with the masks; a checkpoint's vocabulary is not known here.
+        """
+        members = self.pools_of(arm.corpus).member
+        if isinstance(members, float) or arm.masked or arm.checkpoints:
             return False
-        size = 4 * self.pools.member * self.encoding.context * self.tokenizer.vocabulary
+        size = 4 * members * self.encoding.context * self.tokenizer.vocabulary
         return size <= self.distillation.stored_gib * 2**30
+
+    def uses_hub(self) -> bool:
+        """Whether anything has to be fetched from a hub."""
+        corpora = any(entry["source"] == "hub" for entry in self.corpus_entries().values())
+        models = any(c.hub is not None for arm in self.arms().values() for c in arm.checkpoints)
+        return corpora or models
+
+    def _complete_corpora(self, flat: Any) -> Raw:
+        entries = self.corpus_entries()
+        if self.corpus is not None:
+            return {"corpus": flat(entries[""], "source")}
+        return {
+            "corpora": {
+                name: {
+                    **flat(entry, "source"),
+                    "pools": self.pools_of(name).model_dump(mode="json"),
+                }
+                for name, entry in entries.items()
+            }
+        }
+
+
+def student_shape(pair: PairSettings) -> ArchitectureSettings | None:
+    """The architecture of the student as far as the configuration tells; None for a checkpoint."""
+    if isinstance(pair.student, ArchitectureSettings):
+        return pair.student
+    if isinstance(pair.student, TeacherLayersSettings) and isinstance(
+        pair.teacher, ArchitectureSettings
+    ):
+        return pair.teacher.model_copy(update={"layers": pair.student.layers})
+    return None
+
+
+def _arm(name: str, pair: PairSettings, corpus: str) -> Arm:
+    split = f"/{corpus}" if corpus else ""
+    roles = [pair.teacher, pair.student, pair.reference]
+    checkpoints = [role for role in roles if isinstance(role, CheckpointSettings)]
+    masked = isinstance(pair.teacher, ArchitectureSettings) and pair.teacher.kind == "masked"
+    if checkpoints:
+        data = f"{split}/{name}" if corpus else f"/{name}"
+    else:
+        data = f"{split}/masked" if masked else split
+    return Arm(pair, corpus, split, data, checkpoints, masked)
 
 
 def _entry(
@@ -192,6 +324,7 @@ def _check_names(study: Study) -> None:
         ("attacks", study.attacks, NAME),
         ("ensembles.subsets", study.ensembles.subsets, NAME),
         ("pairs", study.pairs, PAIR_NAME),
+        ("corpora", study.corpora, NAME),
     ):
         for name in names:
             if not pattern.fullmatch(name):
@@ -203,13 +336,61 @@ def _check_names(study: Study) -> None:
 
 
 def _check_folds(study: Study) -> None:
-    for pool in ("member", "nonmember"):
-        size = getattr(study.pools, pool)
-        if isinstance(size, int) and study.evaluation.folds > size:
-            raise DistilleakError(
-                f"evaluation.folds: {study.evaluation.folds} is more than pools.{pool}, {size}; "
-                "every fold needs a record of each"
+    for corpus in study.corpus_entries():
+        key = f"corpora.{corpus}.pools" if study.corpora.get(corpus, {}).get("pools") else "pools"
+        for pool in ("member", "nonmember"):
+            size = getattr(study.pools_of(corpus), pool)
+            if isinstance(size, int) and study.evaluation.folds > size:
+                raise DistilleakError(
+                    f"evaluation.folds: {study.evaluation.folds} is more than {key}.{pool}, {size};"
+                    " every fold needs a record of each"
+                )
+
+
+def _check_pairs(study: Study) -> None:
+    for name, pair in study.pairs.items():
+        kinds = {
+            role: settings.kind
+            for role in ("teacher", "student", "reference")
+            if isinstance(settings := getattr(pair, role), ArchitectureSettings)
+        }
+        if len(set(kinds.values())) > 1:
+            raise ConfigurationError(
+                f"pairs.{name}", f"all of a pair are causal or all are masked, not {kinds}"
             )
+        if (
+            isinstance(pair.student, TeacherLayersSettings)
+            and isinstance(pair.teacher, ArchitectureSettings)
+            and pair.student.layers > pair.teacher.layers
+        ):
+            raise ConfigurationError(
+                f"pairs.{name}.student.layers",
+                f"{pair.student.layers}, but the teacher has only {pair.teacher.layers}",
+            )
+
+
+def _check_methods(study: Study) -> None:
+    for name, entry in study.method_entries().items():
+        module = catalogue.load("methods", entry["method"])
+        method = module.Method(module.Parameters.model_validate(entry["parameters"]))
+        for pair, roles in study.pairs.items():
+            shape = student_shape(roles)
+            if shape is None:
+                continue
+            try:
+                method.check(shape)
+            except DistilleakError as error:
+                raise ConfigurationError(f"methods.{name}", f"with pair {pair}: {error}") from error
+            if (
+                method.objective().hidden_weight
+                and isinstance(roles.teacher, ArchitectureSettings)
+                and roles.teacher.width != shape.width
+            ):
+                raise ConfigurationError(
+                    f"methods.{name}.hidden_weight",
+                    f"pair {pair}: the teacher is {roles.teacher.width} wide and the student "
+                    f"{shape.width}; hidden states of different width have no cosine",
+                )
 
 
 def _check_references(study: Study) -> None:
@@ -229,15 +410,19 @@ def _check_positions(study: Study) -> None:
     }
     prefix = study.evidence.prefix_tokens if "prefix_nonmember" in views else 0
     context = study.encoding.context
-    needed = 1 + prefix + context
     for name, pair in study.pairs.items():
-        for role in ("teacher", "student"):
-            positions = getattr(pair, role).positions
-            if positions < needed:
+        for role in ("teacher", "student", "reference"):
+            settings = getattr(pair, role)
+            if not isinstance(settings, ArchitectureSettings):
+                continue
+            ends = 2 if settings.kind == "masked" else 1
+            needed = ends + prefix + context
+            if settings.positions < needed:
+                tokens = "start and end token" if ends == 2 else "start token"
                 raise ConfigurationError(
                     f"pairs.{name}.{role}.positions",
-                    f"{positions} is too short: start token, evidence.prefix_tokens ({prefix}) and "
-                    f"encoding.context ({context}) need {needed}",
+                    f"{settings.positions} is too short: {tokens}, evidence.prefix_tokens "
+                    f"({prefix}) and encoding.context ({context}) need {needed}",
                 )
 
 

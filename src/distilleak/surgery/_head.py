@@ -1,8 +1,11 @@
 """The vocabulary head of a surgered model: a linear map with room before and after it."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.models.mobilebert.modeling_mobilebert import MobileBertLMPredictionHead
 
 
 class Head(nn.Linear):
@@ -23,10 +26,34 @@ class Head(nn.Linear):
         return self.after(super().forward(self.before(hidden)))  # type: ignore[no-any-return]
 
 
-def head_of(model: PreTrainedModel) -> Head:
-    """The model's head as a `Head`; a plain one is replaced."""
-    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+class ConcatenatedHead(MobileBertLMPredictionHead):
+    """MobileBERT's head, whose matrix is that of the embeddings and a second one beside it."""
+
+    def __init__(self, plain: Any) -> None:
+        nn.Module.__init__(self)
+        self.transform, self.dense, self.decoder = plain.transform, plain.dense, plain.decoder
+        self.bias = plain.bias
+        self.in_features = plain.decoder.in_features + plain.dense.out_features
+        self.out_features = plain.decoder.out_features
+        self.before = nn.Sequential()
+        self.after = nn.Sequential()
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        matrix = torch.cat([self.decoder.weight.t(), self.dense.weight])  # (d, vocabulary)
+        logits = self.before(self.transform(hidden)) @ matrix + self.decoder.bias
+        return self.after(logits)  # type: ignore[no-any-return]
+
+
+def head_of(model: PreTrainedModel) -> Head | ConcatenatedHead:
+    """The model's head with room before and after it; a plain one is replaced."""
+    anything: Any = model
+    predictions = getattr(getattr(anything, "cls", None), "predictions", None)
+    if isinstance(predictions, MobileBertLMPredictionHead):
+        if not isinstance(predictions, ConcatenatedHead):
+            anything.cls.predictions = predictions = ConcatenatedHead(predictions)
+        return predictions
+    head = anything.get_output_embeddings()
     if not isinstance(head, Head):
         head = Head(head)
-        model.set_output_embeddings(head)  # type: ignore[no-untyped-call]
+        anything.set_output_embeddings(head)
     return head

@@ -3,52 +3,66 @@
 For each supported base class, `Surgered<Base>` has a model type of its own. The stock type must not
 be kept: an unaware program would silently load NoNorm weights into a LayerNorm. Without
 `import distilleak` the Auto classes refuse such a directory instead.
+
+This module is imported as soon as transformers' own auto classes are, in the midst of the import of
+whatever needs them. So it names no model class before the first configuration of its type is made.
 """
 
-from typing import Any
+from __future__ import annotations
 
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    GPT2Config,
-    GPT2LMHeadModel,
-    PreTrainedConfig,
-    PreTrainedModel,
-)
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import transformers
+from transformers import AutoConfig, PreTrainedConfig
 
 from distilleak import catalogue
+from distilleak.family_table import FAMILIES, SURGERED, Family
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Changes = dict[str, dict[str, Any]]
+_AUTO = {"causal": "AutoModelForCausalLM", "masked": "AutoModelForMaskedLM"}
 
 
-def _surgered(
-    config_base: type[PreTrainedConfig], model_base: type[PreTrainedModel]
-) -> type[PreTrainedModel]:
-    """Derive and register the surgered configuration and model class of a family."""
+def _surgered_config(name: str, family: Family) -> type[PreTrainedConfig]:
+    """Derive and register the surgered configuration class of a family."""
 
-    class Config(config_base):  # type: ignore[misc,valid-type]
-        model_type = f"distilleak_{config_base.model_type}"
+    class Config(family.config):  # type: ignore[misc,name-defined]
+        model_type = SURGERED + name
         surgery: dict[str, Any] | None = None
 
-    class Model(model_base):  # type: ignore[misc,valid-type]
-        config_class = Config
+        def __post_init__(self, **options: Any) -> None:
+            super().__post_init__(**options)
+            model_class(name)
 
-        def __init__(self, config: Config) -> None:
+    Config.__name__ = Config.__qualname__ = f"Surgered{family.config.__name__}"
+    AutoConfig.register(Config.model_type, Config)
+    return Config
+
+
+CONFIGS = {name: _surgered_config(name, family) for name, family in FAMILIES.items()}
+
+
+@cache
+def model_class(name: str) -> type[PreTrainedModel]:
+    """The surgered model class of a family, registered with its Auto class."""
+    family = FAMILIES[name]
+
+    class Model(family.model):  # type: ignore[misc,name-defined]
+        config_class = CONFIGS[name]
+
+        def __init__(self, config: Any) -> None:
             super().__init__(config)
             # In the order of their names: saving sorts the keys, and loading must build the same.
-            for name, settings in sorted((config.surgery or {}).items()):
-                catalogue.load("surgery", name).apply(self, **settings)
+            for change, settings in sorted((config.surgery or {}).items()):
+                catalogue.load("surgery", change).apply(self, **settings)
 
-    for made, base in ((Config, config_base), (Model, model_base)):
-        made.__name__ = made.__qualname__ = f"Surgered{base.__name__}"
-    AutoConfig.register(Config.model_type, Config)
-    AutoModelForCausalLM.register(Config, Model)
+    Model.__name__ = Model.__qualname__ = f"Surgered{family.model_name}"
+    # Looked up now: in the midst of the import of transformers the class is not yet the final one.
+    getattr(transformers, _AUTO[family.kind]).register(CONFIGS[name], Model)
     return Model
-
-
-FAMILIES: dict[type[PreTrainedModel], type[PreTrainedModel]] = {
-    GPT2LMHeadModel: _surgered(GPT2Config, GPT2LMHeadModel),
-}
 
 
 def operate(model: PreTrainedModel, changes: Changes) -> PreTrainedModel:
@@ -56,13 +70,23 @@ def operate(model: PreTrainedModel, changes: Changes) -> PreTrainedModel:
 
     Every weight that exists on both sides with the same shape is copied; what is new keeps the
     start that its surgery module gives it.
+
+    Raises:
+        DistilleakError: the model is of no supported family, or its shape does not allow a change.
     """
-    plain = next(base for base in FAMILIES if isinstance(model, base))
-    made: Any = FAMILIES[plain]
+    from distilleak import families
+
+    name = families.name(model)
     settings = model.config.to_dict()
     before = settings.pop("surgery", None) or {}
     settings.pop("model_type")
-    changed = made(made.config_class(**settings, surgery={**before, **changes}))
+    made: Any = CONFIGS[name]
+    config = made(
+        **settings,
+        surgery={**before, **changes},
+        attn_implementation=model.config._attn_implementation,
+    )
+    changed = model_class(name)(config)
     known = changed.state_dict()
     kept = {
         name: weight
@@ -70,4 +94,4 @@ def operate(model: PreTrainedModel, changes: Changes) -> PreTrainedModel:
         if name in known and known[name].shape == weight.shape
     }
     changed.load_state_dict(kept, strict=False)
-    return changed.to(device=model.device, dtype=model.dtype).train(model.training)  # type: ignore[no-any-return]
+    return families.like(changed, model)

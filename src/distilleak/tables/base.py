@@ -37,8 +37,9 @@ class Pair(Settings):
     """A teacher and all that came of it, in drawing order."""
 
     models: list[Model] = Field(min_length=1)
-    vulnerable: bool = False
-    """Whether vulnerable members were sought (vulnerable.parquet is there)."""
+    data: str = Field(default="", pattern=r"^(/[^/]+)*$")
+    """Directory of its records and blind verdict below that of a seed: empty, or beginning with a
+    slash. Pairs may share one."""
 
     def of_kind(self, *kinds: str) -> list[Model]:
         """The models of these kinds, in drawing order."""

@@ -73,7 +73,7 @@ def build(
             f"Ensembles under the {headline} attack, mean over those of a size. {_INTERVALS}",
         ),
         "blind": Readable(
-            _blind(tables["blind"]),
+            _blind(tables["blind"], layout),
             "Classifiers that never see a model, members against non-members. In brackets: 95 % "
             "intervals.",
         ),
@@ -188,10 +188,12 @@ def _ensembles(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     )
 
 
-def _blind(table: pd.DataFrame) -> pd.DataFrame:
+def _blind(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     rows = table.to_dict("records")
+    several = {"pair": [row["pair"] for row in rows]} if len(layout.pairs) > 1 else {}
     return pd.DataFrame(
-        {
+        several
+        | {
             "seed": [row["seed"] for row in rows],
             "classifier": [row["classifier"] for row in rows],
             "AUC": [_interval(row["auc"], row["low"], row["high"]) for row in rows],

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from distilleak.errors import DistilleakError
 from distilleak.evidence import read_view
 from distilleak.files import read_json, read_table
-from distilleak.layout import model_directory, seed_directory
+from distilleak.layout import data_directory, model_directory, seed_directory
 from distilleak.records import POOLS
 from distilleak.scores import EVALUATION, Scores, read_scores
 from distilleak.tables.base import Estimate, Key, Layout, Model
@@ -37,6 +37,7 @@ class Blind:
     p_value: float
     members: int
     nonmembers: int
+    gate: str  # what the verdict over all classifiers is: "open" or "closed"
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ class Results:
 
     estimates: dict[tuple[int, str, str], dict[Key, Estimate]]  # (seed, pair, model)
     scores: dict[tuple[int, str, str], Scores]  # of the evaluation pools
-    supervision: dict[tuple[int, str], Supervision]  # (seed, pair), where it was sought
-    blind: dict[int, list[Blind]]
-    pools: dict[int, dict[str, int]]  # records per pool
+    supervision: dict[tuple[int, str], Supervision]  # (seed, pair)
+    blind: dict[tuple[int, str], list[Blind]]  # (seed, pair)
+    pools: dict[tuple[int, str], dict[str, int]]  # (seed, pair); records per pool
 
 
 def read_results(root: str | Path, layout: Layout, replicates: int) -> Results:
@@ -64,6 +65,13 @@ def read_results(root: str | Path, layout: Layout, replicates: int) -> Results:
         for seed, pair, model in each
     }
     _check_alike(scores)
+    arms = [(seed, name, pair.data) for seed in layout.seeds for name, pair in layout.pairs.items()]
+    shared = {
+        (seed, data): data_directory(root, seed, data)
+        for seed, data in dict.fromkeys((seed, data) for seed, _, data in arms)
+    }
+    blind = {key: _blind(directory / "blind.json") for key, directory in shared.items()}
+    pools = {key: _pools(directory / "records.parquet") for key, directory in shared.items()}
     return Results(
         estimates={
             (seed, pair, model.model): _estimates(
@@ -72,16 +80,9 @@ def read_results(root: str | Path, layout: Layout, replicates: int) -> Results:
             for seed, pair, model in each
         },
         scores=scores,
-        supervision={
-            (seed, name): _supervision(root, seed, name)
-            for seed in layout.seeds
-            for name, pair in layout.pairs.items()
-            if pair.vulnerable
-        },
-        blind={seed: _blind(seed_directory(root, seed) / "blind.json") for seed in layout.seeds},
-        pools={
-            seed: _pools(seed_directory(root, seed) / "records.parquet") for seed in layout.seeds
-        },
+        supervision={(seed, pair): _supervision(root, seed, pair) for seed, pair, _ in arms},
+        blind={(seed, pair): blind[seed, data] for seed, pair, data in arms},
+        pools={(seed, pair): pools[seed, data] for seed, pair, data in arms},
     )
 
 
@@ -178,15 +179,16 @@ def _supervision(root: str | Path, seed: int, pair: str) -> Supervision:
 def _blind(path: Path) -> list[Blind]:
     verdict = read_json(path)
     try:
-        sizes = verdict["members"], verdict["nonmembers"]
+        gate = {True: "open", False: "closed"}[verdict["passed"]]
+        shared = verdict["members"], verdict["nonmembers"], gate
         return [
-            Blind(name, found["auc"], found["low"], found["high"], found["p_value"], *sizes)
+            Blind(name, found["auc"], found["low"], found["high"], found["p_value"], *shared)
             for name, found in verdict["classifiers"].items()
         ]
     except (KeyError, TypeError, AttributeError) as error:
         raise DistilleakError(
-            f"{path}: not a verdict of the blind gate ({error!r}); needed: members, nonmembers and "
-            "classifiers, each with auc, low, high, p_value"
+            f"{path}: not a verdict of the blind gate ({error!r}); needed: passed, members, "
+            "nonmembers and classifiers, each with auc, low, high, p_value"
         ) from error
 
 

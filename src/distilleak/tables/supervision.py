@@ -20,16 +20,14 @@ GROUPS = ("vulnerable", "other")
 
 
 def build(layout: Layout, results: Results, replicates: int) -> pd.DataFrame:
-    """The table; without rows where vulnerable members were not sought.
+    """The table.
 
     Agreement is the share of tokens that are the teacher's most likely one, confidence the mean
     probability of the most likely one, over all tokens of the group. Intervals: bootstrap over
     the group's records, pooled over the seeds in which the group is not empty.
     """
     rows = []
-    for name, pair in layout.pairs.items():
-        if not pair.vulnerable:
-            continue
+    for name in layout.pairs:
         by_seed = {seed: results.supervision[seed, name] for seed in layout.seeds}
         for group in GROUPS:
             found = [

@@ -1,0 +1,213 @@
+"""Rows with named columns, from a file or a hub, as passages."""
+
+import datetime
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from distilleak.corpora.base import MEMBER, NONMEMBER, Passage
+from distilleak.errors import DistilleakError
+from distilleak.settings.base import Settings
+
+Row = Mapping[str, object]
+
+
+def _names(value: Any) -> Any:
+    several = value if isinstance(value, list) else [value]
+    if not several or not all(isinstance(name, str) and name for name in several):
+        raise PydanticCustomError("names", "should be the name of a file or a list of such names")
+    return value
+
+
+def _scalar(value: Any) -> Any:
+    if not isinstance(value, bool | int | str):
+        raise PydanticCustomError("scalar", "should be text, a whole number, true or false")
+    return value
+
+
+# The checks before pydantic's own say what is allowed once, not once per alternative.
+FileNames = Annotated[str | list[str], BeforeValidator(_names)]
+
+
+class ColumnSettings(Settings):
+    """Which columns hold what, and which of the passages are kept."""
+
+    text_column: str = Field(default="text", min_length=1)
+    """Column of the text."""
+    source_column: str | None = Field(default=None, min_length=1)
+    """Column of the document that a text is from, for the blind gate. Where none is given, `source`
+    is taken if there is such a column."""
+    date_column: str | None = Field(default=None, min_length=1)
+    """Column of its date, YYYY-MM-DD or YYYY, for the blind gate. Where none is given, `date` is
+    taken if there is such a column."""
+    label_column: str | None = Field(default=None, min_length=1)
+    """Column that says of every text whether it was in a model's training data, for `pools` with
+    `assignment: labels`."""
+    member_value: Annotated[bool | int | str, BeforeValidator(_scalar)] = 1
+    """What `label_column` holds for members, compared as text without regard to case; every other
+    value means non-member."""
+    member_column: str | None = Field(default=None, min_length=1)
+    """Column of a member's text, beside `nonmember_column`, instead of `text_column` and
+    `label_column`: every row then gives two passages."""
+    nonmember_column: str | None = Field(default=None, min_length=1)
+    """Column of a non-member's text."""
+    split_paragraphs: bool = False
+    """Cut every text at its blank lines into paragraphs, each a passage."""
+    min_words: int = Field(default=1, ge=1)
+    """Shorter passages are left out."""
+    max_words: int | None = Field(default=None, ge=1)
+    """Longer passages are left out; without it none is."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ColumnSettings":
+        if (self.member_column is None) != (self.nonmember_column is None):
+            raise ValueError("member_column and nonmember_column are given together or not at all")
+        if self.member_column is not None and self.label_column is not None:
+            raise ValueError(
+                "label_column: not beside member_column, which says itself who is a member"
+            )
+        if self.max_words is not None and self.min_words > self.max_words:
+            raise ValueError(f"min_words {self.min_words} is above max_words {self.max_words}")
+        return self
+
+    def texts(self) -> list[str]:
+        """The columns of text."""
+        if self.member_column is not None and self.nonmember_column is not None:
+            return [self.member_column, self.nonmember_column]
+        return [self.text_column]
+
+    def fits(self, text: str) -> bool:
+        """Whether a passage is of a length that is asked for."""
+        words = len(text.split())
+        return self.min_words <= words and (self.max_words is None or words <= self.max_words)
+
+
+def listed(names: str | list[str]) -> list[str]:
+    """One name or several as a list."""
+    return [names] if isinstance(names, str) else names
+
+
+def paragraphs(text: str) -> list[str]:
+    """What lies between blank lines, each on one line."""
+    return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
+
+
+def columns_of(settings: ColumnSettings, present: Sequence[str], place: str) -> list[str]:
+    """The columns to read of those that are present.
+
+    Raises:
+        DistilleakError: one that is needed is missing or is there twice.
+    """
+    named = (settings.source_column, settings.date_column, settings.label_column)
+    needed = [*settings.texts(), *(name for name in named if name is not None)]
+    for name in needed:
+        if name not in present:
+            raise DistilleakError(
+                f"{place}: no column {name!r}; the columns are {', '.join(present)}"
+            )
+    defaults = [
+        default
+        for name, default in ((settings.source_column, "source"), (settings.date_column, "date"))
+        if name is None and default in present
+    ]
+    # One column may serve twice, such as for source and date.
+    found = list(dict.fromkeys([*needed, *defaults]))
+    for name in found:
+        if present.count(name) > 1:
+            raise DistilleakError(f"{place}: column {name!r} is there twice")
+    return found
+
+
+def passages_of(
+    row: Row, settings: ColumnSettings, place: str, *, skip_empty: bool = False
+) -> Iterator[Passage]:
+    """The passages of one row: one, two with `member_column`, more with `split_paragraphs`.
+
+    Args:
+        row: column -> value.
+        settings: which column is what.
+        place: what an error names, such as the file and the line.
+        skip_empty: an empty text gives no passage; otherwise it is an error.
+
+    Raises:
+        DistilleakError: a column is missing, or its value is no text, no date or no label.
+    """
+    columns_of(settings, list(row), place)
+    source = _note(row, settings.source_column or "source", place)
+    date = _note(row, settings.date_column or "date", place)
+    labels = [MEMBER, NONMEMBER] if settings.member_column else [_label(row, settings, place)]
+    for column, label in zip(settings.texts(), labels, strict=True):
+        text = _text(row, column, place)
+        if not text.strip() and not skip_empty:
+            raise DistilleakError(f"{place}: column {column!r} is empty")
+        for part in paragraphs(text) if settings.split_paragraphs else [text]:
+            if settings.fits(part):
+                yield Passage(part, source, date, label)
+
+
+def _text(row: Row, column: str, place: str) -> str:
+    value = row[column]
+    if value is None:
+        raise DistilleakError(f"{place}: column {column!r} is null")
+    if not isinstance(value, str):
+        raise DistilleakError(f"{place}: column {column!r} holds {_kind(value)}, not text")
+    return _writable(value, column, place)
+
+
+def _note(row: Row, column: str, place: str) -> str:
+    """A source or date; empty where nothing is known."""
+    value = row.get(column)
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return _writable(value, column, place)
+    if isinstance(value, datetime.datetime):
+        return value.date().isoformat()
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise DistilleakError(
+        f"{place}: column {column!r} holds {_kind(value)}, not text, a whole number or a date"
+    )
+
+
+def _label(row: Row, settings: ColumnSettings, place: str) -> str:
+    if settings.label_column is None:
+        return ""
+    value = row[settings.label_column]
+    if value is None or value != value or value == "":
+        raise DistilleakError(
+            f"{place}: column {settings.label_column!r} is empty; every text needs a label"
+        )
+    if not isinstance(value, bool | int | float | str):
+        raise DistilleakError(
+            f"{place}: column {settings.label_column!r} holds {_kind(value)}, not a label"
+        )
+    return MEMBER if _as_text(value) == _as_text(settings.member_value) else NONMEMBER
+
+
+def _as_text(value: bool | int | float | str) -> str:
+    """Equal for 1, 1.0 and "1", and for true and "True": files differ in how they keep labels."""
+    text = str(value).strip().lower()
+    whole = re.fullmatch(r"(-?\d+)\.0+", text)
+    return whole[1] if whole else text
+
+
+def _writable(text: str, column: str, place: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DistilleakError(
+            f"{place}: column {column!r} holds half of a surrogate pair, which is no text"
+        ) from error
+    return text
+
+
+def _kind(value: object) -> str:
+    kinds = {bool: "true or false", int: "a number", float: "a number", bytes: "bytes"}
+    kinds |= {list: "a list", dict: "a mapping", datetime.date: "a date"}
+    return kinds.get(type(value), type(value).__name__)

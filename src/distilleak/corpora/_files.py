@@ -1,0 +1,123 @@
+"""Reading a file of the user's row by row, never as a whole."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from distilleak.corpora._columns import ColumnSettings, Row, columns_of
+from distilleak.errors import DistilleakError
+
+BATCH = 1024
+"""Rows of a Parquet file in memory at a time."""
+
+
+def rows(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:
+    """The rows of a file with columns, each with the place that an error about it names.
+
+    Raises:
+        DistilleakError: the file is missing, unreadable or damaged, or lacks a column.
+    """
+    return _READERS[path.suffix.lower()](_present(path), settings)
+
+
+def paragraphs(path: Path) -> Iterator[str]:
+    """The paragraphs of a text file, which blank lines separate, each on one line.
+
+    Raises:
+        DistilleakError: the file is missing, unreadable or not UTF-8.
+    """
+    words: list[str] = []
+    for line in _lines(_present(path)):
+        found = line.split()
+        if not found and words:
+            yield " ".join(words)
+            words = []
+        words += found
+    if words:
+        yield " ".join(words)
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise DistilleakError(f"corpus.path: {path}: no such file")
+    return path
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                # Some editors start a file with a byte order mark, which is no part of its text.
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise DistilleakError(f"{path}:{number}: not UTF-8 ({error.reason})") from error
+    except OSError as error:
+        raise DistilleakError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _jsonl(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
+        place = f"{path}:{number}"
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DistilleakError(
+                f"{place}: not JSON; every line is an object with a text"
+            ) from error
+        if not isinstance(value, dict):
+            raise DistilleakError(f"{place}: every line is a JSON object with a text, not this one")
+        yield place, value
+
+
+def _csv(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:
+    # The default limit of 128 KiB a field is meant for input that nobody trusts.
+    csv.field_size_limit(sys.maxsize)
+    reader = csv.reader(_lines(path), strict=True)
+    header: list[str] = []
+    start = 1
+    try:
+        for fields in reader:
+            place, start = f"{path}:{start}", reader.line_num + 1
+            if not fields:
+                continue
+            if not header:
+                header = fields
+                columns_of(settings, header, place)
+                continue
+            if len(fields) != len(header):
+                raise DistilleakError(
+                    f"{place}: {len(fields)} fields, but the header names {len(header)} columns"
+                )
+            yield place, dict(zip(header, fields, strict=True))
+    except csv.Error as error:
+        raise DistilleakError(f"{path}:{start}: not CSV ({error})") from error
+
+
+def _parquet(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            columns = columns_of(settings, file.schema_arrow.names, str(path))
+            number = 0
+            for batch in file.iter_batches(batch_size=BATCH, columns=columns):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path}: row {number}", row
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise DistilleakError(f"{path}: damaged Parquet file ({reason})") from error
+
+
+_READERS: dict[str, Callable[[Path, ColumnSettings], Iterator[tuple[str, Row]]]] = {
+    ".csv": _csv,
+    ".jsonl": _jsonl,
+    ".parquet": _parquet,
+}
+TEXT = ".txt"
+SUFFIXES = (*_READERS, TEXT)

@@ -1,0 +1,25 @@
+"""The loss that a student minimises."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from distilleak.settings.base import Settings
+
+
+class ObjectiveSettings(Settings):
+    """alpha CE + (1 - alpha) T^2 D(teacher_T, student_T) + gamma (1 - cos(h_teacher, h_student)),
+    per predicted token."""
+
+    alpha: float = Field(default=0.5, ge=0, le=1)
+    """Weight of the true token against the teacher's distribution; 0 = soft labels only."""
+    distillation_temperature: float = Field(default=2.0, gt=0)
+    """T: the teacher's and the student's distributions are both softened by it."""
+    divergence: Literal["forward_kl", "reverse_kl", "jensen_shannon"] = "forward_kl"
+    """D: `forward_kl` KL(teacher || student), `reverse_kl` KL(student || teacher), `jensen_shannon`
+    beta KL(teacher || m) + (1 - beta) KL(student || m), m = beta teacher + (1 - beta) student."""
+    beta: float = Field(default=0.5, gt=0, lt=1)
+    """Share of the teacher in the mixture of `jensen_shannon`."""
+    hidden_weight: float = Field(default=0.0, ge=0)
+    """gamma: weight of the cosine distance between the final hidden states of teacher and student,
+    which must be equally wide. Needs a teacher that is asked for every batch."""

@@ -1,0 +1,223 @@
+"""Pretrained models: what they may start from, and one clear line for all that cannot be read."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_study import SHAPE, START, VOCABULARY, sentences
+
+from distilleak import checkpoints, copy_tokenizer, families, models, tokenization
+from distilleak.errors import DistilleakError
+from distilleak.settings.architecture import (
+    ArchitectureSettings,
+    CheckpointSettings,
+    TeacherLayersSettings,
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer"
+    tokenization.save(tokenization.train(sentences(200, seed=1), VOCABULARY), path, 64)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory, tokenizer: Path) -> Path:
+    path = tmp_path_factory.mktemp("pretrained") / "model"
+    models.save(models.make(SHAPE, tokenizer, 0), tokenizer, path)
+    return path
+
+
+@pytest.fixture
+def copy(pretrained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pretrained, tmp_path / "model"))
+
+
+def change_config(model: Path, **entries: object) -> None:
+    file = model / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **entries}))
+
+
+def load(model: Path) -> None:
+    checkpoints.load(CheckpointSettings(directory=str(model)))
+
+
+def state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return dict(model.named_parameters())
+
+
+def test_a_directory_gives_its_weights(pretrained: Path, tokenizer: Path) -> None:
+    start = CheckpointSettings(directory=str(pretrained))
+    found, expected = models.make(start, tokenizer, seed=7), models.make(SHAPE, tokenizer, seed=0)
+    for name, weight in state(expected).items():
+        assert torch.equal(state(found)[name], weight)
+
+
+def test_random_weights_in_the_shape_of_a_checkpoint_follow_the_seed(
+    pretrained: Path, tokenizer: Path
+) -> None:
+    start = CheckpointSettings(directory=str(pretrained), init="random")
+    one, again, other = (models.make(start, tokenizer, seed) for seed in (1, 1, 2))
+    name = "transformer.h.0.attn.c_attn.weight"
+    assert torch.equal(state(one)[name], state(again)[name])
+    assert not torch.equal(state(one)[name], state(other)[name])
+    assert not torch.equal(state(one)[name], state(models.load(pretrained, "cpu"))[name])
+    assert one.config.n_layer == SHAPE.layers
+
+
+def test_a_student_may_start_from_the_layers_of_the_teacher(
+    pretrained: Path, tokenizer: Path
+) -> None:
+    start = TeacherLayersSettings(init="teacher_layers", layers=1)
+    student, teacher = models.make(start, tokenizer, 0, pretrained), models.load(pretrained, "cpu")
+    assert len(families.blocks(student)) == 1
+    for name, weight in state(student).items():
+        assert torch.equal(weight, state(teacher)[name])
+
+
+def test_a_student_that_must_not_know_the_teacher_copies_what_it_started_from(
+    tokenizer: Path,
+) -> None:
+    start = TeacherLayersSettings(init="teacher_layers", layers=1)
+    student = models.make(start, tokenizer, 3, SHAPE)
+    untrained = models.make(SHAPE, tokenizer, 3)
+    for name, weight in state(student).items():
+        assert torch.equal(weight, state(untrained)[name])
+
+
+def test_a_student_of_a_given_shape_has_the_padded_vocabulary_of_its_teacher(
+    tokenizer: Path, tmp_path: Path
+) -> None:
+    with models.seeded(0):
+        padded = families.build(SHAPE, VOCABULARY + 4, START)
+    models.save(padded, tokenizer, tmp_path / "teacher")
+    student = models.make(SHAPE, tokenizer, 0, tmp_path / "teacher")
+    assert student.config.vocab_size == VOCABULARY + 4
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(DistilleakError, match=r"nowhere: no model here \(config\.json is missing"):
+        load(tmp_path / "nowhere")
+
+
+def test_another_family(copy: Path) -> None:
+    change_config(copy, model_type="t5", architectures=["T5ForConditionalGeneration"])
+    with pytest.raises(DistilleakError, match=r"'t5' is not supported; supported are gpt2, "):
+        load(copy)
+
+
+def test_a_type_that_nobody_knows(copy: Path) -> None:
+    change_config(copy, model_type="mystery")
+    with pytest.raises(DistilleakError, match=r"model: cannot be read as a model \(.*mystery"):
+        load(copy)
+
+
+def test_code_of_its_own(copy: Path) -> None:
+    change_config(copy, auto_map={"AutoModelForCausalLM": "modeling.Mine"})
+    (copy / "modeling.py").write_text("raise SystemExit('this code has run')\n")
+    with pytest.raises(DistilleakError, match=r"needs Python code of its own, which is never run"):
+        load(copy)
+
+
+def test_weights_in_a_pickle_file_only(copy: Path) -> None:
+    (copy / "model.safetensors").unlink()
+    torch.save({"weight": torch.zeros(1)}, copy / "pytorch_model.bin")
+    with pytest.raises(DistilleakError, match=r"no model\.safetensors; weights in pickle files"):
+        load(copy)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_weights_cut_off_in_a_copy(share: float, copy: Path) -> None:
+    whole = (copy / "model.safetensors").read_bytes()
+    (copy / "model.safetensors").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(DistilleakError, match=r"damaged model \(.*\); delete the directory"):
+        load(copy)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"n_embd": 32}'])
+def test_a_damaged_configuration(text: str, copy: Path) -> None:
+    (copy / "config.json").write_text(text)
+    with pytest.raises(DistilleakError, match=r"damaged model \(config\.json"):
+        load(copy)
+
+
+def test_weights_that_do_not_fit_the_configuration(copy: Path) -> None:
+    change_config(copy, n_layer=3)
+    with pytest.raises(
+        DistilleakError, match=r"the weights do not fit the configuration, first at transformer"
+    ):
+        load(copy)
+
+
+def test_a_vocabulary_smaller_than_the_tokenizer(copy: Path, tmp_path: Path) -> None:
+    larger = tokenization.train(sentences(400, seed=2), VOCABULARY + 20)
+    tokenization.save(larger, tmp_path / "larger", 64)
+    with pytest.raises(DistilleakError, match=r"vocabulary of 300 tokens, .* tokenizer has 320"):
+        models.make(CheckpointSettings(directory=str(copy)), tmp_path / "larger", 0)
+
+
+@pytest.mark.parametrize(
+    ("gguf", "message"),
+    [
+        ("nowhere.gguf", r"nowhere\.gguf: no such file"),
+        ("no_such_package:a.gguf", r"package 'no_such_package' is not installed"),
+        ("numpy:a.gguf", r"numpy:a\.gguf: no such file"),
+    ],
+)
+def test_a_gguf_file_that_is_not_there(gguf: str, message: str) -> None:
+    with pytest.raises(DistilleakError, match=message):
+        checkpoints.load(CheckpointSettings(gguf=gguf))
+
+
+def test_a_hub_id_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(DistilleakError, match=r"^nobody/nothing@v1: cannot be read as a model"):
+        checkpoints.load(CheckpointSettings(hub="nobody/nothing", revision="v1"))
+
+
+def test_a_context_longer_than_the_positions(tokenizer: Path) -> None:
+    model = models.make(SHAPE, tokenizer, 0)
+    layout = models.layout(model, tokenizer)
+    import numpy as np
+
+    with pytest.raises(DistilleakError, match=r"encoding\.context: .* 96 tokens need 97 positions"):
+        models.check_length(model, layout, [np.zeros(96, dtype=np.int32)])
+    models.check_length(model, layout, [np.zeros(95, dtype=np.int32)])
+
+
+def test_one_tokenizer_for_all_models_of_a_pair(
+    pretrained: Path, copy: Path, tmp_path: Path
+) -> None:
+    both = json.dumps([{"directory": str(pretrained)}, {"directory": str(copy)}])
+    copy_tokenizer.main(["--checkpoints", both, "--output", str(tmp_path / "tokenizer")])
+    text = sentences(1, seed=5)[0]
+    found, expected = (tokenization.load(path) for path in (tmp_path / "tokenizer", pretrained))
+    assert found.encode(text).ids == expected.encode(text).ids
+    assert tokenization.layout(tmp_path / "tokenizer", masked=False).start == START
+
+
+def test_different_tokenizers_in_a_pair(pretrained: Path, copy: Path, tmp_path: Path) -> None:
+    other = tokenization.train(sentences(300, seed=9), VOCABULARY - 10)
+    tokenization.save(other, tmp_path / "other", 64)
+    tokenization.copy_tokenizer(tmp_path / "other", copy)
+    both = json.dumps([{"directory": str(pretrained)}, {"directory": str(copy)}])
+    with pytest.raises(
+        DistilleakError, match=r"have different tokenizers \(300 and 290 tokens\); teacher, student"
+    ):
+        copy_tokenizer.main(["--checkpoints", both, "--output", str(tmp_path / "tokenizer")])
+    assert not (tmp_path / "tokenizer").exists()
+
+
+def test_the_head_of_a_masked_model_is_not_read_as_a_causal_one(
+    tokenizer: Path, tmp_path: Path
+) -> None:
+    shape = ArchitectureSettings(type="bert", layers=1, width=16, heads=2, positions=32)
+    with models.seeded(0):
+        bert = families.build(shape, VOCABULARY, START)
+    models.save(bert, tokenizer, tmp_path / "bert")
+    assert families.of(models.load(tmp_path / "bert", "cpu")).kind == "masked"

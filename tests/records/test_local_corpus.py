@@ -1,0 +1,431 @@
+"""The user's own files: four formats, one passage a row, and one line about what is wrong."""
+
+import csv
+import datetime
+import json
+import os
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import ValidationError
+
+from distilleak.corpora import local
+from distilleak.corpora.base import Passage
+from distilleak.errors import DistilleakError
+from distilleak.settings.problems import explained
+
+
+def write(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    """The rows in the format that the file's name says."""
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif path.suffix == ".csv":
+        cells = [list(rows[0]), *(list(row.values()) for row in rows)]
+        with path.open("w", newline="") as file:
+            csv.writer(file, quoting=csv.QUOTE_ALL).writerows(cells)
+    else:
+        pq.write_table(pa.Table.from_pylist(list(rows)), path)
+    return path
+
+
+def read(*paths: Path, **parameters: Any) -> list[Passage]:
+    names = [str(path) for path in paths]
+    return list(local.passages(local.Parameters(path=names, **parameters)))
+
+
+def refusal(path: Path, **parameters: Any) -> str:
+    """The one line about this file, from its name on."""
+    with pytest.raises(DistilleakError) as caught:
+        read(path, **parameters)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line.replace(str(path), path.name)
+
+
+def mistake(**parameters: Any) -> str:
+    """The one line about these settings."""
+    with pytest.raises(ValidationError) as caught:
+        local.Parameters(**parameters)
+    return str(explained(caught.value, local.Parameters, "corpus"))
+
+
+TABLES = ("mine.jsonl", "mine.csv", "mine.parquet")
+SPECIAL = 'one, "two"\n\nthree  zwö 😀'
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_format_gives_the_same_passages(name: str, tmp_path: Path) -> None:
+    rows = [
+        {"text": SPECIAL, "source": "s", "date": "1999"},
+        {"text": "b", "source": "", "date": ""},
+    ]
+    path = write(tmp_path / name, rows)
+    assert read(path) == [Passage(SPECIAL, "s", "1999"), Passage("b", "", "")]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_columns_go_by_the_names_that_the_user_gives(name: str, tmp_path: Path) -> None:
+    row = {"body": "a", "source": "no", "by": "me", "when": "2001-02-03", "text": "no"}
+    path = write(tmp_path / name, [row])
+    found = read(path, text_column="body", source_column="by", date_column="when")
+    assert found == [Passage("a", "me", "2001-02-03")]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_source_and_date_may_be_missing_unless_they_were_named(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path / name, [{"text": "a", "author": "me"}])
+    assert read(path) == [Passage("a", "", "")]
+    for column in ("source_column", "date_column", "label_column"):
+        assert "no column 'source'; the columns are text, author" in refusal(
+            path, **{column: "source"}
+        )
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_missing_text_column_is_answered_with_those_there_are(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path / name, [{"body": "a", "source": "s"}])
+    assert refusal(path).endswith(": no column 'text'; the columns are body, source")
+
+
+def test_one_column_may_serve_twice(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.parquet", [{"text": "a", "year": "1999"}])
+    found = read(path, source_column="year", date_column="year")
+    assert found == [Passage("a", "1999", "1999")]
+
+
+def test_several_files_are_read_in_the_order_given(tmp_path: Path) -> None:
+    paths = [write(tmp_path / name, [{"text": name}]) for name in reversed(TABLES)]
+    assert [passage.text for passage in read(*paths)] == list(reversed(TABLES))
+    parameters = local.Parameters(path=[str(path) for path in paths])
+    assert local.files(parameters) == [str(path) for path in paths]
+    assert local.files(local.Parameters(path="one.txt")) == ["one.txt"]
+
+
+def test_the_ending_counts_in_any_case(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.jsonl", [{"text": "a"}]).rename(tmp_path / "MINE.JSONL")
+    assert read(path) == [Passage("a", "", "")]
+
+
+def test_settings_survive_being_written_out_with_every_default() -> None:
+    for parameters in (
+        local.Parameters(path="a.txt"),
+        local.Parameters(path=["a.csv"], label_column="label", member_value=True),
+    ):
+        assert local.Parameters.model_validate(parameters.model_dump(mode="json")) == parameters
+
+
+# Plain text.
+
+
+def test_paragraphs_of_plain_text_are_what_blank_lines_separate(tmp_path: Path) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_bytes(
+        b"\xef\xbb\xbf\n\nfirst  line\nsecond\tline\n \t\n\r\nanother\r\none\r\n\r\nlast"
+    )
+    texts = ["first line second line", "another one", "last"]
+    assert read(path) == [Passage(text, str(path), "") for text in texts]
+
+
+@pytest.mark.parametrize("name", ["mine.txt", "mine.jsonl"])
+def test_passages_of_another_length_are_left_out(name: str, tmp_path: Path) -> None:
+    texts = [" ".join(["word"] * count) for count in range(1, 7)]
+    path = tmp_path / name
+    if name == "mine.txt":
+        path.write_text("\n\n".join(texts))
+    else:
+        write(path, [{"text": text} for text in texts])
+    assert [passage.text for passage in read(path, min_words=2, max_words=4)] == texts[1:4]
+    assert [passage.text for passage in read(path)] == texts
+
+
+def test_documents_are_cut_into_paragraphs_on_request(tmp_path: Path) -> None:
+    text = "\n\nfirst\n  paragraph\n \n\nsecond\n\n"
+    path = write(tmp_path / "mine.jsonl", [{"text": text, "source": "s", "date": "1999"}])
+    assert [passage.text for passage in read(path)] == [text]
+    found = read(path, split_paragraphs=True)
+    assert found == [Passage("first paragraph", "s", "1999"), Passage("second", "s", "1999")]
+    assert read(path, split_paragraphs=True, min_words=2) == found[:1]
+
+
+# Sources, dates and labels.
+
+
+def test_sources_and_dates_may_be_numbers_dates_or_unknown(tmp_path: Path) -> None:
+    rows = [
+        {"text": "a", "source": 7, "date": datetime.date(1999, 1, 2)},
+        {"text": "b", "source": None, "date": None},
+    ]
+    path = write(tmp_path / "mine.parquet", rows)
+    assert read(path) == [Passage("a", "7", "1999-01-02"), Passage("b", "", "")]
+    rows = [{"text": "a", "source": "s", "date": datetime.datetime(1999, 1, 2, 3, 4)}]
+    assert read(write(path, rows)) == [Passage("a", "s", "1999-01-02")]
+    path = write(tmp_path / "mine.jsonl", [{"text": "a", "source": None, "date": 1999}])
+    assert read(path) == [Passage("a", "", "1999")]
+
+
+@pytest.mark.parametrize(
+    ("labels", "member_value"),
+    [
+        ([1, 0, 1], 1),
+        (["1", "0", "1"], 1),
+        ([1.0, 0.0, 1.0], "1"),
+        ([True, False, True], True),
+        (["True", "False", "TRUE"], True),
+        ([True, False, True], "true"),
+        (["member", "nonmember", "member "], "member"),
+        ([0, 3, 0], 0),
+    ],
+)
+@pytest.mark.parametrize("name", TABLES)
+def test_labels_are_compared_as_text(
+    name: str, labels: list[Any], member_value: Any, tmp_path: Path
+) -> None:
+    rows = [{"text": "a", "label": label} for label in labels]
+    path = write(tmp_path / name, rows)
+    found = read(path, label_column="label", member_value=member_value)
+    assert [passage.label for passage in found] == ["member", "nonmember", "member"]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_members_and_non_members_may_stand_in_two_columns(name: str, tmp_path: Path) -> None:
+    rows = [
+        {"member": "in", "nonmember": "out", "source": "s"},
+        {"member": "in too", "nonmember": "out too", "source": "t"},
+    ]
+    path = write(tmp_path / name, rows)
+    assert read(path, member_column="member", nonmember_column="nonmember") == [
+        Passage("in", "s", "", "member"),
+        Passage("out", "s", "", "nonmember"),
+        Passage("in too", "t", "", "member"),
+        Passage("out too", "t", "", "nonmember"),
+    ]
+    assert refusal(path, member_column="member", nonmember_column="other").endswith(
+        ": no column 'other'; the columns are member, nonmember, source"
+    )
+
+
+@pytest.mark.parametrize("name", ["mine.jsonl", "mine.parquet"])
+@pytest.mark.parametrize("label", [None, "", float("nan")])
+def test_a_missing_label_is_an_error(name: str, label: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / name, [{"text": "a", "label": label}])
+    assert refusal(path, label_column="label").endswith(
+        "1: column 'label' is empty; every text needs a label"
+        if name == "mine.jsonl"
+        else "row 1: column 'label' is empty; every text needs a label"
+    )
+
+
+def test_a_label_that_is_none_is_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.jsonl", [{"text": "a", "label": [1]}])
+    assert refusal(path, label_column="label") == (
+        "mine.jsonl:1: column 'label' holds a list, not a label"
+    )
+
+
+# What is wrong with a file.
+
+
+@pytest.mark.parametrize("name", ["mine.txt", *TABLES])
+def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
+    assert refusal(tmp_path / name) == f"corpus.path: {name}: no such file"
+    (tmp_path / name).mkdir()
+    assert refusal(tmp_path / name) == f"corpus.path: {name}: no such file"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
+@pytest.mark.parametrize("name", ["mine.txt", "mine.jsonl", "mine.csv"])
+def test_a_file_that_may_not_be_read_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch(mode=0o000)
+    assert refusal(tmp_path / name) == f"{name}: cannot be read (Permission denied)"
+
+
+@pytest.mark.parametrize("name", ["mine.txt", "mine.jsonl", "mine.csv"])
+def test_a_file_that_is_not_utf_8_is_named_with_the_line(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b'{"text": "a"}\n\xff\n')
+    if name == "mine.csv":
+        (tmp_path / name).write_bytes(b"text\n\xff\n")
+    assert refusal(tmp_path / name) == f"{name}:2: not UTF-8 (invalid start byte)"
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ({"text": ""}, "column 'text' is empty"),
+        ({"text": " \n"}, "column 'text' is empty"),
+        ({"text": None}, "column 'text' is null"),
+        ({"text": 3}, "column 'text' holds a number, not text"),
+        ({"text": True}, "column 'text' holds true or false, not text"),
+        ({"text": ["a"]}, "column 'text' holds a list, not text"),
+        ({"text": "\ud800"}, "column 'text' holds half of a surrogate pair, which is no text"),
+        ({"text": "a", "date": 1999.5},
+         "column 'date' holds a number, not text, a whole number or a date"),
+        ({"text": "a", "source": ["s"]},
+         "column 'source' holds a list, not text, a whole number or a date"),
+        ({}, "no column 'text'; the columns are "),
+        ([], "every line is a JSON object with a text, not this one"),
+        ("text", "every line is a JSON object with a text, not this one"),
+    ],
+)  # fmt: skip
+def test_a_line_that_is_no_passage_is_named(value: Any, problem: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.jsonl", [{"text": "a"}, value])
+    assert refusal(path) == f"mine.jsonl:2: {problem}"
+
+
+@pytest.mark.parametrize("line", ["{", "{'text': 'a'}", "[" * 100_000])
+def test_a_line_that_is_no_json_is_named(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"text": "a"}\n\n' + line)
+    assert refusal(path) == "mine.jsonl:3: not JSON; every line is an object with a text"
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("name", ["mine.jsonl", "mine.csv"])
+def test_empty_lines_and_a_byte_order_mark_are_passed_over(
+    name: str, mark: bytes, tmp_path: Path
+) -> None:
+    path = write(tmp_path / name, [{"text": "one"}])
+    path.write_bytes(mark + path.read_bytes() + b"\r\n\n" + path.read_bytes().splitlines()[-1])
+    assert [passage.text for passage in read(path)] == ["one", "one"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('text,source\na,b\nc\n', "3: 1 fields, but the header names 2 columns"),
+        ('text,source\n"a\nb\n\nc",b\nd\n', "6: 1 fields, but the header names 2 columns"),
+        ('text\n"a\nb"\n""\n', "4: column 'text' is empty"),
+        ('text\na\n"b\nc\n', "3: not CSV (unexpected end of data)"),
+        ('text\n"a"b\n', "2: not CSV (',' expected after '\"')"),
+        ("text,text\na,b\n", "1: column 'text' is there twice"),
+        ("\nbody\na\n", "2: no column 'text'; the columns are body"),
+    ],
+)  # fmt: skip
+def test_a_csv_row_that_is_no_passage_is_named(content: str, problem: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(content)
+    assert refusal(path) == f"mine.csv:{problem}"
+
+
+def test_a_csv_field_may_be_long(tmp_path: Path) -> None:
+    text = "word " * 100_000
+    assert [passage.text for passage in read(write(tmp_path / "mine.csv", [{"text": text}]))] == [
+        text
+    ]
+
+
+def test_a_parquet_row_that_is_no_passage_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.parquet"
+    rows: list[dict[str, Any]] = [{"text": "a"}] * 3000
+    assert refusal(write(path, [*rows, {"text": None}])) == (
+        "mine.parquet: row 3001: column 'text' is null"
+    )
+    assert refusal(write(path, [{"text": b"a"}])) == (
+        "mine.parquet: row 1: column 'text' holds bytes, not text"
+    )
+
+
+def test_columns_that_nobody_asked_for_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "mine.parquet"
+    table = pa.table({"text": ["a"], "other": ["x" * 100]})
+    pq.write_table(table, path, compression="none", write_page_checksum=True)
+    whole = path.read_bytes()
+    place = whole.index(b"x" * 8)
+    path.write_bytes(whole[:place] + b"\0" * 8 + whole[place + 8 :])
+    assert read(path) == [Passage("a", "", "")]
+    assert "damaged" in refusal(path, source_column="other")
+
+
+def test_a_damaged_parquet_file_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.parquet"
+    table = pa.table({"text": [f"text {row}" for row in range(500)]})
+    pq.write_table(table, path, compression="none", write_page_checksum=True)
+    whole = path.read_bytes()
+    for share in (0.0, 0.3, 0.9, 0.999):
+        path.write_bytes(whole[: int(share * len(whole))])
+        assert refusal(path).startswith("mine.parquet: damaged Parquet file (")
+    place = whole.index(b"text 100")
+    path.write_bytes(whole[:place] + b"\xff" * 8 + whole[place + 8 :])
+    assert refusal(path).startswith("mine.parquet: damaged Parquet file (")
+
+
+def test_only_the_rows_in_hand_are_in_memory(tmp_path: Path) -> None:
+    """A line that is wrong is met after all the lines before it were given."""
+    for name in ("mine.jsonl", "mine.csv", "mine.txt"):
+        path = tmp_path / name
+        path.write_bytes(
+            {"mine.jsonl": b'{"text": "a"}\n', "mine.csv": b"text\na\n", "mine.txt": b"a\n\n"}[name]
+        )
+        with path.open("ab") as file:
+            file.write(b"\xff\n")
+        found = local.passages(local.Parameters(path=str(path)))
+        assert next(found).text == "a"
+        with pytest.raises(DistilleakError, match="not UTF-8"):
+            next(found)
+
+
+# What is wrong with the settings.
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"),
+    [
+        ({"path": "mine.doc"},
+         "corpus.path: should end in .csv, .jsonl, .parquet or .txt, not 'mine.doc'"),
+        ({"path": ["a.txt", "b"]},
+         "corpus.path: 'b' should end in .csv, .jsonl, .parquet or .txt"),
+        ({"path": ""}, "corpus.path: should be the name of a file or a list of such names, not ''"),
+        ({"path": []}, "corpus.path: should be the name of a file or a list of such names"),
+        ({"path": 3}, "corpus.path: should be the name of a file or a list of such names, not 3"),
+        ({}, "corpus.path: missing"),
+        ({"path": "a.csv", "member_value": [1]},
+         "corpus.member_value: should be text, a whole number, true or false"),
+        ({"path": "a.csv", "member_column": "in"},
+         "corpus: member_column and nonmember_column are given together or not at all"),
+        ({"path": "a.csv", "member_column": "in", "nonmember_column": "out", "label_column": "is"},
+         "corpus: label_column: not beside member_column, which says itself who is a member"),
+        ({"path": "a.csv", "min_words": 5, "max_words": 4},
+         "corpus: min_words 5 is above max_words 4"),
+        ({"path": ["a.csv", "b.txt"], "label_column": "label"},
+         "corpus: label_column: b.txt is plain text, which has no columns"),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_be_meant_are_refused(parameters: Any, problem: str) -> None:
+    assert mistake(**parameters) == problem
+
+
+def test_no_text_gets_into_an_error(tmp_path: Path) -> None:
+    secret = "correct horse battery staple"
+    for content in (
+        f'{{"text": "{secret}", "date": ["{secret}"]}}',
+        f'{{"text": ["{secret}"]}}',
+        f'{{"text": "{secret}',
+        f'["{secret}"]',
+    ):
+        (tmp_path / "mine.jsonl").write_text(content)
+        assert secret not in refusal(tmp_path / "mine.jsonl")
+    (tmp_path / "mine.csv").write_text(f'text\n"{secret}"{secret}\n')
+    assert secret not in refusal(tmp_path / "mine.csv")
+
+
+def test_wrong_bytes_anywhere_give_passages_or_one_line(tmp_path: Path) -> None:
+    draw = random.Random(0)
+    rows = [{"text": f"a text {row}", "source": "s", "date": "1999"} for row in range(20)]
+    for name in TABLES:
+        path = write(tmp_path / name, rows)
+        whole = path.read_bytes()
+        refusals = []
+        for _ in range(60):
+            damaged = bytearray(whole)
+            damaged[draw.randrange(len(whole))] ^= 0xFF
+            path.write_bytes(damaged)
+            try:
+                read(path)
+            except DistilleakError as error:
+                refusals.append(str(error))
+        assert len(refusals) > 10
+        assert not any("\n" in line for line in refusals)

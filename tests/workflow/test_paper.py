@@ -1,0 +1,36 @@
+"""config/paper.yaml: the paper's setting validates, and its jobs are known without a hub."""
+
+from pathlib import Path
+
+from workflow_project import Project
+
+from distilleak.settings import reading
+
+FILE = Path(__file__).parents[2] / "config" / "paper.yaml"
+
+
+def test_it_holds_the_pairs_and_corpora_of_the_paper() -> None:
+    raw = reading.read_yaml(FILE)
+    study = reading.load(raw, {str(FILE): raw})
+    assert set(study.corpus_entries()) == {"bookcorpus", "openwebtext", "arxiv", "wikimia"}
+    assert set(study.pairs) == {
+        *("bert_distilbert", "bert_tinybert", "bert_mobilebert"),
+        *("gpt2_distilgpt2", "pythia_410m_160m", "opt_350m_125m"),
+    }
+    assert len(study.arms()) == 24
+    assert study.uses_hub()
+    labelled = {c for c in study.corpus_entries() if study.pools_of(c).assignment == "labels"}
+    assert labelled == {"arxiv", "wikimia"}
+    assert study.gate.on_failure == "report"
+
+
+def test_it_dry_runs(tmp_path: Path) -> None:
+    project = Project.new(tmp_path / "project")
+    done = project.snakemake(
+        *("--dry-run", "--configfile", "config/paper.yaml", "--config", "seeds=[0]")
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for rule, jobs in (("load_corpus", 4), ("copy_tokenizer", 24), ("train_student", 24 * 13)):
+        assert f"{rule} " in done.stdout
+        line = next(line for line in done.stdout.splitlines() if line.startswith(f"{rule} "))
+        assert int(line.split()[1]) == jobs
