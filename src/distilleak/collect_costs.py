@@ -57,11 +57,12 @@ def read_jobs(benchmarks: Path, facts_root: Path) -> Iterator[Job]:
     if not benchmarks.is_dir():
         raise DistilleakError(f"{benchmarks}: no such directory; it holds the benchmark files")
     for path in sorted(benchmarks.glob("*/**/*.tsv")):
-        # A wildcard may hold a slash: the directory of a corpus.
+        # A wildcard may hold a slash: the directory of a corpus or of a shadow.
         rule, *wildcards = path.relative_to(benchmarks).with_suffix("").parts
-        model = ".".join(wildcards)
-        tokens = _tokens(model, facts_root) if rule.startswith(TRAINING) else math.nan
-        yield Job(rule, model, *_read(path), tokens)
+        tokens = (
+            _tokens("/".join(wildcards), facts_root) if rule.startswith(TRAINING) else math.nan
+        )
+        yield Job(rule, ".".join(wildcards), *_read(path), tokens)
 
 
 def _read(path: Path) -> tuple[float, float]:

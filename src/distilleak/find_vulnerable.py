@@ -1,6 +1,7 @@
 """Find the vulnerable members: those that the attack on the teacher calls members.
 
-The threshold is calibrated on the hold-out pool; no record of the evaluation's non-members is used.
+The threshold is calibrated on the hold-out pool; no record of the evaluation is used that neither the
+teacher nor a student trains on.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import pyarrow as pa
 from distilleak import attacking, stage
 from distilleak.files import write_table
 from distilleak.metrics.thresholds import at_fpr
-from distilleak.records import read_records
+from distilleak.records import EVALUATED, read_records
 
 log = logging.getLogger(__name__)
 
@@ -21,24 +22,28 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
-    records = read_records(arguments.records, ["member", "holdout"])
+    records = read_records(arguments.records, EVALUATED)
+    # Students may learn from non-members of the teacher; nobody else looks at those.
+    trained = records.teacher_member | records.student_member
+    records = records.where(trained | (records.pool == "holdout"))
     entry = arguments.attack
     evidence = attacking.read_evidence(arguments.evidence, arguments.references, records, [entry])
     scores = attacking.score(entry["attack"], entry, evidence)
-    member = records.pool == "member"
-    threshold = at_fpr(scores[~member], arguments.fpr)
-    vulnerable = scores[member] > threshold
+    held_out = records.pool == "holdout"
+    threshold = at_fpr(scores[held_out], arguments.fpr)
+    vulnerable = scores[~held_out] > threshold
     table = pa.table(
         {
-            "record_id": [records.record_id[row] for row in np.flatnonzero(member)],
-            "score": scores[member],
+            "record_id": records.where(~held_out).record_id,
+            "teacher_member": records.teacher_member[~held_out],
+            "score": scores[~held_out],
             "vulnerable": vulnerable,
         }
     )
     write_table(table, arguments.output, {"threshold": repr(float(threshold))})
     log.info(
-        "%d of %d members are vulnerable at a false-positive rate of %g or less on %d hold-outs",
-        vulnerable.sum(), len(vulnerable), arguments.fpr, (~member).sum(),
+        "%d of %d records are vulnerable at a false-positive rate of %g or less on %d hold-outs",
+        vulnerable.sum(), len(vulnerable), arguments.fpr, held_out.sum(),
     )  # fmt: skip
 
 

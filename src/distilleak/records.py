@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from distilleak.errors import DistilleakError
 from distilleak.files import open_parquet, read_table
 
-POOLS = ("member", "nonmember", "holdout", "auxiliary")
+POOLS = ("member", "nonmember", "holdout", "auxiliary", "population", "shown")
 EVALUATED = ("member", "nonmember", "holdout")
 """The pools on which evidence is computed: the evaluation, and the defender's hold-out."""
 _COLUMNS = ("record_id", "pool", "teacher_member", "student_member", "text", "token_ids")
@@ -27,7 +28,7 @@ class Records:
         record_id: (records,).
         pool: (records,) one of `POOLS`.
         teacher_member: (records,) bool, whether the teacher trains on it.
-        student_member: (records,) bool, whether students may train on it.
+        student_member: (records,) bool, whether it is in the students' distillation set.
         text: (records,) exactly the text that is trained on and scored.
         tokens: (records,) arrays of token ids of `text`.
     """
@@ -39,6 +40,18 @@ class Records:
     text: list[str]
     tokens: list[NDArray[np.int32]]
 
+    def where(self, kept: NDArray[np.bool_]) -> "Records":
+        """The records at which `kept`, (records,), is true."""
+        rows = np.flatnonzero(kept)
+        return Records(
+            [self.record_id[row] for row in rows],
+            self.pool[rows],
+            self.teacher_member[rows],
+            self.student_member[rows],
+            [self.text[row] for row in rows],
+            [self.tokens[row] for row in rows],
+        )
+
 
 def read_records(path: str | Path, pools: Sequence[str]) -> Records:
     """Read the records of `pools`.
@@ -49,6 +62,19 @@ def read_records(path: str | Path, pools: Sequence[str]) -> Records:
     table = read_table(path, _COLUMNS)
     _refuse_absent(path, pools, set(pc.unique(table["pool"]).to_pylist()))
     return _records(_of_pools(table, pools).sort_by("record_id"))
+
+
+def read_training_set(path: str | Path, model: Literal["teacher", "student"]) -> Records:
+    """Read the records that the teacher trains on, or those of the students' distillation set.
+
+    Raises:
+        DistilleakError: the file is damaged, or there is no such record.
+    """
+    table = read_table(path, _COLUMNS)
+    table = table.filter(table[f"{model}_member"])
+    if not len(table):
+        raise DistilleakError(f"{path}: no record with {model}_member")
+    return _records(table.sort_by("record_id"))
 
 
 def iterate_records(path: str | Path, pools: Sequence[str], window: int) -> Iterator[Records]:

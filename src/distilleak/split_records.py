@@ -17,9 +17,13 @@ from numpy.typing import NDArray
 from distilleak import seeding, stage
 from distilleak.errors import DistilleakError
 from distilleak.files import read_table, write_table
+from distilleak.scores import EVALUATION
 from distilleak.settings.pools import PoolSettings
 
 log = logging.getLogger(__name__)
+
+TRAINED = ("member", "shown")
+"""The pools that the teacher trains on."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -37,6 +41,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         counts = settings.counts(len(passages))
         drawn = order[: sum(counts.values())]
     pools = np.repeat(list(counts), list(counts.values()))
+    students = np.isin(pools, TRAINED)
+    if settings.design == "factorial":
+        # Within a pool the records are in a random order.
+        for name in EVALUATION:
+            students[np.flatnonzero(pools == name)[: counts[name] // 2]] = name == "nonmember"
     rows = np.argsort(drawn)
     pool = pools[rows]
     chosen = passages.take(pa.array(drawn[rows]))
@@ -44,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         {
             "record_id": chosen["passage_id"],
             "pool": pa.array(pool),
-            "teacher_member": pa.array(pool == "member"),
-            "student_member": pa.array(pool == "member"),
+            "teacher_member": pa.array(np.isin(pool, TRAINED)),
+            "student_member": pa.array(students[rows]),
             "source": chosen["source"],
             "date": chosen["date"],
         }
@@ -76,8 +85,12 @@ def draw_by_label(
             "pools.assignment: labels, but the corpus labels none of its passages; it needs a "
             "label_column, or a member_column and a nonmember_column"
         )
+    sides = {
+        "member": [pool for pool in counts if pool in TRAINED],
+        "nonmember": [pool for pool in counts if pool not in TRAINED],
+    }
     drawn = []
-    for label, pools in (("member", ["member"]), ("nonmember", [*counts][1:])):
+    for label, pools in sides.items():
         candidates = order[labels[order] == label]
         size = sum(counts[pool] for pool in pools)
         if size > len(candidates):
@@ -88,7 +101,7 @@ def draw_by_label(
                 f"passages {label} after deduplication"
             )
         drawn.append(candidates[:size])
-    return np.concatenate(drawn), counts
+    return np.concatenate(drawn), {pool: counts[pool] for pools in sides.values() for pool in pools}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,10 +1,10 @@
-"""Store the teacher's exact logits on the members, for all students and epochs."""
+"""Store the teacher's exact logits on the distillation set, for all students and epochs."""
 
 import argparse
 from collections.abc import Sequence
 
 from distilleak import models, stage, targets
-from distilleak.records import read_records
+from distilleak.records import read_training_set
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -13,7 +13,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = models.prepare(arguments.threads)
     teacher = models.load(arguments.teacher, device)
     layout = models.layout(teacher, arguments.teacher)
-    members = read_records(arguments.records, ["member"])
+    members = read_training_set(arguments.records, "student")
     targets.store(teacher, members.tokens, layout, arguments.batch_tokens, arguments.output)
 
 

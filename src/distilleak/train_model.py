@@ -1,13 +1,16 @@
-"""Train a model on one pool by its language-modelling loss: the teacher, or a reference model."""
+"""Train a model by its language-modelling loss: the teacher, or a reference model of the attacker."""
 
 import argparse
 import logging
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from distilleak import distributed, models, seeding, stage, training, training_options
 from distilleak.files import write_json
 from distilleak.objective import accumulate
-from distilleak.records import POOLS, read_records
+from distilleak.records import extent, read_records, read_training_set
 from distilleak.settings.architecture import ModelSettings
 from distilleak.settings.objective import ObjectiveSettings
 from distilleak.settings.training import TrainingSettings
@@ -24,41 +27,56 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _train(arguments: argparse.Namespace) -> None:
     device = models.prepare(arguments.threads)
-    records = read_records(arguments.records, [arguments.pool])
     seed = seeding.number(arguments.seed, arguments.role)
+    tokens = _training_set(arguments)
     model = models.make(arguments.model, arguments.tokenizer, seed).to(device)  # type: ignore[arg-type]
     layout = models.layout(model, arguments.tokenizer)
-    models.check_length(model, layout, records.tokens)
+    models.check_length(model, layout, tokens)
     if distributed.is_main():
         log.info(
             "%s: %d parameters, %d records, on %s",
-            arguments.role, model.num_parameters(), len(records.tokens), device,
+            arguments.role, model.num_parameters(), len(tokens), device,
         )  # fmt: skip
     snapshots = training_options.snapshots(arguments, [arguments.records, arguments.tokenizer])
     alone = ObjectiveSettings(alpha=1.0)
     facts = training.train(
         model,
-        records.tokens,
+        tokens,
         layout,
         lambda now, tokens: accumulate(model, now, alone, None, tokens),
         arguments.training,
         arguments.hardware,
-        steps=training.updates(len(records.tokens), arguments.training),
+        steps=training.updates(len(tokens), arguments.training),
         seed=seed,
         snapshots=snapshots,
     )
     if distributed.is_main():
         models.save(model, arguments.tokenizer, arguments.output)
-        facts |= {"parameters": model.num_parameters(), "training_records": len(records.tokens)}
+        facts |= {"parameters": model.num_parameters(), "training_records": len(tokens)}
         write_json(facts, arguments.facts)
     if snapshots is not None:
         snapshots.finish()
 
 
+def _training_set(arguments: argparse.Namespace) -> list[NDArray[np.int32]]:
+    """The teacher's records; of a reference model, a draw of its own from the auxiliary pool.
+
+    The draw is as large as the teacher's training set, where the pool has as many: how strongly a
+    model fits a record depends on how many it is trained on.
+    """
+    if arguments.role == "teacher":
+        return read_training_set(arguments.records, "teacher").tokens
+    records = read_records(arguments.records, ["auxiliary"])
+    size, _ = extent(arguments.records, ["member"])
+    order = seeding.stream(arguments.seed, f"draw {arguments.role}").permutation(
+        len(records.tokens)
+    )
+    return [records.tokens[row] for row in np.sort(order[:size])]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = stage.parser(__name__, __doc__)
     parser.add_argument("--records", required=True, help="records.parquet")
-    parser.add_argument("--pool", choices=POOLS, required=True, help="the pool to train on")
     parser.add_argument("--tokenizer", required=True, help="tokenizer directory")
     parser.add_argument(
         "--model",
@@ -68,7 +86,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     training_options.add(parser, TrainingSettings)
     parser.add_argument(
-        "--role", required=True, help="name of the model, which with the seed fixes its start"
+        "--role",
+        required=True,
+        help="teacher, or the name of a reference model, which with the seed fixes its start and "
+        "its draw from the auxiliary pool",
     )
     parser.add_argument("--output", required=True, help="model directory to write")
     parser.add_argument("--facts", required=True, help="JSON of losses and counts to write")

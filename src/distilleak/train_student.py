@@ -28,7 +28,7 @@ from distilleak.errors import DistilleakError
 from distilleak.files import read_table, write_json, write_table
 from distilleak.methods.base import DistillationSet, PlainDistillation
 from distilleak.objective import accumulate
-from distilleak.records import Records, read_records
+from distilleak.records import Records, read_training_set
 from distilleak.settings.architecture import ModelSettings, StudentSettings
 from distilleak.settings.training import StudentTrainingSettings
 
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _train(arguments: argparse.Namespace) -> None:
     device = models.prepare(arguments.threads)
     method = _method(arguments.method)
-    members = read_records(arguments.records, ["member"])
+    members = read_training_set(arguments.records, "student")
     seed = seeding.number(arguments.seed, "student")
     student = models.make(
         arguments.student, arguments.tokenizer, seed, arguments.teacher or arguments.teacher_start
@@ -136,12 +136,17 @@ def _vulnerable(
     if arguments.vulnerability is None:
         raise DistilleakError(f"{arguments.method['method']} needs --vulnerability")
     table = read_table(arguments.vulnerability, ["record_id", "vulnerable"])
-    row = pc.index_in(pa.array(members.record_id), table["record_id"].combine_chunks())
+    # Members that the attacker was shown are not evaluated, so no attack identifies them.
+    judged = members.pool != "shown"
+    asked = pa.array(members.record_id).filter(pa.array(judged))
+    row = pc.index_in(asked, table["record_id"].combine_chunks())
     if row.null_count:
         raise DistilleakError(
             f"{arguments.vulnerability}: not every member of {arguments.records} is in it"
         )
-    return table["vulnerable"].to_numpy()[row.to_numpy()]  # type: ignore[no-any-return]
+    vulnerable = np.zeros(len(judged), dtype=bool)
+    vulnerable[judged] = table["vulnerable"].to_numpy()[row.to_numpy()]
+    return vulnerable
 
 
 def _lessons(

@@ -161,7 +161,8 @@ def _check_alike(scores: dict[tuple[int, str, str], Scores]) -> None:
 
 def _supervision(root: str | Path, seed: int, pair: str) -> Supervision:
     path = seed_directory(root, seed) / pair / "vulnerable.parquet"
-    table = read_table(path, ["record_id", "vulnerable"]).sort_by("record_id")
+    table = read_table(path, ["record_id", "teacher_member", "vulnerable"]).sort_by("record_id")
+    table = table.filter(table["teacher_member"])
     if not len(table):
         raise DistilleakError(f"{path}: no member in it")
     evidence = model_directory(root, seed, pair, "teacher") / "evidence" / "plain.parquet"
