@@ -224,13 +224,13 @@ def test_a_wrong_value(text: str, message: str) -> None:
     [
         (
             "pools: {member: 0.5, nonmember: 0.3, holdout: 0.1, auxiliary: 0.2}",
-            "pools: the four fractions sum to 1.1, they must sum to 1",
+            "pools: the fractions sum to 1.1, they must sum to 1",
         ),
         (
             "pools: {member: 80.0, nonmember: 80.0, holdout: 40.0, auxiliary: 120.0}",
-            "pools: the four fractions sum to 320, they must sum to 1 (counts are written without",
+            "pools: the fractions sum to 320, they must sum to 1 (counts are written without",
         ),
-        ("pools.member: 0.5", "pools: give four counts or four fractions, not a mixture of both"),
+        ("pools.member: 0.5", "pools: give counts or fractions, not a mixture of both"),
         (
             "encoding.context: 40",
             "pairs.small.teacher.positions: 48 is too short: start token, evidence.prefix_tokens "

@@ -15,6 +15,7 @@ from distilleak.errors import DistilleakError
 from distilleak.settings import reading
 from distilleak.settings.architecture import CheckpointSettings
 from distilleak.settings.base import canonical_json as canonical
+from distilleak.settings.study import PREFIXED
 from distilleak.tables import FILES as TABLES
 
 
@@ -55,16 +56,30 @@ ENSEMBLES = STUDY.ensemble_members()
 VOTES = [name for name in ENSEMBLES if name.startswith("vote-")]
 MIXTURES = [name for name in ENSEMBLES if name.startswith("mixture-")]
 FIGURES = catalogue.names("figures")
-VIEWS = attacking.views_of(list(ATTACKS.values()))
-# The reference models are trained only if an attack asks for them.
+ENTRIES = list(ATTACKS.values())
+# What no attack asks for is not computed: views, reference models, shadows, counts.
+POPULATION = ["population"] if attacking.population_of(ENTRIES) else []
+VIEWS = [*attacking.views_of(ENTRIES), *POPULATION]
+REFERENCE_VIEWS = [
+    "plain",
+    *(POPULATION if attacking.reference_population_of(ENTRIES) else []),
+]
 REFERENCES = [
     f"reference-{number}"
-    for number in range(
-        STUDY.references if attacking.references_of(list(ATTACKS.values())) else 0
-    )
+    for number in range(STUDY.references if attacking.references_of(ENTRIES) else 0)
+]
+SHADOWS = [
+    f"shadow-{number}"
+    for number in range(STUDY.shadows if attacking.shadows_of(ENTRIES) else 0)
 ]
 VULNERABILITY_ATTACK = ATTACKS[STUDY.vulnerability.attack]
+SHADOW_VIEWS = sorted({"plain", *attacking.views_of([VULNERABILITY_ATTACK])})
 SCORED = ["teacher", *METHODS, *ENSEMBLES]
+
+
+# A shadow is a seed with another draw of members: the same rules train it.
+SHADOW = r"\d+/shadow-\d+"
+SEED_OR_SHADOW = r"\d+(?:/shadow-\d+)?"
 
 
 def one_of(directories):
@@ -150,19 +165,68 @@ def get_views(directory, views):
 
 def get_evidence_settings(views):
     """The settings that matter for these views: no other one makes a model be asked again."""
-    unused = set() if "prefix_nonmember" in views else {"prefix_tokens"}
+    unused = set() if PREFIXED & set(views) else {"prefix_tokens"}
     return canonical(STUDY.evidence.model_dump(exclude=unused))
 
 
+def get_neighbours(views):
+    """The perturbed copies of the records, where one of these views is of them."""
+    return get_data("neighbours.parquet") if attacking.NEIGHBOUR in views else []
+
+
+def get_neighbours_option(wildcards, input):
+    """The same as words of a command line."""
+    return f"--neighbours {input.neighbours}" if input.neighbours else ""
+
+
 def get_reference_evidence(wildcards):
-    return [f"{SEED}/{{pair}}/{name}/evidence/plain.parquet" for name in REFERENCES]
+    return [
+        f"{SEED}/{{pair}}/{name}/evidence/{view}.parquet".replace(
+            "{seed}", str(get_study_seed(wildcards))
+        )
+        for name in REFERENCES
+        for view in REFERENCE_VIEWS
+    ]
+
+
+def get_shadow_evidence(wildcards):
+    return [
+        f"{SEED}/{name}/{{pair}}/{{model}}/evidence/plain.parquet" for name in SHADOWS
+    ]
+
+
+def get_shadow_records(wildcards):
+    return [
+        get_data("records.parquet")(wildcards, shadow=f"/{name}") for name in SHADOWS
+    ]
 
 
 def get_data(file):
-    """Input function: a file of records, tokenizer or blind verdict for the pair of a job."""
-    return lambda wildcards: f"{SEED}{{data}}/{file}".format(
-        seed=wildcards.seed, data=ARMS[wildcards.pair].data
-    )
+    """Input function: a file of records, tokenizer or blind verdict for the pair of a job.
+
+    A shadow has records of its own and shares all else with the study.
+    """
+
+    def get(wildcards, shadow=""):
+        seed = f"{wildcards.seed}{shadow}"
+        if file != "records.parquet":
+            seed = get_study_seed(wildcards)
+        return f"{SEED}{{data}}/{file}".format(
+            seed=seed, data=ARMS[wildcards.pair].data
+        )
+
+    return get
+
+
+def get_study_seed(wildcards):
+    """The seed of the study that a job is of."""
+    return int(wildcards.seed.partition("/")[0])
+
+
+def get_seed(wildcards):
+    """The seed of a job: a shadow starts from other weights than the study, which nobody knows."""
+    seed, _, shadow = wildcards.seed.partition("/shadow-")
+    return int(seed) + 10**6 * (int(shadow) + 1) if shadow else int(seed)
 
 
 def get_arm(data):

@@ -2,6 +2,7 @@ rule compute_evidence:
     input:
         records=get_data("records.parquet"),
         model=f"{MODEL}/model",
+        neighbours=get_neighbours(VIEWS),
         code=get_code("compute_evidence"),
     output:
         get_views(MODEL, VIEWS),
@@ -20,20 +21,27 @@ rule compute_evidence:
     params:
         settings=get_evidence_settings(VIEWS),
         views=" ".join(VIEWS),
+        seed=get_study_seed,
+        neighbours=get_neighbours_option,
         directory=lambda wildcards, output: Path(output[0]).parent,
     message:
         "compute evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
         "python -m distilleak compute_evidence --model {input.model} --records {input.records}"
-        " --views {params.views} --settings {params.settings:q} --seed {wildcards.seed}"
-        " --threads {threads} --shards {resources.shards} --output {params.directory}"
-        " > {log} 2>&1"
+        " --views {params.views} --settings {params.settings:q} --seed {params.seed}"
+        " {params.neighbours} --threads {threads} --shards {resources.shards}"
+        " --output {params.directory} > {log} 2>&1"
 
 
-# Attacks compare with a reference on the plain view only.
+# Attacks compare with references and shadows on plain text only.
 use rule compute_evidence as compute_reference_evidence with:
+    input:
+        records=get_data("records.parquet"),
+        model=f"{MODEL}/model",
+        neighbours=[],
+        code=get_code("compute_evidence"),
     output:
-        get_views(MODEL, ["plain"]),
+        get_views(MODEL, REFERENCE_VIEWS),
     log:
         f"{LOGS}/compute_reference_evidence/{{seed}}.{{pair}}.{{model}}.log",
     benchmark:
@@ -41,8 +49,36 @@ use rule compute_evidence as compute_reference_evidence with:
     wildcard_constraints:
         model=r"reference-\d+",
     params:
-        settings=get_evidence_settings(["plain"]),
-        views="plain",
+        settings=get_evidence_settings(REFERENCE_VIEWS),
+        views=" ".join(REFERENCE_VIEWS),
+        seed=get_study_seed,
+        neighbours=get_neighbours_option,
+        directory=lambda wildcards, output: Path(output[0]).parent,
+    message:
+        "compute evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
+
+
+# Of a shadow's teacher also what the attack reads that finds its vulnerable members.
+use rule compute_evidence as compute_shadow_evidence with:
+    input:
+        records=get_data("records.parquet"),
+        model=f"{MODEL}/model",
+        neighbours=get_neighbours(SHADOW_VIEWS),
+        code=get_code("compute_evidence"),
+    output:
+        get_views(MODEL, SHADOW_VIEWS),
+    log:
+        f"{LOGS}/compute_shadow_evidence/{{seed}}.{{pair}}.{{model}}.log",
+    benchmark:
+        f"{BENCHMARKS}/compute_shadow_evidence/{{seed}}.{{pair}}.{{model}}.tsv"
+    wildcard_constraints:
+        seed=SHADOW,
+        model="|".join(["teacher", *METHODS]),
+    params:
+        settings=get_evidence_settings(SHADOW_VIEWS),
+        views=" ".join(SHADOW_VIEWS),
+        seed=get_study_seed,
+        neighbours=get_neighbours_option,
         directory=lambda wildcards, output: Path(output[0]).parent,
     message:
         "compute evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
@@ -50,12 +86,17 @@ use rule compute_evidence as compute_reference_evidence with:
 
 # All mixtures in one job: each student is asked once, however many mixtures it is part of.
 MIXED = list(dict.fromkeys(student for name in MIXTURES for student in ENSEMBLES[name]))
+MIXTURE_OPTIONS = " ".join(
+    f"--mixture {name}={','.join(str(MIXED.index(student)) for student in ENSEMBLES[name])}"
+    for name in MIXTURES
+)
 
 
 rule compute_mixture_evidence:
     input:
         records=get_data("records.parquet"),
         models=[f"{SEED}/{{pair}}/{student}/model" for student in MIXED],
+        neighbours=get_neighbours(VIEWS),
         code=get_code("compute_evidence"),
     output:
         [
@@ -78,15 +119,41 @@ rule compute_mixture_evidence:
     params:
         settings=get_evidence_settings(VIEWS),
         views=" ".join(VIEWS),
-        mixtures=" ".join(
-            f"--mixture {name}={','.join(str(MIXED.index(student)) for student in ENSEMBLES[name])}"
-            for name in MIXTURES
-        ),
+        mixtures=MIXTURE_OPTIONS,
+        seed=get_study_seed,
+        neighbours=get_neighbours_option,
         directory=lambda wildcards, output: Path(output[0]).parents[2],
     message:
         "compute evidence of mixtures (seed {wildcards.seed}, {wildcards.pair})"
     shell:
         "python -m distilleak compute_evidence --model {input.models} {params.mixtures}"
         " --records {input.records} --views {params.views} --settings {params.settings:q}"
-        " --seed {wildcards.seed} --threads {threads} --shards {resources.shards}"
-        " --output {params.directory} > {log} 2>&1"
+        " --seed {params.seed} --threads {threads} --shards {resources.shards}"
+        " {params.neighbours} --output {params.directory} > {log} 2>&1"
+
+
+use rule compute_mixture_evidence as compute_shadow_mixture_evidence with:
+    input:
+        records=get_data("records.parquet"),
+        models=[f"{SEED}/{{pair}}/{student}/model" for student in MIXED],
+        neighbours=[],
+        code=get_code("compute_evidence"),
+    output:
+        [
+            file
+            for name in MIXTURES
+            for file in get_views(f"{SEED}/{{pair}}/{name}", ["plain"])
+        ],
+    log:
+        f"{LOGS}/compute_shadow_mixture_evidence/{{seed}}.{{pair}}.log",
+    benchmark:
+        f"{BENCHMARKS}/compute_shadow_mixture_evidence/{{seed}}.{{pair}}.mixtures.tsv"
+    wildcard_constraints:
+        seed=SHADOW,
+    params:
+        settings=get_evidence_settings(["plain"]),
+        views="plain",
+        mixtures=MIXTURE_OPTIONS,
+        seed=get_study_seed,
+        neighbours=get_neighbours_option,
+        directory=lambda wildcards, output: Path(output[0]).parents[2],

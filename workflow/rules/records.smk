@@ -116,6 +116,25 @@ rule encode_records:
         " --tokenizer {input.tokenizer} --context {params.context} --output {output} > {log} 2>&1"
 
 
+rule draw_shadow:
+    input:
+        records=f"{SEED}{{data}}/records.parquet",
+        code=get_code("draw_shadow"),
+    output:
+        f"{SEED}/shadow-{{number}}{{data}}/records.parquet",
+    log:
+        f"{LOGS}/draw_shadow/{{seed}}/shadow-{{number}}{{data}}.log",
+    wildcard_constraints:
+        number=r"\d+",
+    conda:
+        "../../envs/distilleak.yaml"
+    message:
+        "draw the records of shadow {wildcards.number} (seed {wildcards.seed})"
+    shell:
+        "python -m distilleak draw_shadow --records {input.records} --number {wildcards.number}"
+        " --seed {wildcards.seed} --output {output} > {log} 2>&1"
+
+
 rule audit_split:
     input:
         records=f"{SEED}{{data}}/records.parquet",

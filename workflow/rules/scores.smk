@@ -3,6 +3,9 @@ rule score_attacks:
         records=get_data("records.parquet"),
         evidence=get_views(MODEL, VIEWS),
         references=get_reference_evidence,
+        shadows=get_shadow_evidence,
+        shadow_records=get_shadow_records,
+        counts=get_data("counts.parquet") if attacking.frequencies_of(ENTRIES) else [],
         code=[*get_code("score_attacks"), *get_attack_code(ATTACKS.values())],
     output:
         f"{MODEL}/scores.parquet",

@@ -17,6 +17,7 @@ rule train_student:
     benchmark:
         f"{BENCHMARKS}/train_student/{{seed}}.{{pair}}.{{model}}.tsv"
     wildcard_constraints:
+        seed=SEED_OR_SHADOW,
         model="|".join(METHODS),
     priority: 8
     conda:
@@ -30,6 +31,7 @@ rule train_student:
         method=lambda wildcards: canonical(METHODS[wildcards.model]),
         start=lambda wildcards: canonical(ARMS[wildcards.pair].pair.student),
         training=canonical(STUDY.training.student),
+        seed=get_seed,
         teacher_start=get_teacher_start,
         lesson=lambda wildcards: " ".join(
             f"--{name} {path}" for name, path in get_lesson(wildcards).items()
@@ -39,7 +41,7 @@ rule train_student:
     shell:
         "{resources.python} distilleak train_student --method {params.method:q} --records {input.records}"
         " --tokenizer {input.tokenizer} --student {params.start:q}"
-        ' --training {params.training:q} --hardware "$HARDWARE" --seed {wildcards.seed}'
+        ' --training {params.training:q} --hardware "$HARDWARE" --seed {params.seed}'
         " --threads {threads} --snapshots {resources.snapshots}"
         " {params.lesson} {params.teacher_start} --output {output.model} --selection {output.selection}"
         " --facts {output.facts} > {log} 2>&1"

@@ -17,6 +17,8 @@ rule train_teacher:
         f"{LOGS}/train_teacher/{{seed}}.{{pair}}.log",
     benchmark:
         f"{BENCHMARKS}/train_teacher/{{seed}}.{{pair}}.teacher.tsv"
+    wildcard_constraints:
+        seed=SEED_OR_SHADOW,
     # Everything else waits for the teacher.
     priority: 10
     conda:
@@ -29,12 +31,13 @@ rule train_teacher:
     params:
         start=lambda wildcards: canonical(ARMS[wildcards.pair].pair.teacher),
         training=canonical(STUDY.training.teacher),
+        seed=get_seed,
     message:
         "train teacher (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "{resources.python} distilleak train_model --records {input.records} --pool member --role teacher"
+        "{resources.python} distilleak train_model --records {input.records} --role teacher"
         " --tokenizer {input.tokenizer} --model {params.start:q}"
-        ' --training {params.training:q} --hardware "$HARDWARE" --seed {wildcards.seed}'
+        ' --training {params.training:q} --hardware "$HARDWARE" --seed {params.seed}'
         " --threads {threads} --snapshots {resources.snapshots}"
         " --output {output.model} --facts {output.facts} > {log} 2>&1"
 
@@ -68,7 +71,7 @@ rule train_reference:
     message:
         "train reference model {wildcards.number} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "{resources.python} distilleak train_model --records {input.records} --pool auxiliary"
+        "{resources.python} distilleak train_model --records {input.records}"
         " --role reference-{wildcards.number}"
         " --tokenizer {input.tokenizer} --model {params.start:q}"
         ' --training {params.training:q} --hardware "$HARDWARE" --seed {wildcards.seed}'
@@ -87,6 +90,8 @@ rule store_targets:
         f"{LOGS}/store_targets/{{seed}}.{{pair}}.log",
     benchmark:
         f"{BENCHMARKS}/store_targets/{{seed}}.{{pair}}.teacher.tsv"
+    wildcard_constraints:
+        seed=SEED_OR_SHADOW,
     priority: 10
     conda:
         "../../envs/distilleak.yaml"
@@ -119,6 +124,8 @@ rule find_vulnerable:
         f"{SEED}/{{pair}}/vulnerable.parquet",
     log:
         f"{LOGS}/find_vulnerable/{{seed}}.{{pair}}.log",
+    wildcard_constraints:
+        seed=SEED_OR_SHADOW,
     priority: 10
     conda:
         "../../envs/distilleak.yaml"

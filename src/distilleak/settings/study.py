@@ -35,6 +35,8 @@ from distilleak.settings.vulnerability import VulnerabilitySettings
 
 Raw = dict[str, Any]
 NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
+PREFIXED = {"prefix_nonmember", "prefix_member"}
+"""Views that begin with evidence.prefix_tokens tokens."""
 PAIR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 TAKEN = {
     "methods": ("teacher", "tokenizer"),
@@ -129,7 +131,10 @@ class Study(Settings):
     """Name of the student -> parameters. `method` says which method it is, where the name does
     not."""
     references: int = Field(default=1, ge=0)
-    """Reference models per pair, trained on the auxiliary pool."""
+    """Reference models per pair, each trained on a draw of its own from the auxiliary pool."""
+    shadows: int = Field(default=0, ge=0, multiple_of=2)
+    """Repetitions of the whole pipeline on random halves of the evaluated records, for the online
+    attacks. An even number, so that every record is a member of half of them."""
     vulnerability: VulnerabilitySettings = VulnerabilitySettings()
     ensembles: EnsembleSettings = EnsembleSettings()
     evidence: EvidenceSettings = EvidenceSettings()
@@ -153,7 +158,7 @@ class Study(Settings):
                 near = catalogue.suggestion(attack, list(attacks))
                 raise ConfigurationError(key, f"{attack!r} is not among the attacks{near}")
         _check_folds(self)
-        _check_references(self)
+        _check_needs(self)
         _check_positions(self)
         _check_pairs(self)
         _check_methods(self)
@@ -393,13 +398,27 @@ def _check_methods(study: Study) -> None:
                 )
 
 
-def _check_references(study: Study) -> None:
+def _check_needs(study: Study) -> None:
+    """That there is what the attacks need."""
     for name, entry in study.attack_entries().items():
-        needed = catalogue.load("attacks", entry["attack"]).NEEDS.references
-        if needed > study.references:
-            raise ConfigurationError(
-                "references", f"{study.references}, but attacks.{name} needs at least {needed}"
-            )
+        needs = catalogue.load("attacks", entry["attack"]).NEEDS
+        for key, given, needed in (
+            ("references", study.references, needs.references),
+            ("shadows", study.shadows, needs.shadows),
+        ):
+            if needed > given:
+                raise ConfigurationError(
+                    key, f"{given}, but attacks.{name} needs at least {needed}"
+                )
+        for corpus in study.corpus_entries():
+            for pool, needed in (
+                ("population", needs.population),
+                ("shown", "prefix_member" in needs.views),
+            ):
+                if needed and pool not in study.pools_of(corpus).sizes():
+                    raise ConfigurationError(
+                        f"pools.{pool}", f"0, but attacks.{name} needs such records"
+                    )
 
 
 def _check_positions(study: Study) -> None:
@@ -408,7 +427,7 @@ def _check_positions(study: Study) -> None:
         for entry in study.attack_entries().values()
         for view in catalogue.load("attacks", entry["attack"]).NEEDS.views
     }
-    prefix = study.evidence.prefix_tokens if "prefix_nonmember" in views else 0
+    prefix = study.evidence.prefix_tokens if views & PREFIXED else 0
     context = study.encoding.context
     for name, pair in study.pairs.items():
         for role in ("teacher", "student", "reference"):
