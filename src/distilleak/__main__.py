@@ -12,9 +12,16 @@ from distilleak.stage import run
 
 STAGES = (
     *("load_corpus", "split_records", "train_tokenizer", "copy_tokenizer", "encode_records"),
-    *("audit_split", "draw_shadow", "train_model", "store_targets", "find_vulnerable", "train_student"),
+    *(
+        "audit_split",
+        "draw_shadow",
+        "train_model",
+        "store_targets",
+        "find_vulnerable",
+        "train_student",
+    ),
     *("compute_evidence", "score_attacks", "score_vote", "measure_metrics", "build_tables"),
-    *("draw_figure", "collect_costs", "write_report", "write_schema"),
+    *("measure_exposure", "draw_figure", "collect_costs", "write_report", "write_schema"),
 )
 
 

@@ -59,9 +59,7 @@ def read_jobs(benchmarks: Path, facts_root: Path) -> Iterator[Job]:
     for path in sorted(benchmarks.glob("*/**/*.tsv")):
         # A wildcard may hold a slash: the directory of a corpus or of a shadow.
         rule, *wildcards = path.relative_to(benchmarks).with_suffix("").parts
-        tokens = (
-            _tokens("/".join(wildcards), facts_root) if rule.startswith(TRAINING) else math.nan
-        )
+        tokens = _tokens("/".join(wildcards), facts_root) if rule.startswith(TRAINING) else math.nan
         yield Job(rule, ".".join(wildcards), *_read(path), tokens)
 
 

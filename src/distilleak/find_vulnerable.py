@@ -1,14 +1,13 @@
 """Find the vulnerable members: those that the attack on the teacher calls members.
 
-The threshold is calibrated on the hold-out pool; no record of the evaluation is used that neither the
-teacher nor a student trains on.
+The threshold is calibrated on the hold-out pool; no record of the evaluation is used that neither
+the teacher nor a student trains on.
 """
 
 import argparse
 import logging
 from collections.abc import Sequence
 
-import numpy as np
 import pyarrow as pa
 
 from distilleak import attacking, stage

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from distilleak.errors import DistilleakError
 from distilleak.files import open_parquet, read_table
 
-POOLS = ("member", "nonmember", "holdout", "auxiliary", "population", "shown")
+POOLS = (
+    *("member", "nonmember", "holdout", "auxiliary", "population", "shown"),
+    *("canary", "candidate"),
+)
 EVALUATED = ("member", "nonmember", "holdout")
 """The pools on which evidence is computed: the evaluation, and the defender's hold-out."""
 _COLUMNS = ("record_id", "pool", "teacher_member", "student_member", "text", "token_ids")

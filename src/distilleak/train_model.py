@@ -1,4 +1,4 @@
-"""Train a model by its language-modelling loss: the teacher, or a reference model of the attacker."""
+"""Train a model by its language-modelling loss: the teacher, or an attacker's reference model."""
 
 import argparse
 import logging

@@ -28,7 +28,7 @@ from distilleak.errors import DistilleakError
 from distilleak.files import read_table, write_json, write_table
 from distilleak.methods.base import DistillationSet, PlainDistillation
 from distilleak.objective import accumulate
-from distilleak.records import Records, read_training_set
+from distilleak.records import EVALUATED, Records, read_training_set
 from distilleak.settings.architecture import ModelSettings, StudentSettings
 from distilleak.settings.training import StudentTrainingSettings
 
@@ -136,8 +136,8 @@ def _vulnerable(
     if arguments.vulnerability is None:
         raise DistilleakError(f"{arguments.method['method']} needs --vulnerability")
     table = read_table(arguments.vulnerability, ["record_id", "vulnerable"])
-    # Members that the attacker was shown are not evaluated, so no attack identifies them.
-    judged = members.pool != "shown"
+    # Members that the attacker was shown and canaries are not evaluated: nothing identifies them.
+    judged = np.isin(members.pool, EVALUATED)
     asked = pa.array(members.record_id).filter(pa.array(judged))
     row = pc.index_in(asked, table["record_id"].combine_chunks())
     if row.null_count:

@@ -55,11 +55,14 @@ ATTACKS = STUDY.attack_entries()
 ENSEMBLES = STUDY.ensemble_members()
 VOTES = [name for name in ENSEMBLES if name.startswith("vote-")]
 MIXTURES = [name for name in ENSEMBLES if name.startswith("mixture-")]
-FIGURES = catalogue.names("figures")
 ENTRIES = list(ATTACKS.values())
 # What no attack asks for is not computed: views, reference models, shadows, counts.
 POPULATION = ["population"] if attacking.population_of(ENTRIES) else []
-VIEWS = [*attacking.views_of(ENTRIES), *POPULATION]
+VIEWS = [
+    *attacking.views_of(ENTRIES),
+    *POPULATION,
+    *(["candidates"] if STUDY.canaries else []),
+]
 REFERENCE_VIEWS = [
     "plain",
     *(POPULATION if attacking.reference_population_of(ENTRIES) else []),
@@ -72,6 +75,10 @@ SHADOWS = [
     f"shadow-{number}"
     for number in range(STUDY.shadows if attacking.shadows_of(ENTRIES) else 0)
 ]
+CANARIES = f"--canaries {quote(canonical(STUDY.canaries))}" if STUDY.canaries else ""
+# Figures that only some studies have the numbers for.
+ABSENT = set() if STUDY.canaries else {"exposure"}
+FIGURES = [name for name in catalogue.names("figures") if name not in ABSENT]
 VULNERABILITY_ATTACK = ATTACKS[STUDY.vulnerability.attack]
 SHADOW_VIEWS = sorted({"plain", *attacking.views_of([VULNERABILITY_ATTACK])})
 SCORED = ["teacher", *METHODS, *ENSEMBLES]

@@ -109,11 +109,13 @@ rule encode_records:
         "../../envs/distilleak.yaml"
     params:
         context=canonical(STUDY.encoding.context),
+        canaries=CANARIES,
     message:
         "encode records (seed {wildcards.seed})"
     shell:
         "python -m distilleak encode_records --passages {input.passages} --split {input.split}"
-        " --tokenizer {input.tokenizer} --context {params.context} --output {output} > {log} 2>&1"
+        " --tokenizer {input.tokenizer} --context {params.context} {params.canaries}"
+        " --seed {wildcards.seed} --output {output} > {log} 2>&1"
 
 
 rule draw_shadow:

@@ -28,9 +28,40 @@ rule build_tables:
         " --evaluation {params.evaluation:q} --output {params.directory} > {log} 2>&1"
 
 
+rule measure_exposure:
+    input:
+        evidence=get_all(
+            f"{MODEL}/evidence/candidates.parquet", ["teacher", *METHODS, *MIXTURES]
+        ),
+        code=get_code("measure_exposure"),
+    output:
+        expand(
+            "{results}/tables/exposure.{kind}",
+            results=RESULTS,
+            kind=["csv", "md", "tex"],
+        ),
+    log:
+        f"{LOGS}/measure_exposure.log",
+    conda:
+        "../../envs/distilleak.yaml"
+    params:
+        layout=canonical(get_layout()),
+        canaries=CANARIES,
+        results=lambda wildcards, output: Path(output[0]).parents[1],
+        directory=lambda wildcards, output: Path(output[0]).parent,
+    message:
+        "measure exposure of canaries"
+    shell:
+        "python -m distilleak measure_exposure --results {params.results}"
+        " --layout {params.layout:q} {params.canaries} --output {params.directory} > {log} 2>&1"
+
+
 rule draw_figure:
     input:
         tables=rules.build_tables.output,
+        exposure=lambda wildcards: (
+            rules.measure_exposure.output if wildcards.figure == "exposure" else []
+        ),
         code=lambda wildcards: get_code("draw_figure", f"figures.{wildcards.figure}"),
     output:
         png=report(

@@ -20,6 +20,7 @@ COLUMNS = {
     "supervision": "pair group records tokens agreement agreement_low agreement_high "
     "confidence confidence_low confidence_high",
     "ensembles": "pair kind size models attack metric value low high seed_sd seeds",
+    "exposure": "pair model repetitions canaries exposure low high most",
     "roc": "pair model attack fpr tpr",
     "histograms": "pair model attack pool left right density",
     "blind": "seed pair classifier auc low high p_value members nonmembers gate",

@@ -1,6 +1,7 @@
 """Exposure of canaries: how far up a model ranks a secret that it was trained on."""
 
 import numpy as np
+from scipy import special
 
 from distilleak.errors import DistilleakError
 from distilleak.metrics.rates import Floats
@@ -31,3 +32,18 @@ def exposure(secrets: Floats, others: Floats) -> Floats:
     secret = secrets[:, None]
     rank = 1 + (others > secret).sum(axis=1) + (others == secret).sum(axis=1) / 2
     return np.asarray(np.log2(others.shape[1] + 1) - np.log2(rank), np.float64)
+
+
+def mean_exposure(exposures: Floats) -> tuple[float, float, float]:
+    """Mean and 95 % interval by Student's t: over canaries in one seed, else over the seeds' means.
+
+    Canaries of one seed share their models, so that with several seeds it is seeds that repeat.
+
+    Args:
+        exposures: (seeds, canaries), at least two of them.
+    """
+    values = exposures.mean(axis=1) if len(exposures) > 1 else exposures[0]
+    mean = float(values.mean())
+    error = float(values.std(ddof=1)) / np.sqrt(len(values))
+    reach = float(special.stdtrit(len(values) - 1, 0.975)) * error
+    return mean, mean - reach, mean + reach

@@ -15,6 +15,7 @@ from distilleak.settings.architecture import (
     TeacherLayersSettings,
 )
 from distilleak.settings.base import Settings
+from distilleak.settings.canaries import CanarySettings
 from distilleak.settings.deduplication import DeduplicationSettings
 from distilleak.settings.distillation import DistillationSettings
 from distilleak.settings.encoding import EncodingSettings
@@ -135,6 +136,8 @@ class Study(Settings):
     shadows: int = Field(default=0, ge=0, multiple_of=2)
     """Repetitions of the whole pipeline on random halves of the evaluated records, for the online
     attacks. An even number, so that every record is a member of half of them."""
+    canaries: CanarySettings | None = None
+    """Secrets that the teacher and the students train on a known number of times."""
     vulnerability: VulnerabilitySettings = VulnerabilitySettings()
     ensembles: EnsembleSettings = EnsembleSettings()
     evidence: EvidenceSettings = EvidenceSettings()
