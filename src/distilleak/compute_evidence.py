@@ -27,26 +27,22 @@ from distilleak import (
     models,
     passes,
     probing,
-    seeding,
     shards,
     snapshots,
     stage,
     tokenization,
+    views,
 )
-from distilleak.batches import Tokens
 from distilleak.errors import DistilleakError
-from distilleak.evidence import MASKED_SCHEMA, SCHEMA
+from distilleak.evidence import schema
 from distilleak.format import Format
-from distilleak.records import EVALUATED, Records, extent, iterate_records
+from distilleak.records import iterate_records
 from distilleak.settings.base import canonical_json
 from distilleak.settings.evidence import EvidenceSettings
 from distilleak.shards import Shards
+from distilleak.views import VIEWS, Shown, View
 
 log = logging.getLogger(__name__)
-
-VIEWS = ("plain", "lower", "prefix_nonmember")
-WINDOW = 2048
-"""Records held in memory at a time, and in a shard."""
 
 
 @dataclass(frozen=True)
@@ -70,24 +66,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     mixtures = _mixtures(arguments)
     device = models.prepare(arguments.threads)
     asked = _asked(arguments, mixtures, device)
-    records = _check_lengths(arguments, asked)
-    windows = math.ceil(records / WINDOW)
+    counts = _check_lengths(arguments, asked)
     with interruption.noticed() as stopped, _shards(arguments, device) as kept:
         budget = probing.Budget(arguments.settings.batch_tokens)
-        for view in arguments.views:
+        for view, count in counts.items():
             missing = {
-                window for window in range(windows) if not kept.finished([*mixtures], view, window)
+                window
+                for window in range(math.ceil(count / views.WINDOW))
+                if not kept.finished([*mixtures], view, window)
             }
             found = _windows(view, missing, asked, arguments, budget, stopped)
             for window, tables in tqdm(found, desc=view, total=len(missing), disable=None):
                 kept.write(tables, view, window)
-        for view in arguments.views:
+        for view, count in counts.items():
+            form = schema(masked=asked.layout.masked, copies=view == "neighbour")
             for name in mixtures:
-                schema = (MASKED_SCHEMA if asked.layout.masked else SCHEMA).with_metadata(
-                    _metadata(name, view, asked, arguments)
-                )
-                kept.join(name, view, schema, _output(name, view, arguments))
-            log.info("%s: %d records", view, records)
+                described = form.with_metadata(_metadata(name, view, asked, arguments))
+                kept.join(name, view, described, _output(name, view, arguments))
+            log.info("%s: %d records", view, count)
 
 
 def _asked(arguments: argparse.Namespace, mixtures: dict[str, Sequence[int]], device: str) -> Asked:
@@ -121,19 +117,20 @@ def _has_bfloat16(device: str) -> bool:
     return device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def _check_lengths(arguments: argparse.Namespace, asked: Asked) -> int:
-    """The number of records, of which the longest fits every model in all views."""
-    count, longest = extent(arguments.records, EVALUATED)
-    prefix = arguments.settings.prefix_tokens if "prefix_nonmember" in arguments.views else 0
-    need = asked.layout.added + prefix + longest
+def _check_lengths(arguments: argparse.Namespace, asked: Asked) -> dict[str, int]:
+    """View -> its number of records, of which the longest fits every model."""
+    found = views.extents(arguments.records, arguments.views, arguments.settings)
+    view, (_, longest) = max(found.items(), key=lambda item: item[1][1])
+    prefix = arguments.settings.prefix_tokens if view in views.PREFIXES else 0
+    need = asked.layout.added + longest
     for path, model in zip(arguments.model, asked.models, strict=True):
         if families.positions(model) < need:
             raise DistilleakError(
                 f"{path}: {families.positions(model)} positions, but {need} are needed: "
                 f"{asked.layout.added} special tokens, {prefix} of evidence.prefix_tokens and "
-                f"{longest} of the longest record"
+                f"{longest - prefix} of the longest record"
             )
-    return count
+    return {view: count for view, (count, _) in found.items()}
 
 
 def _shards(arguments: argparse.Namespace, device: str) -> AbstractContextManager[Shards]:
@@ -149,7 +146,7 @@ def _shards(arguments: argparse.Namespace, device: str) -> AbstractContextManage
             # The order of sums, and with it their last bits, depends on these.
             "threads": arguments.threads,
             "device": torch.cuda.get_device_name() if device == "cuda" else device,
-            "window": WINDOW,
+            "window": views.WINDOW,
         },
         [*arguments.model, arguments.records],
     )
@@ -166,78 +163,47 @@ def _windows(
 ) -> Iterator[tuple[int, dict[str, pa.Table]]]:
     """The number of each missing window of a view and its evidence, a table for each mixture."""
     settings: EvidenceSettings = arguments.settings
-    prefix: list[int] = []
-    if view == "prefix_nonmember":
-        prefix = _prefix(arguments.records, settings.prefix_tokens, arguments.seed)
-    context = probing.read_context(asked.models, asked.layout, prefix)
+    looked_at = View(view, arguments.records, settings, arguments.seed)
+    context = probing.read_context(asked.models, asked.layout, looked_at.prefix)
+    longest = asked.positions - asked.layout.added
     done = 0
 
     def end_if_asked() -> None:
         if stopped():
             raise interruption.Interrupted(f"{view}, window {done}")
 
-    for window, records in enumerate(iterate_records(arguments.records, EVALUATED, WINDOW)):
+    streamed = iterate_records(arguments.records, looked_at.pools, views.WINDOW)
+    for window, records in enumerate(streamed):
         if window not in missing:
             continue
-        tokens = _tokens(view, asked, records)
-        lengths = np.array([len(record) for record in tokens])
+        shown = looked_at.shown(records, asked.tokenizer, longest)
+        lengths = np.array([len(text) for text in shown.tokens])
         plan = (
-            passes.masked(lengths, records.record_id, settings, arguments.seed)
+            passes.masked(lengths, shown.record_id, settings, arguments.seed)
             if asked.layout.masked
             else passes.causal(lengths)
         )
         found = probing.probe(
-            asked.models, asked.mixtures, tokens, plan, context, budget, end_if_asked
+            asked.models, asked.mixtures, shown.tokens, plan, context, budget, end_if_asked
         )
-        yield window, {name: _table(records, plan, columns) for name, columns in found.items()}
+        yield window, {name: _table(shown, plan, columns) for name, columns in found.items()}
         done += 1
 
 
-def _table(records: Records, plan: passes.Plan, columns: probing.Columns) -> pa.Table:
+def _table(shown: Shown, plan: passes.Plan, columns: probing.Columns) -> pa.Table:
     offsets = pa.array(plan.offsets, pa.int32())
-    schema = SCHEMA
+    lists = dict(columns)
     if plan.hides is not None:
-        schema = MASKED_SCHEMA
-        columns = {**columns, "position": plan.positions().astype(np.int32)}
-    lists = {
-        name: pa.ListArray.from_arrays(offsets, pa.array(values))
-        for name, values in columns.items()
+        lists["position"] = plan.positions().astype(np.int32)
+    found: dict[str, pa.Array] = {
+        name: pa.ListArray.from_arrays(offsets, pa.array(values)) for name, values in lists.items()
     }
-    ids = pa.array(records.record_id).take(pa.array(plan.record))
-    number = pa.array(plan.number, pa.int32())
-    return pa.table(
-        [{"record_id": ids, "pass": number, **lists}[name] for name in schema.names], schema=schema
-    )
-
-
-def _tokens(view: str, asked: Asked, records: Records) -> Sequence[Tokens]:
-    if view != "lower":
-        return records.tokens
-    # Lower case may need more tokens than the context holds; the model has positions to spare.
-    longest = asked.positions - asked.layout.added
-    return [
-        np.array(tokenization.cut(asked.tokenizer, text.lower(), longest)[1], dtype=np.int32)
-        for text in records.text
-    ]
-
-
-def _prefix(path: str, length: int, seed: int) -> list[int]:
-    """`length` tokens of auxiliary records, drawn at random and put one after the other."""
-    count, _ = extent(path, ["auxiliary"])
-    # A record holds at least one token.
-    order = seeding.stream(seed, "prefix").permutation(count)[:length].tolist()
-    wanted = set(order)
-    drawn: dict[int, list[int]] = {}
-    for window, records in enumerate(iterate_records(path, ["auxiliary"], WINDOW)):
-        for row, tokens in enumerate(records.tokens, start=window * WINDOW):
-            if row in wanted:
-                drawn[row] = tokens.tolist()
-    prefix = [token for row in order for token in drawn[row]]
-    if len(prefix) < length:
-        raise DistilleakError(
-            f"evidence.prefix_tokens: the auxiliary pool holds {len(prefix)} tokens, not {length}"
-        )
-    return prefix[:length]
+    found["record_id"] = pa.array(shown.record_id).take(pa.array(plan.record))
+    found["pass"] = pa.array(plan.number, pa.int32())
+    if shown.copy is not None:
+        found["copy"] = pa.array(shown.copy[plan.record])
+    form = schema(masked=plan.hides is not None, copies=shown.copy is not None)
+    return pa.table([found[name] for name in form.names], schema=form)
 
 
 def _output(name: str, view: str, arguments: argparse.Namespace) -> Path:
@@ -296,7 +262,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--records", required=True, help="records.parquet")
     parser.add_argument(
-        "--views", nargs="+", choices=VIEWS, default=["plain"], help="views to compute"
+        "--views", nargs="+", choices=[*VIEWS], default=["plain"], help="views to compute"
     )
     parser.add_argument(
         "--settings",

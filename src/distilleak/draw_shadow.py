@@ -1,9 +1,9 @@
 """Draw the records of a shadow: an independent choice of what a teacher and its students train on.
 
 A shadow repeats the whole pipeline, teacher and students, on a random half of the evaluated
-records, so that a student is attacked by shadows that are students of the same method. Shadows 2i and 2i + 1
-are complements: every record is a member of exactly half of the shadows (Carlini et al. 2022,
-section V).
+records, so that a student is attacked by shadows that are students of the same method. Shadows 2i
+and 2i + 1 are complements: every record is a member of exactly half of the shadows (Carlini et al.
+2022, section V).
 """
 
 import argparse

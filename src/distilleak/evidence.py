@@ -28,11 +28,16 @@ SCHEMA = pa.schema(
     ]
 )
 """A row per record."""
+COPY_SCHEMA = pa.schema([pa.field("copy", pa.int32())])
+"""What a view adds that holds several texts per record: 0, 1, ..., the same for every record."""
 PASS_SCHEMA = pa.schema([pa.field("pass", pa.int32()), pa.field("position", pa.list_(pa.int32()))])
 """What a masked model adds: a row per record and pass; `position` is the place in the record."""
-MASKED_SCHEMA = pa.unify_schemas([SCHEMA, PASS_SCHEMA])
-COPIES_SCHEMA = SCHEMA.insert(1, pa.field("copy", pa.int32()))
-"""Of a view that holds several texts per record: `copy` is 0, 1, ..., the same for every record."""
+
+
+def schema(*, masked: bool, copies: bool) -> pa.Schema:
+    """The columns of an evidence file."""
+    added = [*([COPY_SCHEMA] if copies else []), *([PASS_SCHEMA] if masked else [])]
+    return pa.unify_schemas([SCHEMA, *added])
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def read_view(path: str | Path, record_ids: Sequence[str] | None = None) -> View
     Raises:
         DistilleakError: the file is damaged, lacks a record or a position, or holds one twice.
     """
-    return _view(_read(path, SCHEMA), path, record_ids)
+    return _view(_read(path), path, record_ids)
 
 
 def read_copies(path: str | Path, record_ids: Sequence[str]) -> list[View]:
@@ -97,7 +102,7 @@ def read_copies(path: str | Path, record_ids: Sequence[str]) -> list[View]:
     Raises:
         DistilleakError: as `read_view`; or a record lacks a copy that another one has.
     """
-    table = _read(path, COPIES_SCHEMA)
+    table = _read(path, copies=True)
     numbers = sorted(pc.unique(table["copy"]).to_pylist())
     return [
         _view(table.filter(pc.equal(table["copy"], number)), f"{path}: copy {number}", record_ids)
@@ -105,10 +110,10 @@ def read_copies(path: str | Path, record_ids: Sequence[str]) -> list[View]:
     ]
 
 
-def _read(path: str | Path, schema: pa.Schema) -> pa.Table:
-    """The columns of `schema` and, of a masked model, those that tell its passes."""
+def _read(path: str | Path, copies: bool = False) -> pa.Table:
+    """The columns of a causal or masked model's file."""
     masked = "position" in open_parquet(path).schema_arrow.names
-    return read_table(path, [*schema.names, *(PASS_SCHEMA.names if masked else ())])
+    return read_table(path, schema(masked=masked, copies=copies).names)
 
 
 def _view(table: pa.Table, path: str | Path, record_ids: Sequence[str] | None) -> View:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from distilleak.evidence import (
-    COPIES_SCHEMA,
+    COPY_SCHEMA,
     FLOAT_COLUMNS,
     INTEGER_COLUMNS,
     SCHEMA,
@@ -139,7 +139,7 @@ def copies_table(views: Sequence[View]) -> pa.Table:
     return pa.concat_tables(
         [
             table(view).add_column(
-                1, COPIES_SCHEMA.field("copy"), pa.array([copy] * len(view.record_id), pa.int32())
+                1, COPY_SCHEMA.field("copy"), pa.array([copy] * len(view.record_id), pa.int32())
             )
             for copy, view in enumerate(views)
         ]

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from distilleak import attacking, models, probing, tokenization, training
 from distilleak.batches import Tokens
-from distilleak.evidence import COPIES_SCHEMA, SCHEMA, Evidence
+from distilleak.evidence import SCHEMA, Evidence, schema
 from distilleak.files import write_table
 from distilleak.objective import distillation_loss
 from distilleak.records import EVALUATED, Records, read_records
@@ -158,7 +158,7 @@ def write_copies(
                 "copy": [number] * len(ids),
                 **columns_of(model, tokens, None),
             },
-            schema=COPIES_SCHEMA,
+            schema=schema(masked=False, copies=True),
         )
         for number, tokens in enumerate(copies)
     ]

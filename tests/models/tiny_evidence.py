@@ -18,7 +18,7 @@ from distilleak.batches import Tokens
 from distilleak.settings.architecture import ArchitectureSettings
 
 START, MASK, VOCABULARY, POSITIONS = 0, 1, 300, 96
-POOLS = {"member": 8, "nonmember": 8, "holdout": 5, "auxiliary": 9}
+POOLS = {"member": 8, "nonmember": 8, "holdout": 5, "auxiliary": 9, "population": 6, "shown": 4}
 EVALUATED = 21
 VIEWS = ("plain", "lower", "prefix_nonmember")
 
@@ -76,7 +76,7 @@ def make_site(root: Path) -> Site:
     texts = sentences(sum(POOLS.values()), seed=0)
     # The pools lie mixed, as a draw leaves them.
     pools = np.random.default_rng(0).permutation(np.repeat([*POOLS], [*POOLS.values()]))
-    member = pa.array(pools == "member")
+    member = pa.array(np.isin(pools, ("member", "shown")))
     pq.write_table(
         pa.table(
             {

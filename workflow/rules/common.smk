@@ -172,18 +172,12 @@ def get_views(directory, views):
 
 def get_evidence_settings(views):
     """The settings that matter for these views: no other one makes a model be asked again."""
-    unused = set() if PREFIXED & set(views) else {"prefix_tokens"}
+    unused = set()
+    if not PREFIXED & set(views):
+        unused |= {"prefix_tokens"}
+    if attacking.NEIGHBOUR not in views:
+        unused |= {"neighbours", "neighbour_share"}
     return canonical(STUDY.evidence.model_dump(exclude=unused))
-
-
-def get_neighbours(views):
-    """The perturbed copies of the records, where one of these views is of them."""
-    return get_data("neighbours.parquet") if attacking.NEIGHBOUR in views else []
-
-
-def get_neighbours_option(wildcards, input):
-    """The same as words of a command line."""
-    return f"--neighbours {input.neighbours}" if input.neighbours else ""
 
 
 def get_reference_evidence(wildcards):

@@ -2,7 +2,6 @@ rule compute_evidence:
     input:
         records=get_data("records.parquet"),
         model=f"{MODEL}/model",
-        neighbours=get_neighbours(VIEWS),
         code=get_code("compute_evidence"),
     output:
         get_views(MODEL, VIEWS),
@@ -22,14 +21,13 @@ rule compute_evidence:
         settings=get_evidence_settings(VIEWS),
         views=" ".join(VIEWS),
         seed=get_study_seed,
-        neighbours=get_neighbours_option,
         directory=lambda wildcards, output: Path(output[0]).parent,
     message:
         "compute evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
         "python -m distilleak compute_evidence --model {input.model} --records {input.records}"
         " --views {params.views} --settings {params.settings:q} --seed {params.seed}"
-        " {params.neighbours} --threads {threads} --shards {resources.shards}"
+        " --threads {threads} --shards {resources.shards}"
         " --output {params.directory} > {log} 2>&1"
 
 
@@ -38,7 +36,6 @@ use rule compute_evidence as compute_reference_evidence with:
     input:
         records=get_data("records.parquet"),
         model=f"{MODEL}/model",
-        neighbours=[],
         code=get_code("compute_evidence"),
     output:
         get_views(MODEL, REFERENCE_VIEWS),
@@ -52,7 +49,6 @@ use rule compute_evidence as compute_reference_evidence with:
         settings=get_evidence_settings(REFERENCE_VIEWS),
         views=" ".join(REFERENCE_VIEWS),
         seed=get_study_seed,
-        neighbours=get_neighbours_option,
         directory=lambda wildcards, output: Path(output[0]).parent,
     message:
         "compute evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
@@ -63,7 +59,6 @@ use rule compute_evidence as compute_shadow_evidence with:
     input:
         records=get_data("records.parquet"),
         model=f"{MODEL}/model",
-        neighbours=get_neighbours(SHADOW_VIEWS),
         code=get_code("compute_evidence"),
     output:
         get_views(MODEL, SHADOW_VIEWS),
@@ -78,7 +73,6 @@ use rule compute_evidence as compute_shadow_evidence with:
         settings=get_evidence_settings(SHADOW_VIEWS),
         views=" ".join(SHADOW_VIEWS),
         seed=get_study_seed,
-        neighbours=get_neighbours_option,
         directory=lambda wildcards, output: Path(output[0]).parent,
     message:
         "compute evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
@@ -96,7 +90,6 @@ rule compute_mixture_evidence:
     input:
         records=get_data("records.parquet"),
         models=[f"{SEED}/{{pair}}/{student}/model" for student in MIXED],
-        neighbours=get_neighbours(VIEWS),
         code=get_code("compute_evidence"),
     output:
         [
@@ -121,7 +114,6 @@ rule compute_mixture_evidence:
         views=" ".join(VIEWS),
         mixtures=MIXTURE_OPTIONS,
         seed=get_study_seed,
-        neighbours=get_neighbours_option,
         directory=lambda wildcards, output: Path(output[0]).parents[2],
     message:
         "compute evidence of mixtures (seed {wildcards.seed}, {wildcards.pair})"
@@ -129,14 +121,13 @@ rule compute_mixture_evidence:
         "python -m distilleak compute_evidence --model {input.models} {params.mixtures}"
         " --records {input.records} --views {params.views} --settings {params.settings:q}"
         " --seed {params.seed} --threads {threads} --shards {resources.shards}"
-        " {params.neighbours} --output {params.directory} > {log} 2>&1"
+        " --output {params.directory} > {log} 2>&1"
 
 
 use rule compute_mixture_evidence as compute_shadow_mixture_evidence with:
     input:
         records=get_data("records.parquet"),
         models=[f"{SEED}/{{pair}}/{student}/model" for student in MIXED],
-        neighbours=[],
         code=get_code("compute_evidence"),
     output:
         [
@@ -155,5 +146,4 @@ use rule compute_mixture_evidence as compute_shadow_mixture_evidence with:
         views="plain",
         mixtures=MIXTURE_OPTIONS,
         seed=get_study_seed,
-        neighbours=get_neighbours_option,
         directory=lambda wildcards, output: Path(output[0]).parents[2],

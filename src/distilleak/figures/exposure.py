@@ -13,8 +13,8 @@ CAPTION = (
     "Canaries are invented records with a secret each, inserted into the training data a known "
     "number of times. Exposure says how far up a model ranks the true secret among the candidates: "
     "0 bits for the last, the dashed line for the first. Dotted: the mean for a secret that was "
-    "never seen, 1.44 bits. Bars: 95 % intervals over canaries and, where there are several, seeds. "
-    "Numbers: exposure.csv."
+    "never seen, 1.44 bits. Bars: 95 % intervals over canaries and, where there are several, "
+    "seeds. Numbers: exposure.csv."
 )
 TABLES = ("models", "exposure")
 UNSEEN = 1.4427

@@ -15,6 +15,10 @@ class EvidenceSettings(Settings):
     batch_tokens: int = Field(default=1024, ge=1)
     """Tokens per forward pass. Small batches stay in a CPU's cache; a GPU wants 32768 or more. It
     is halved where memory runs out. Scores change by no more than the rounding of the dtype."""
+    neighbours: int = Field(default=4, ge=1)
+    """Perturbed copies of every record in the `neighbour` view; each costs as much as `plain`."""
+    neighbour_share: float = Field(default=0.1, gt=0, le=1)
+    """Share of a record's tokens that are replaced in a copy, at least one."""
     masking: Literal["each", "disjoint"] = "disjoint"
     """Masked models only. `each`: every token is hidden alone, one pass a token (Salazar et al.
     2020, eq. 1). `disjoint`: `passes` random sets, which together cover every token, are hidden in
