@@ -513,7 +513,6 @@ def test_a_job_that_is_asked_to_end_keeps_its_shards_and_exits_with_75(
     monkeypatch.setattr(views, "WINDOW", 8)
     shards = tmp_path / "shards"
     arguments = site.arguments("gpt2", output=tmp_path / "evidence", shards=shards, batch_tokens=60)
-    monkeypatch.setattr(sys, "argv", ["compute_evidence", *arguments])
     with monkeypatch.context() as patch:
         write = Shards.write
 
@@ -523,11 +522,11 @@ def test_a_job_that_is_asked_to_end_keeps_its_shards_and_exits_with_75(
 
         patch.setattr(Shards, "write", signalled)
         with pytest.raises(SystemExit) as ended:
-            stage.run(compute_evidence.main)
+            stage.run(compute_evidence.main, arguments)
     assert ended.value.code == 75
     assert [Path(name).name for name in files(shards)] == ["000000000.parquet"]
     assert not (tmp_path / "evidence").exists()
-    stage.run(compute_evidence.main)
+    stage.run(compute_evidence.main, arguments)
     assert not shards.exists()
     site.compute("gpt2", output=tmp_path / "whole", batch_tokens=60)
     assert files(tmp_path / "evidence") == files(tmp_path / "whole")

@@ -185,7 +185,7 @@ def run(
                 write_json({**facts, "calls": len(calls)}, Path(root, "facts.json"))
             kept.finish()
 
-    stage.run(main)
+    stage.run(main, [])
 
 
 def one_of_several(rank: int, world: int, port: int) -> None:
