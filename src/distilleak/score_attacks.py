@@ -4,9 +4,10 @@ import argparse
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from distilleak import attacking, stage
-from distilleak.records import EVALUATED, read_records
+from distilleak import attacking, stage, tokenization
+from distilleak.records import EVALUATED, read_records, read_training_set
 from distilleak.scores import Scores, write_scores
 
 
@@ -15,7 +16,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
     records = read_records(arguments.records, EVALUATED)
     entries = list(arguments.attacks.values())
-    evidence = attacking.read_evidence(arguments.evidence, arguments.references, records, entries)
+    evidence = attacking.read_evidence(
+        arguments.evidence,
+        arguments.references,
+        records,
+        entries,
+        shadows={directory: _trained(shadow) for directory, shadow in arguments.shadow},
+        unigram=None if arguments.tokenizer is None else _counts(arguments),
+    )
     scores = Scores(
         record_id=np.array(records.record_id, dtype=object),
         pool=records.pool.astype(object),
@@ -29,12 +37,35 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_scores(scores, arguments.output)
 
 
+def _trained(records: str) -> set[str]:
+    """Ids of the records that a shadow's teacher trained on."""
+    return set(read_training_set(records, "teacher").record_id)
+
+
+def _counts(arguments: argparse.Namespace) -> NDArray[np.int64]:
+    """How often each token occurs in the auxiliary pool, (vocabulary,)."""
+    vocabulary = tokenization.load(arguments.tokenizer).get_vocab_size()
+    tokens = read_records(arguments.records, ["auxiliary"]).tokens
+    return np.bincount(np.concatenate(tokens), minlength=vocabulary)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = stage.parser(__name__, __doc__)
     parser.add_argument("--records", required=True, help="records.parquet")
     parser.add_argument("--evidence", required=True, help="evidence directory of the model")
     parser.add_argument(
         "--references", nargs="*", default=[], help="evidence directories of reference models"
+    )
+    parser.add_argument(
+        "--shadow",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("EVIDENCE", "RECORDS"),
+        help="evidence directory of a shadow model and its records.parquet; may be repeated",
+    )
+    parser.add_argument(
+        "--tokenizer", help="tokenizer directory, for attacks that need the tokens' frequencies"
     )
     parser.add_argument(
         "--attacks",

@@ -232,7 +232,9 @@ def test_the_prefix_is_made_of_auxiliary_records_and_fixed_by_the_seed(
 
 
 def test_a_prefix_longer_than_the_auxiliary_pool_is_an_error(site: Site) -> None:
-    with pytest.raises(DistilleakError, match=r"evidence\.prefix_tokens: the auxiliary pool holds"):
+    with pytest.raises(
+        DistilleakError, match=r"evidence\.prefix_tokens: 10000, but the pool auxiliary holds"
+    ):
         views.prefix(site.path("records.parquet"), "auxiliary", 10_000, 0)
 
 

@@ -162,10 +162,10 @@ def make_study(root: Path) -> Study:
         ),
         study.path("records.parquet"),
     )
-    for role, pool, epochs in (("teacher", "member", 60), ("reference", "auxiliary", 15)):
+    for role, epochs in (("teacher", 60), ("reference", 15)):
         train_model.main(
             [
-                *("--records", study.path("records.parquet"), "--pool", pool, "--role", role),
+                *("--records", study.path("records.parquet"), "--role", role),
                 *("--tokenizer", study.path("tokenizer"), "--seed", "0"),
                 *("--model", SHAPE.model_dump_json()),
                 *("--training", f'{{"epochs": {epochs}, "batch_size": 8, "learning_rate": 0.01}}'),

@@ -244,7 +244,7 @@ def get_local_files(settings):
 
 def evidence_directories(files):
     """The directories of some evidence files, as words of a command line."""
-    return " ".join(str(Path(file).parent) for file in files)
+    return " ".join(dict.fromkeys(str(Path(file).parent) for file in files))
 
 
 def get_lesson(wildcards):

@@ -5,7 +5,7 @@ rule score_attacks:
         references=get_reference_evidence,
         shadows=get_shadow_evidence,
         shadow_records=get_shadow_records,
-        counts=get_data("counts.parquet") if attacking.frequencies_of(ENTRIES) else [],
+        tokenizer=get_data("tokenizer") if attacking.frequencies_of(ENTRIES) else [],
         code=[*get_code("score_attacks"), *get_attack_code(ATTACKS.values())],
     output:
         f"{MODEL}/scores.parquet",
@@ -19,11 +19,21 @@ rule score_attacks:
         attacks=canonical(ATTACKS),
         evidence=lambda wildcards, input: Path(input.evidence[0]).parent,
         references=lambda wildcards, input: evidence_directories(input.references),
+        shadows=lambda wildcards, input: " ".join(
+            f"--shadow {Path(evidence).parent} {records}"
+            for evidence, records in zip(
+                input.shadows, input.shadow_records, strict=True
+            )
+        ),
+        tokenizer=lambda wildcards, input: (
+            f"--tokenizer {input.tokenizer}" if input.tokenizer else ""
+        ),
     message:
         "score attacks on {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
         "python -m distilleak score_attacks --records {input.records}"
         " --evidence {params.evidence} --references {params.references}"
+        " {params.shadows} {params.tokenizer}"
         " --attacks {params.attacks:q} --output {output} > {log} 2>&1"
 
 
