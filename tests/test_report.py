@@ -279,7 +279,15 @@ def figures(tmp_path: Path) -> Path:
 
 
 def report(tables: Tables, figures: Path, configuration: str = "study: demo\n") -> str:
-    return page("demo", tables, tables["costs"], figures, FigureSettings(), configuration)
+    return page(
+        "demo",
+        tables,
+        tables["costs"],
+        figures,
+        catalogue.names("figures"),
+        FigureSettings(),
+        configuration,
+    )
 
 
 def test_the_report_loads_nothing_from_elsewhere(tables: Tables, figures: Path) -> None:

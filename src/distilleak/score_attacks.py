@@ -8,14 +8,16 @@ from numpy.typing import NDArray
 
 from distilleak import attacking, stage, tokenization
 from distilleak.records import EVALUATED, read_records, read_training_set
-from distilleak.scores import Scores, write_scores
+from distilleak.scores import EVALUATION, Scores, write_scores
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
-    records = read_records(arguments.records, EVALUATED)
     entries = list(arguments.attacks.values())
+    # Half of the shadows trained on a member or non-member, none on a record of the hold-out.
+    pools = EVALUATION if attacking.shadows_of(entries) else EVALUATED
+    records = read_records(arguments.records, pools)
     evidence = attacking.read_evidence(
         arguments.evidence,
         arguments.references,

@@ -29,6 +29,7 @@ def page(
     tables: Tables,
     costs: pd.DataFrame,
     figures: Path,
+    names: Sequence[str],
     style: FigureSettings,
     configuration: str,
 ) -> str:
@@ -39,6 +40,7 @@ def page(
         tables: The tables named in `TABLES`.
         costs: The table of costs.
         figures: Directory of `<pair>/<figure>.png`.
+        names: The figures that are shown, in this order.
         style: Says which attack the headline is.
         configuration: Text of the study's configuration.
 
@@ -56,7 +58,7 @@ def page(
                 "best_blind": blind_bar.best_blind(tables, pair),
                 "warning": blind_bar.warning(tables, pair),
                 "answer": findings.answer(tables, pair, attack),
-                "figures": [_figure(figures / pair, name) for name in catalogue.names("figures")],
+                "figures": [_figure(figures / pair, name) for name in names],
                 "tables": report_tables.of_pair(tables, pair, attack),
             }
         )
@@ -107,6 +109,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--figures", required=True, type=Path, help="directory of <pair>/<figure>.png"
     )
+    parser.add_argument(
+        "--names",
+        nargs="+",
+        default=catalogue.names("figures"),
+        help="figures to show (default: all that there are)",
+    )
     parser.add_argument("--costs", required=True, type=Path, help="table of costs (CSV)")
     parser.add_argument("--config", required=True, type=Path, help="the configuration, shown as is")
     parser.add_argument(
@@ -126,6 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         read_tables(options.tables, TABLES),
         read_one(options.costs, "costs"),
         options.figures,
+        options.names,
         options.style,
         configuration,
     )

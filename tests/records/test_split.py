@@ -194,3 +194,35 @@ def test_with_labels_the_sizes_are_counts() -> None:
     assert PoolSettings.model_validate(fractions).assignment == "random"
     with pytest.raises(ValidationError, match=r"with assignment: labels give counts, not fr"):
         PoolSettings.model_validate({**fractions, "assignment": "labels"})
+
+
+def test_known_members_and_the_population_are_pools_of_their_own(passages: Path) -> None:
+    """Whoever does without them draws the other pools as before."""
+    found = split(passages, 0, COUNTS | {"population": 60, "shown": 7})
+    assert found["pool"].value_counts().to_dict() == COUNTS | {"population": 60, "shown": 7}
+    assert (found["teacher_member"] == found["pool"].isin(["member", "shown"])).all()
+    assert (found["student_member"] == found["teacher_member"]).all()
+    kept = found[found["pool"].isin(COUNTS)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, split(passages, 0).reset_index(drop=True))
+
+
+def test_in_the_factorial_design_students_get_half_of_either_side(passages: Path) -> None:
+    found = split(passages, 0, COUNTS | {"design": "factorial", "shown": 4})
+    assert (found["teacher_member"] == found["pool"].isin(["member", "shown"])).all()
+    students = found.groupby("pool")["student_member"].sum().to_dict()
+    assert students == {"member": 150, "nonmember": 150, "shown": 4, "holdout": 0, "auxiliary": 0}
+
+
+def test_labels_draw_known_members_from_members_and_all_else_from_the_others(
+    tmp_path: Path,
+) -> None:
+    labels = np.repeat(["member", "nonmember"], [100, 150])
+    frame = pd.DataFrame({"passage_id": [f"p-{row:03d}" for row in range(250)], "label": labels})
+    frame.assign(source="", date="", text="text").to_parquet(tmp_path / "passages.parquet")
+    pools = {"member": 60, "nonmember": 50, "holdout": 20, "auxiliary": 30}
+    drawn = {"population": 40, "shown": 9, "assignment": "labels"}
+    found = split(tmp_path / "passages.parquet", 0, pools | drawn)
+    label = dict(zip(frame["passage_id"], labels, strict=True))
+    is_member = found["record_id"].map(label) == "member"
+    assert (is_member == found["pool"].isin(["member", "shown"])).all()
+    assert found["pool"].value_counts().to_dict() == pools | {"population": 40, "shown": 9}

@@ -146,9 +146,10 @@ rule write_report:
         study=STUDY.study,
         tables=lambda wildcards, input: Path(input.tables[0]).parent,
         figures=lambda wildcards, input: Path(input.figures[0]).parents[1],
+        names=" ".join(FIGURES),
     message:
         "write the report"
     shell:
         "python -m distilleak write_report --study {params.study} --tables {params.tables}"
-        " --figures {params.figures} --costs {input.costs} --config {input.config}"
+        " --figures {params.figures} --names {params.names} --costs {input.costs} --config {input.config}"
         " --style {params.style:q} --output {output} > {log} 2>&1"

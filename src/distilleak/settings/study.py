@@ -403,6 +403,13 @@ def _check_methods(study: Study) -> None:
 
 def _check_needs(study: Study) -> None:
     """That there is what the attacks need."""
+    judge = study.attack_entries()[study.vulnerability.attack]
+    if catalogue.load("attacks", judge["attack"]).NEEDS.shadows:
+        raise ConfigurationError(
+            "vulnerability.attack",
+            f"{study.vulnerability.attack!r} needs shadows, which are not trained on the hold-out; "
+            "choose an attack that can be calibrated there",
+        )
     for name, entry in study.attack_entries().items():
         needs = catalogue.load("attacks", entry["attack"]).NEEDS
         for key, given, needed in (
