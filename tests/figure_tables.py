@@ -145,6 +145,13 @@ def plausible(
         (pair, "vulnerable", 180, 18_400, 0.41, 0.402, 0.418, 0.37, 0.365, 0.375),
         (pair, "other", 2820, 287_000, 0.33, 0.328, 0.332, 0.31, 0.309, 0.311),
     ]
+    exposure = [
+        (pair, model, times, 16, bits, bits - 0.6, bits + 0.6, 8.0)
+        for i, (_, model, kind, *_) in enumerate(models)
+        if kind != "vote"
+        for times in (0, 1, 2, 4, 8, 16)
+        for bits in [1.44 + 1.5 * np.log2(1 + times) / (1 + 0.1 * i)]
+    ]
     blind = [
         (
             *(
@@ -177,6 +184,7 @@ def plausible(
         "success": success,
         "supervision": supervision,
         "ensembles": ensembles,
+        "exposure": exposure,
         "roc": roc,
         "histograms": histograms,
         "blind": blind,

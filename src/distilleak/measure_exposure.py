@@ -78,7 +78,7 @@ def _readable(table: pd.DataFrame, layout: Layout) -> readable.Readable:
     rows = []
     for (pair, model), of_model in table.groupby(["pair", "model"], sort=False):
         cells = {
-            f"{row.repetitions} times": f"{row.exposure:.2f} [{row.low:.2f}, {row.high:.2f}]"
+            f"× {row.repetitions}": f"{row.exposure:.2f} [{row.low:.2f}, {row.high:.2f}]"
             for row in of_model.itertuples()
         }
         rows.append({"pair": pair, "model": label[str(pair), str(model)], **cells})

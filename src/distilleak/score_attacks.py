@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from distilleak import attacking, stage, tokenization
+from distilleak import attacking, stage
 from distilleak.records import EVALUATED, read_records, read_training_set
 from distilleak.scores import EVALUATION, Scores, write_scores
 
@@ -46,6 +46,9 @@ def _trained(records: str) -> set[str]:
 
 def _counts(arguments: argparse.Namespace) -> NDArray[np.int64]:
     """How often each token occurs in the auxiliary pool, (vocabulary,)."""
+    # Few attacks need it, and importing it takes longer than scoring them.
+    from distilleak import tokenization
+
     vocabulary = tokenization.load(arguments.tokenizer).get_vocab_size()
     tokens = read_records(arguments.records, ["auxiliary"]).tokens
     return np.bincount(np.concatenate(tokens), minlength=vocabulary)

@@ -1,6 +1,7 @@
 """Perturbed copies: which tokens are replaced, and by what."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def probabilities(previous: int, smoothing: float) -> dict[int, float]:
     pairs = Counter(
         int(after)
         for record in AUXILIARY
-        for before, after in zip(record[:-1], record[1:], strict=True)
+        for before, after in pairwise(record)
         if before == previous
     )
     follow, every = sum(pairs.values()), sum(tokens.values())

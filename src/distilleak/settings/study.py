@@ -131,7 +131,7 @@ class Study(Settings):
     methods: dict[str, Raw | None] = Field(min_length=1)
     """Name of the student -> parameters. `method` says which method it is, where the name does
     not."""
-    references: int = Field(default=1, ge=0)
+    references: int = Field(default=4, ge=0)
     """Reference models per pair, each trained on a draw of its own from the auxiliary pool."""
     shadows: int = Field(default=0, ge=0, multiple_of=2)
     """Repetitions of the whole pipeline on random halves of the evaluated records, for the online
