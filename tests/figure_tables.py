@@ -102,7 +102,8 @@ def plausible(
                     comparisons.append(
                         (
                             *(pair, model, baseline, attack, metric, threshold),
-                            *(gap, gap - 0.015, gap + 0.015, p, min(1.0, 6 * p)),
+                            *(gap, gap - 0.015, gap + 0.015, p, 1.0, min(1.0, 6 * p)),
+                            "different" if 6 * p < 0.05 else "inconclusive",
                         )
                     )
         auc = truth[model][0]
@@ -145,6 +146,16 @@ def plausible(
         (pair, "vulnerable", 180, 18_400, 0.41, 0.402, 0.418, 0.37, 0.365, 0.375),
         (pair, "other", 2820, 287_000, 0.33, 0.328, 0.332, 0.31, 0.309, 0.311),
     ]
+    effects = [
+        (pair, model, attack, effect, value, value - 0.02, value + 0.02)
+        for _, model, *_ in models
+        for attack in attacks
+        for effect, value in (
+            *(("auc_teacher", 0.55), ("auc_student", 0.7), ("auc_both", 0.72)),
+            *(("auc_teacher_given_student", 0.52), ("auc_student_given_teacher", 0.69)),
+            ("interaction", -0.02),
+        )
+    ]
     exposure = [
         (pair, model, times, 16, bits, bits - 0.6, bits + 0.6, 8.0)
         for i, (_, model, kind, *_) in enumerate(models)
@@ -185,6 +196,7 @@ def plausible(
         "supervision": supervision,
         "ensembles": ensembles,
         "exposure": exposure,
+        "effects": effects,
         "roc": roc,
         "histograms": histograms,
         "blind": blind,

@@ -21,6 +21,7 @@ from distilleak.tables import (
     ensembles,
     metrics,
     models,
+    privacy,
     readable,
     success,
     supervision,
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     results = read_results(arguments.results, layout, arguments.evaluation.replicates)
     pooled = metrics.pool_metrics(layout, results)
     tables = build(layout, results, pooled, arguments.evaluation)
-    texts = readable.build(layout, pooled, tables)
+    texts = readable.build(layout, pooled, tables, arguments.evaluation)
     write(tables, texts, arguments.output)
 
 
@@ -47,7 +48,7 @@ def build(
     return {
         "models": models.build(layout),
         "metrics": metrics.build(layout, results, pooled),
-        "comparisons": comparisons.build(layout, pooled),
+        "comparisons": comparisons.build(layout, pooled, evaluation.margin),
         "success": success.build(layout, results, evaluation.folds),
         "supervision": supervision.build(layout, results, evaluation.replicates),
         "ensembles": ensembles.build(layout, pooled),
@@ -55,6 +56,8 @@ def build(
         "histograms": curves.build_histograms(layout, results),
         "blind": conditions.build_blind(layout, results),
         "split": conditions.build_split(layout, results),
+        "epsilon": privacy.build_epsilon(layout, results, evaluation.delta),
+        "effects": privacy.build_effects(layout, pooled),
     }
 
 

@@ -55,6 +55,11 @@ def _leak(tables: Tables, pair: str, attack: str) -> str:
     gap = _compared(tables, pair, attack, _PLAIN, "teacher", "auc")
     if gap is None:
         beside = "the two were not compared on the same records"
+    elif _is_equivalent(tables, pair, attack, _PLAIN, "teacher"):
+        beside = (
+            "the two are equivalent, shown to differ by less than the margin, paired difference "
+            f"{gap.signed()}"
+        )
     elif gap.excludes(0):
         side = "lower" if gap.value < 0 else "higher"
         beside = f"the student's is {side}, paired difference {gap.signed()}"
@@ -65,6 +70,14 @@ def _leak(tables: Tables, pair: str, attack: str) -> str:
         f"{verdict}: the {attack} attack has an AUC of {student} on {_PLAIN}, where chance is 0.5, "
         f"and of {teacher} on the teacher{own}; {beside}"
     )
+
+
+def _is_equivalent(tables: Tables, pair: str, attack: str, model: str, baseline: str) -> bool:
+    rows = pick(
+        tables["comparisons"],
+        **{"pair": pair, "attack": attack, "model": model, "baseline": baseline, "metric": "auc"},
+    )
+    return bool((rows["verdict"] == "equivalent").any())
 
 
 def _bar(tables: Tables, pair: str, attack: str) -> str:
@@ -102,6 +115,15 @@ def _methods(tables: Tables, pair: str, attack: str) -> str:
         else:
             cleaner.append(text)
     total = len(rows)
+    same = rows[rows["verdict"] == "equivalent"]
+    equal = ""
+    if len(same):
+        names = listed([str(models.loc[model, "label"]) for model in same["model"]])
+        equal = f"shown to be equivalent to {_PLAIN}, within the margin: {names}"
+    if not len(found) and equal:
+        rest = total - len(same)
+        open_ = f"; not to be told from {_PLAIN}: {rest}" if rest else ""
+        return f"After Holm correction, of the {total} methods compared, {equal}{open_}."
     if not len(found):
         return (
             f"After Holm correction no method of the {total} compared can be told from {_PLAIN} by "
@@ -116,8 +138,11 @@ def _methods(tables: Tables, pair: str, attack: str) -> str:
         parts.append(f"less than {_PLAIN}: none")
     if worse:
         parts.append(f"more than {_PLAIN}: {listed(worse)}")
-    if total > len(found):
-        parts.append(f"not to be told from {_PLAIN}: {total - len(found)}")
+    if equal:
+        parts.append(equal)
+    rest = total - len(found) - len(same)
+    if rest:
+        parts.append(f"not to be told from {_PLAIN}: {rest}")
     return f"After Holm correction, of the {total} methods compared, leaking {'; '.join(parts)}."
 
 

@@ -18,8 +18,9 @@ from distilleak import stage
 from distilleak.errors import DistilleakError
 from distilleak.evidence import read_view
 from distilleak.files import read_json, read_table, write_table
-from distilleak.metrics.bootstrap import interval, weights
-from distilleak.metrics.measure import Measurement, measure, measure_seen
+from distilleak.metrics.bootstrap import interval, stratified, weights
+from distilleak.metrics.factorial import effects, groups
+from distilleak.metrics.measure import Measurement, measure, measure_exactly, measure_seen
 from distilleak.metrics.thresholds import folds
 from distilleak.metrics.utility import utility
 from distilleak.scores import EVALUATION, Scores, read_scores
@@ -54,10 +55,22 @@ def _privacy(
     fold = folds(labels, settings.folds, arguments.seed)
     drawn = weights(labels, settings.replicates, arguments.seed)
     seen = None if arguments.selection is None else _seen(arguments.selection, scores)
+    grouped = None
+    if not np.array_equal(labels, scores.student_member):
+        # A factorial split: the four groups keep their sizes in every replicate.
+        group = groups(labels, scores.student_member)
+        grouped = stratified(group, settings.replicates, arguments.seed)
     for attack, values in scores.attacks.items():
         fixed = MAJORITY if arguments.majority else None
         for found in measure(values, labels, fold, drawn, fixed):
             yield attack, found
+        for found in measure_exactly(
+            values, labels, settings.delta, settings.guess_share, arguments.seed
+        ):
+            yield attack, found
+        if grouped is not None:
+            for found in effects(values, labels, scores.student_member, grouped):
+                yield attack, found
         if seen is not None and not seen[labels].all():
             for found in measure_seen(values, labels, seen, fold, drawn):
                 yield attack, found
@@ -101,10 +114,16 @@ def _write(
     counted: dict[str, float],
 ) -> None:
     # Intervals come from the replicates as they are stored, so that tables can repeat them.
-    stored = [found.replicates.astype(np.float32) for _, found in estimates]
+    drawn = [each for each in estimates if each[1].exact is None]
+    stored = [found.replicates.astype(np.float32) for _, found in drawn]
     rows = [
         (attack, found.metric, found.threshold, found.value, *interval(kept.astype(np.float64)))
-        for (attack, found), kept in zip(estimates, stored, strict=True)
+        for (attack, found), kept in zip(drawn, stored, strict=True)
+    ]
+    rows += [
+        (attack, found.metric, found.threshold, found.value, *found.exact)
+        for attack, found in estimates
+        if found.exact is not None
     ]
     rows += [("", name, "", value, value, value) for name, value in counted.items()]
     attack, metric, threshold, value, low, high = zip(*rows, strict=True)

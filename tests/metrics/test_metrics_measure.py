@@ -9,7 +9,7 @@ import pytest
 
 from distilleak.errors import DistilleakError
 from distilleak.metrics.bootstrap import interval, weights
-from distilleak.metrics.measure import measure, measure_seen
+from distilleak.metrics.measure import measure, measure_exactly, measure_seen
 from distilleak.metrics.rates import Ranking
 from distilleak.metrics.thresholds import cross_fitted, folds
 
@@ -32,7 +32,6 @@ def test_measure_reports_every_metric_once():
     assert [(m.metric, m.threshold) for m in found] == [
         ("auc", ""),
         ("tpr_at_fpr_0.01", ""),
-        ("tpr_at_fpr_0.001", ""),
         *((metric, "cross_fitted") for metric in ACCURACIES),
         *((metric, "oracle") for metric in ACCURACIES),
     ]
@@ -201,3 +200,57 @@ def test_importing_the_metrics_loads_no_heavy_library():
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def exactly(scores, labels, delta=0.0, guess_share=0.25):
+    found = measure_exactly(scores, labels, delta, guess_share, 0)
+    return {(m.metric, m.threshold): m for m in found}
+
+
+def test_tpr_is_refused_where_too_few_non_members_decide():
+    """200 non-members allow 2 false positives at 1 % and none at 0.1 %."""
+    scores, labels, *_ = example()
+    found = exactly(scores, labels)
+    assert np.isnan(found["tpr_at_fpr_0.001", ""].value)
+    assert np.isnan(found["tpr_at_fpr_0.001_exact", ""].value)
+    assert np.isnan(found["tpr_at_fpr_0.01_exact", ""].value)
+    assert ("tpr_at_fpr_0.01", "") not in found  # `measure` has it
+
+
+def test_tpr_is_reported_where_there_are_non_members_enough():
+    scores, labels, fold, w = example(n=20_000, replicates=100)
+    sampled, found = measured(scores, labels, fold, w, None), exactly(scores, labels)
+    for target in ("0.01", "0.001"):
+        metric = f"tpr_at_fpr_{target}"
+        exact = found[f"{metric}_exact", ""]
+        assert exact.value == sampled[metric, ""].value
+        assert exact.exact[0] < exact.value < exact.exact[1]
+        assert (metric, "") not in found
+
+
+def test_the_two_intervals_of_an_auc_agree():
+    scores, labels, fold, w = example(n=2000, replicates=1000)
+    sampled, found = measured(scores, labels, fold, w, None), exactly(scores, labels)
+    assert found["auc_delong", ""].value == pytest.approx(sampled["auc", ""].value)
+    percentiles = np.quantile(sampled["auc", ""].replicates, [0.025, 0.975])
+    np.testing.assert_allclose(found["auc_delong", ""].exact, percentiles, atol=0.004)
+
+
+def test_epsilon_is_high_for_scores_that_tell_and_zero_for_noise():
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.arange(2000) < 1000)
+    told = exactly(labels + rng.normal(0, 0.01, 2000), labels)
+    noise = exactly(rng.normal(size=2000), labels)
+    for audit in ("held_out", "one_run"):
+        assert told["epsilon", audit].value > 4
+        assert told["epsilon", audit].exact[0] == told["epsilon", audit].value
+        assert noise["epsilon", audit].value < 0.1
+
+
+def test_the_one_run_audit_guesses_as_many_as_were_fixed_in_advance():
+    """All right: the highest epsilon for which so many right ones have probability 0.05."""
+    scores, labels = np.arange(400.0), np.arange(400) >= 200
+    for share, guesses in ((0.1, 40), (0.25, 100)):
+        bound = exactly(scores, labels, guess_share=share)["epsilon", "one_run"].value
+        right = 0.05 ** (1 / guesses)
+        assert bound == pytest.approx(np.log(right / (1 - right)), abs=1e-9)

@@ -83,6 +83,7 @@ def write_study(root: Path, pair: str = PAIR, data: str = "") -> Path:
             pa.table(
                 {
                     "record_id": record_id[member],
+                    "teacher_member": np.ones(60, bool),
                     "score": rng.normal(size=60),
                     "vulnerable": vulnerable,
                 }

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from scipy import stats
 from tables_study import (
     ATTACKS,
     EVALUATION,
@@ -82,7 +83,8 @@ def test_exactly_the_declared_files_are_written(written):
 def test_tables_have_the_columns_that_figures_read(tables):
     for name, table in tables.items():
         assert list(table) == COLUMNS[name].split(), name
-        assert len(table), name
+        # The split is paired: it shows no effects apart.
+        assert len(table) or name == "effects", name
 
 
 def test_the_same_results_give_the_same_bytes(study, written, tmp_path):
@@ -122,6 +124,43 @@ def test_a_pooled_interval_lies_around_its_value(tables):
     assert ((aucs["low"] < aucs["value"]) & (aucs["value"] < aucs["high"])).all()
 
 
+def test_two_seeds_are_pooled_by_the_t_of_one_degree_of_freedom(tables):
+    names = ["model", "attack", "metric", "threshold"]
+    table = tables["metrics"][tables["metrics"]["metric"].isin(["auc", "member_accuracy"])]
+    seeds = table[table["seed"] != "all"].groupby(names)["value"]
+    pooled = pick(table, seed="all").set_index(names)
+    reach = stats.t.ppf(0.975, 1) * seeds.std(ddof=1) / np.sqrt(2)
+    np.testing.assert_allclose(
+        (pooled["high"] - pooled["low"]) / 2, reach[pooled.index], rtol=1e-4, atol=1e-6
+    )
+
+
+def test_a_verdict_follows_from_the_two_corrected_p_values(study, tmp_path):
+    table = read_tables(build(study, tmp_path, layout(seeds=[0])), ["comparisons"])["comparisons"]
+    for row in table.itertuples():
+        different, same = row.p_holm < 0.05, row.p_equivalence < 0.05
+        expected = (
+            ("different but smaller than margin" if same else "different")
+            if different
+            else ("equivalent" if same else "inconclusive")
+        )
+        assert row.verdict == expected
+        assert np.isnan(row.p_equivalence) == (row.metric == "heldout_loss")
+    assert {"different", "inconclusive"} <= set(table["verdict"])
+
+
+def test_bounds_on_epsilon_are_those_measured_seed_by_seed(study, tables):
+    for seed in SEEDS:
+        measured = pq.read_table(
+            model_directory(study, seed, PAIR, "teacher") / "metrics.parquet"
+        ).to_pandas()
+        measured = pick(measured, metric="epsilon").set_index(["attack", "threshold"])["value"]
+        found = pick(tables["epsilon"], seed=str(seed), model="teacher")
+        assert len(found) == len(measured) > 0
+        for row in found.itertuples():
+            assert row.epsilon == pytest.approx(measured[row.attack, row.audit], abs=1e-6)
+
+
 def test_a_single_seed_is_its_own_pool(study, tmp_path):
     table = read_tables(build(study, tmp_path, layout(seeds=[1])), ["metrics"])["metrics"]
     numbers = ["value", "low", "high"]
@@ -146,7 +185,8 @@ def test_comparisons_are_model_minus_baseline(tables):
         assert row.low <= row.high
 
 
-def test_a_model_that_leaks_less_than_the_teacher_has_a_negative_difference(tables):
+def test_a_model_that_leaks_less_than_the_teacher_has_a_negative_difference(study, tmp_path):
+    tables = read_tables(build(study, tmp_path, layout(seeds=[0])), DATA)
     for model in ("kd", "bottleneck"):
         assert SHIFT[model] < SHIFT["teacher"]
         wanted = {"model": model, "baseline": "teacher", "attack": "loss", "metric": "auc"}
@@ -196,6 +236,7 @@ def test_a_teacher_alone_gives_empty_comparisons(study, tmp_path):
         "comparisons",
         "success",
         "ensembles",
+        "effects",
     }
     assert sorted(path.name for path in directory.iterdir()) == sorted(FILES)
 
@@ -278,7 +319,7 @@ def test_a_group_without_members_has_no_row(own_study, tmp_path):
     for seed in SEEDS:
         path = seed_directory(own_study, seed) / PAIR / "vulnerable.parquet"
         table = pq.read_table(path)
-        write_table(table.set_column(2, "vulnerable", [[False] * len(table)]), path)
+        write_table(table.set_column(3, "vulnerable", [[False] * len(table)]), path)
     tables = read_tables(build(own_study, tmp_path / "tables"), ["supervision"])
     assert list(tables["supervision"]["group"]) == ["other"]
 
@@ -546,5 +587,5 @@ def test_files_can_be_named_without_pandas():
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run([sys.executable, "-c", program], env=environment, check=False)
     assert done.returncode == 0
-    assert {f"{name}.csv" for name in COLUMNS if name != "costs"} <= set(FILES)
+    assert {f"{name}.csv" for name in COLUMNS if name not in ("costs", "exposure")} <= set(FILES)
     assert len(set(FILES)) == len(FILES)

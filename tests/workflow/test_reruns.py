@@ -25,11 +25,15 @@ STUDENTS = {
     "measure_metrics": 6,
 }
 ONE_STUDENT = {"train_student": 1, "compute_evidence": 1, "score_attacks": 1, "measure_metrics": 1}
-SEED = {
-    **{"split_records": 1, "train_tokenizer": 1, "encode_records": 1, "audit_split": 1},
+SHAPE = {"layers": 1, "width": 8, "heads": 2, "positions": 48}
+ONE_PAIR = {
     **{"train_teacher": 1, "store_targets": 1, "find_vulnerable": 1, "train_reference": 1},
     **{"compute_reference_evidence": 1, "train_student": 4, "compute_evidence": 5},
     **{"compute_mixture_evidence": 1, **SCORED},
+}
+SEED = {
+    **{"split_records": 1, "train_tokenizer": 1, "encode_records": 1, "audit_split": 1},
+    **ONE_PAIR,
 }
 
 
@@ -151,6 +155,48 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
             **{"compute_evidence": 5, "compute_reference_evidence": 1, "find_vulnerable": 1},
             **{"compute_mixture_evidence": 1, "train_student": 1, **SCORED},
             **CONFIGURED,
+        },
+    ),
+    "how the machine is used": (
+        lambda project: project.configure(
+            hardware__checkpoint_minutes=1.0, hardware__gradient_checkpointing=True
+        ),
+        {"write_config": 1, "write_report": 1},
+    ),
+    "one more pair": (
+        lambda project: project.configure(pairs__other={"teacher": SHAPE, "student": SHAPE}),
+        {**ONE_PAIR, **CONFIGURED, "draw_figure": 2 * FIGURES},
+    ),
+    "an attack that needs shadows": (
+        lambda project: project.configure(shadows=4, attacks__lira_online={}),
+        {
+            **{"draw_shadow": 4, "train_teacher": 4, "store_targets": 4, "find_vulnerable": 4},
+            **{"train_student": 16, "compute_shadow_evidence": 20},
+            **{"compute_shadow_mixture_evidence": 4, **SCORED, **CONFIGURED},
+        },
+    ),
+    "shadows that no attack needs": (
+        lambda project: project.configure(shadows=4),
+        {"write_config": 1, "write_report": 1},
+    ),
+    "more reference models": (
+        lambda project: project.configure(references=3),
+        {
+            **{"train_reference": 2, "compute_reference_evidence": 2},
+            **{**SCORED, "score_attacks": 6, **CONFIGURED},
+        },
+    ),
+    "the copies of a view that nobody reads": (
+        lambda project: project.configure(evidence__neighbours=2),
+        {"write_config": 1, "write_report": 1},
+    ),
+    "canaries": (
+        lambda project: project.configure(canaries={"each": 2}),
+        {
+            **{"encode_records": 1, "audit_split": 1, "train_teacher": 1, "store_targets": 1},
+            **{"find_vulnerable": 1, "train_reference": 1, "compute_reference_evidence": 1},
+            **{"train_student": 4, "compute_evidence": 5, "compute_mixture_evidence": 1},
+            **{**SCORED, **CONFIGURED, "measure_exposure": 1, "draw_figure": FIGURES + 1},
         },
     ),
     "two pool sizes exchanged": (

@@ -30,13 +30,15 @@ training:
   teacher: {epochs: 1, learning_rate: 0.01}
   student: {epochs: 1, learning_rate: 0.01}
   reference: {epochs: 1, learning_rate: 0.01}
+references: 1
 methods: {no_teacher: {}, kd: {}, nonvulnerable: {}, nonorm: {}}
 vulnerability: {fpr: 0.2}
 ensembles: {subsets: {two: [kd, nonorm]}}
 attacks: {loss: {}, min_k: {}, reference: {}}
 evaluation: {replicates: 200}
 """
-FIGURES = len(catalogue.names("figures"))
+FIGURES = len(set(catalogue.names("figures")) - {"exposure", "effects"})
+"""Those of a study without canaries and with a paired split."""
 
 
 class Project:

@@ -78,6 +78,8 @@ SHADOWS = [
 CANARIES = f"--canaries {quote(canonical(STUDY.canaries))}" if STUDY.canaries else ""
 # Figures that only some studies have the numbers for.
 ABSENT = set() if STUDY.canaries else {"exposure"}
+if all(STUDY.pools_of(corpus).design == "paired" for corpus in CORPORA):
+    ABSENT.add("effects")
 FIGURES = [name for name in catalogue.names("figures") if name not in ABSENT]
 VULNERABILITY_ATTACK = ATTACKS[STUDY.vulnerability.attack]
 SHADOW_VIEWS = sorted({"plain", *attacking.views_of([VULNERABILITY_ATTACK])})

@@ -15,11 +15,14 @@ DECISIONS = ("cross_fitted", "majority")
 COLUMNS = {
     "models": "pair model kind method label size order",
     "metrics": "seed pair model attack metric threshold value low high",
-    "comparisons": "pair model baseline attack metric threshold difference low high p_value p_holm",
+    "comparisons": "pair model baseline attack metric threshold difference low high p_value "
+    "p_equivalence p_holm verdict",
     "success": "pair model attack pool outcome records share",
     "supervision": "pair group records tokens agreement agreement_low agreement_high "
     "confidence confidence_low confidence_high",
     "ensembles": "pair kind size models attack metric value low high seed_sd seeds",
+    "epsilon": "seed pair model attack audit epsilon delta",
+    "effects": "pair model attack effect value low high",
     "exposure": "pair model repetitions canaries exposure low high most",
     "roc": "pair model attack fpr tpr",
     "histograms": "pair model attack pool left right density",
@@ -31,6 +34,7 @@ _TEXT = frozenset(
     (
         *("seed", "pair", "model", "kind", "method", "label", "attack", "metric", "threshold"),
         *("baseline", "pool", "outcome", "group", "classifier", "gate", "rule"),
+        *("verdict", "effect", "audit"),
     )
 )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from distilleak.metrics import binomial, delong, epsilon
 from distilleak.metrics.rates import Floats, Labels, Ranking, Weights, accuracies
 from distilleak.metrics.thresholds import Folds, cross_fitted_decisions
 
@@ -23,6 +24,7 @@ class Measurement:
     threshold: str  # how the threshold was chosen; empty for metrics that have none
     value: float
     replicates: Floats  # (B,), NaN where a replicate leaves the metric undefined
+    exact: tuple[float, float] | None = None  # an interval that no replicate stands behind
 
 
 def measure(
@@ -34,8 +36,9 @@ def measure(
 ) -> list[Measurement]:
     """Measure how well `scores` tell members from non-members.
 
-    AUC; TPR at 1 % and 0.1 % FPR; balanced, member and non-member accuracy at two thresholds: the
-    cross-fitted one, chosen anew in each replicate, and `oracle`, the best on the evaluated labels.
+    AUC; TPR at 1 % and, where there are non-members enough, at 0.1 % FPR; balanced, member and
+    non-member accuracy at two thresholds: the cross-fitted one, chosen anew in each replicate, and
+    `oracle`, the best on the evaluated labels.
     Oracle replicates choose anew too, so they are optimistic twice and their mean lies above the
     value. So does that of TPR at FPR when the target allows hardly any false positive (0.1 % of
     fewer than some thousand non-members): a replicate often misses the few that decide, and the
@@ -54,6 +57,9 @@ def measure(
             a fold.
     """
     ranking = Ranking.of(scores, labels)
+    first, *others = FPR_TARGETS
+    nonmembers = int(np.count_nonzero(~labels))
+    targets = [first, *(t for t in others if binomial.enough_nonmembers(t, nonmembers))]
 
     def statistics(w: Weights) -> Statistics:
         if fixed_threshold is None:
@@ -62,12 +68,61 @@ def measure(
             name, decisions = "majority", scores > fixed_threshold
         return {
             ("auc", ""): ranking.auc(w),
-            **{(f"tpr_at_fpr_{t}", ""): ranking.tpr_at_fpr(w, t) for t in FPR_TARGETS},
+            **{(f"tpr_at_fpr_{t}", ""): ranking.tpr_at_fpr(w, t) for t in targets},
             **_named(name, accuracies(decisions, labels, w)),
             **_named("oracle", ranking.oracle(w)),
         }
 
     return measurements(statistics, weights)
+
+
+def measure_exactly(
+    scores: Floats, labels: Labels, delta: float, guess_share: float, seed: int
+) -> list[Measurement]:
+    """What has an interval or a bound without resampling.
+
+    `auc_delong` is the AUC with DeLong's interval, a check of the bootstrap's by another way.
+    `tpr_at_fpr_*_exact` is the TPR with an interval that holds however few records decide. Where
+    the non-members are too few for a target both it and `tpr_at_fpr_*` are NaN: refused.
+    `epsilon` is a lower bound at a threshold that other records chose (`held_out`), or by guesses
+    whose number was fixed in advance (`one_run`); its upper end is unknown.
+
+    Args:
+        scores: (n,), higher = more likely a member.
+        labels: (n,), True = member.
+        delta: of the privacy that is audited.
+        guess_share: share of the members' and of the non-members' number that is guessed.
+        seed: chooses the records that choose the threshold, and breaks ties.
+
+    Raises:
+        DistilleakError: as `measure`.
+    """
+    none = np.empty(0)
+    found = []
+    auc, low, high = delong.auc_interval(scores, labels)
+    found.append(Measurement("auc_delong", "", auc, none, (low, high)))
+    nan = float("nan")
+    for target in FPR_TARGETS:
+        tpr = binomial.tpr_at_fpr(scores, labels, target)
+        name = f"tpr_at_fpr_{target}"
+        found.append(Measurement(f"{name}_exact", "", tpr.tpr, none, (tpr.low, tpr.high)))
+        if tpr.reason and target < FPR_TARGETS[0]:
+            found.append(Measurement(name, "", nan, none, (nan, nan)))
+    bounds = {
+        "held_out": epsilon.at_threshold(scores, labels, delta, seed),
+        "one_run": _one_run(scores, labels, delta, guess_share, seed),
+    }
+    for threshold, bound in bounds.items():
+        found.append(Measurement("epsilon", threshold, bound, none, (bound, nan)))
+    return found
+
+
+def _one_run(scores: Floats, labels: Labels, delta: float, guess_share: float, seed: int) -> float:
+    members, nonmembers = (
+        max(1, round(guess_share * int(np.count_nonzero(side)))) for side in (labels, ~labels)
+    )
+    correct = epsilon.correct_guesses(scores, labels, members, nonmembers, seed)
+    return epsilon.one_run(len(scores), members + nonmembers, correct, delta)
 
 
 def measure_seen(

@@ -15,6 +15,8 @@ DATA = (
     "histograms",
     "blind",
     "split",
+    "epsilon",
+    "effects",
 )
 """Tables as data, each a CSV file."""
 
@@ -27,6 +29,8 @@ READABLE = (
     "supervision",
     "ensembles",
     "blind",
+    "epsilon",
+    "effects",
 )
 """Tables as text, rounded and with intervals, each in Markdown and in LaTeX."""
 

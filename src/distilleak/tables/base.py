@@ -7,12 +7,10 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from distilleak.metrics.bootstrap import interval, pooled
+from distilleak.errors import DistilleakError
 from distilleak.metrics.rates import Floats
+from distilleak.metrics.seeds import over_seeds
 from distilleak.settings.base import Settings
-
-POOLING_SEED = 0
-"""The same for all models, so that they stay paired when pooled over seeds."""
 
 Key = tuple[str, str, str]  # attack, metric, threshold; attack and threshold may be empty
 
@@ -98,20 +96,25 @@ class Pooled:
     value: float
     low: float
     high: float
-    replicates: Floats  # (B,)
-    by_seed: Sequence[float]
+    by_seed: Floats  # (S,)
+    replicates: Floats  # (S, B), of every seed
 
 
 def pool(estimates: Sequence[Estimate]) -> Pooled:
-    """Pool one metric over seeds, by the hierarchical bootstrap of `metrics.bootstrap.pooled`.
+    """Pool one metric over seeds by `metrics.seeds.over_seeds`; one seed keeps its own interval.
 
     Raises:
         DistilleakError: there is no estimate.
     """
+    if not estimates:
+        raise DistilleakError("no seed has this metric; there is nothing to pool")
     values = np.array([estimate.value for estimate in estimates])
     replicates = np.stack([estimate.replicates for estimate in estimates])
-    value, drawn = pooled(replicates, values, POOLING_SEED)
-    return Pooled(value, *interval(drawn), drawn, values.tolist())
+    if len(estimates) == 1:
+        only = estimates[0]
+        return Pooled(only.value, only.low, only.high, values, replicates)
+    found = over_seeds(values, replicates)
+    return Pooled(found.value, found.low, found.high, values, replicates)
 
 
 PooledMetrics = Mapping[tuple[str, str], Mapping[Key, Pooled]]

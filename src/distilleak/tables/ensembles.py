@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from distilleak.metrics.bootstrap import interval
 from distilleak.metrics.measure import ACCURACIES
+from distilleak.metrics.seeds import over_seeds
 from distilleak.tables.base import Layout, Model, Pair, Pooled, PooledMetrics
 
 COLUMNS = [
@@ -58,6 +58,7 @@ def _mean(
         for m in models
     ]
     by_seed = np.mean([each.by_seed for each in found], axis=0)
-    low, high = interval(np.mean([each.replicates for each in found], axis=0))
+    # Of the mean over the ensembles of a size, seed by seed.
+    joint = over_seeds(by_seed, np.mean([each.replicates for each in found], axis=0))
     spread = float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else float("nan")
-    return float(np.mean([each.value for each in found])), low, high, spread, len(by_seed)
+    return joint.value, joint.low, joint.high, spread, len(by_seed)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from distilleak.settings.evaluation import EvaluationSettings
 from distilleak.tables.base import Key, Layout, Model, Pooled, PooledMetrics
+from distilleak.tables.privacy import EFFECTS
 from distilleak.tables.success import OUTCOMES
 
 NONE = "–"
@@ -22,7 +24,7 @@ COUNTS = {
 Row = Callable[[Layout, Model, Mapping[Key, Pooled]], dict[str, str]]
 
 _INTERVALS = (
-    "In brackets: 95 % bootstrap intervals, over records and, where there are several, seeds."
+    "In brackets: 95 % intervals, by bootstrap over records; over several seeds by Student's t."
 )
 
 
@@ -35,7 +37,10 @@ class Readable:
 
 
 def build(
-    layout: Layout, pooled: PooledMetrics, tables: Mapping[str, pd.DataFrame]
+    layout: Layout,
+    pooled: PooledMetrics,
+    tables: Mapping[str, pd.DataFrame],
+    evaluation: EvaluationSettings,
 ) -> dict[str, Readable]:
     """All the readable tables by name, from the pooled metrics and from `tables` of data."""
     headline = layout.headline_attack
@@ -56,7 +61,8 @@ def build(
             _comparisons(tables["comparisons"], layout),
             f"Differences, model minus baseline, under the {headline} attack. {_INTERVALS} p is "
             "two-sided; p (Holm) is corrected for all comparisons of the pair, the baseline and "
-            "the metric.",
+            "the metric. Equivalent: shown to differ by less than "
+            f"{evaluation.margin:g}, two one-sided tests, corrected likewise.",
         ),
         "success": Readable(
             _success(tables["success"], layout),
@@ -76,6 +82,21 @@ def build(
             _blind(tables["blind"], layout),
             "Classifiers that never see a model, members against non-members. In brackets: 95 % "
             "intervals.",
+        ),
+        "epsilon": Readable(
+            _epsilon(tables["epsilon"], layout),
+            "Lower bounds on epsilon, at 95 % confidence: an attack this good refutes "
+            f"(epsilon, {evaluation.delta:g})-privacy for any smaller epsilon; 0 refutes nothing "
+            "and promises nothing. First at a threshold that other records chose, which takes the "
+            "records' scores to be independent; then by the one-run audit of Steinke et al. "
+            "(2023), which takes membership drawn by independent coins, where the pools have "
+            "fixed sizes. Each bound holds by itself: the largest of a row is picked afterwards.",
+        ),
+        "effects": Readable(
+            _effects(tables["effects"], layout),
+            f"The {headline} attack on records that the teacher, the student, both or neither "
+            "trained on, as AUCs against neither (0.5: no effect) or given the other; interaction "
+            f"0: the two add up. Without rows where the split is paired. {_INTERVALS}",
         ),
     }
 
@@ -148,6 +169,7 @@ def _comparisons(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
             ],
             "p": [_p_value(row["p_value"]) for row in rows],
             "p (Holm)": [_p_value(row["p_holm"]) for row in rows],
+            "verdict": [row["verdict"] for row in rows],
         }
     )
 
@@ -201,6 +223,37 @@ def _blind(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
             "members": [str(row["members"]) for row in rows],
             "non-members": [str(row["nonmembers"]) for row in rows],
         }
+    )
+
+
+def _epsilon(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+    labels = {(pair, model.model): model.label for pair, model in layout.models()}
+    rows: dict[tuple[str, str, str], dict[str, list[str]]] = {}
+    for row in table.to_dict("records"):
+        cells = rows.setdefault((row["seed"], row["pair"], labels[row["pair"], row["model"]]), {})
+        cells.setdefault(row["attack"], []).append(f"{row['epsilon']:.2f}")
+    return pd.DataFrame(
+        [
+            [*key, *(" / ".join(cells[attack]) for attack in layout.attacks)]
+            for key, cells in rows.items()
+        ],
+        columns=["seed", "pair", "model", *layout.attacks],
+    )
+
+
+def _effects(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+    shown = table[table["attack"] == layout.headline_attack]
+    labels = {(pair, model.model): model.label for pair, model in layout.models()}
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for row in shown.to_dict("records"):
+        cells = rows.setdefault((row["pair"], labels[row["pair"], row["model"]]), {})
+        cells[row["effect"]] = _interval(row["value"], row["low"], row["high"])
+    return pd.DataFrame(
+        [[*key, *(cells[effect] for effect in EFFECTS)] for key, cells in rows.items()],
+        columns=[
+            *("pair", "model"),
+            *(effect.removeprefix("auc_").replace("_", " ") for effect in EFFECTS),
+        ],
     )
 
 
