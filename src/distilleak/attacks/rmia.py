@@ -22,10 +22,11 @@ class Parameters(Settings):
     gamma: float = Field(default=1.0, gt=0)
     """By what factor x should be likelier than a record of the population. p is a mean per token,
     so factors are near 1."""
-    a: float = Field(default=0.9, ge=0, le=1)
-    """Models with x are taken to have p_in = a p_out + (1 - a); 1 says that training changes
-    nothing. Per token p is small (0.01 to 0.2), so that 1 - a is what training adds to it; the
-    paper's 0.3 is for images, where p_out is close to 1."""
+    a: float = Field(default=1.0, ge=0, le=1)
+    """Models with x are taken to have p_in = a p_out + (1 - a), so that 1 - a is what training adds
+    to p. The paper's 0.3 is for classifiers of images, whose p_out is close to 1. Per token of text
+    p is 0.2 to 0.001: an a that is not very close to 1 lets (1 - a) / 2 outweigh p_out, and what is
+    left of the attack is the loss. With 1, pbar is the mean over the reference models."""
 
 
 def score(evidence: Evidence, parameters: Parameters) -> Scores:
