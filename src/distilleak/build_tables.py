@@ -37,7 +37,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     results = read_results(arguments.results, layout, arguments.evaluation.replicates)
     pooled = metrics.pool_metrics(layout, results)
     tables = build(layout, results, pooled, arguments.evaluation)
-    texts = readable.build(layout, pooled, tables, arguments.evaluation)
+    texts = readable.build(
+        layout,
+        pooled,
+        tables,
+        margin=arguments.evaluation.margin,
+        delta=arguments.evaluation.delta,
+    )
     write(tables, texts, arguments.output)
 
 

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from tiny_study import NOUNS, SHAPE, START, VERBS, VOCABULARY, Study, sentences, training_settings
 from transformers import PreTrainedModel
 
-from distilleak import attacking, models, probing, tokenization, training
+from distilleak import attacking, families, models, passes, probing, tokenization, training
 from distilleak.batches import Tokens
 from distilleak.evidence import SCHEMA, Evidence, schema
 from distilleak.files import write_table
-from distilleak.objective import distillation_loss
+from distilleak.format import Format
+from distilleak.objective import accumulate
 from distilleak.records import EVALUATED, Records, read_records
+from distilleak.settings.objective import ObjectiveSettings
+from distilleak.settings.training import HardwareSettings
 
 PREFIX = 16
 
@@ -101,16 +104,20 @@ def make_attacked(study: Study, root: Path, entries: Sequence[dict[str, Any]]) -
 
 
 def train(tokens: Sequence[Tokens], epochs: int, seed: int) -> PreTrainedModel:
-    model = models.build(SHAPE, VOCABULARY, START, seed)
+    with models.seeded(seed):
+        model = families.build(SHAPE, VOCABULARY, START)
     settings = training_settings(epochs=epochs, batch_size=8)
+    alone = ObjectiveSettings(alpha=1.0)
     training.train(
         model,
         tokens,
-        lambda now, logits: distillation_loss(logits, now.labels, None, 1.0, 1.0),
+        Format(START),
+        lambda now, count: accumulate(model, now, alone, None, count),
         settings,
+        HardwareSettings(),
         steps=training.updates(len(tokens), settings),
-        start=START,
         seed=seed,
+        snapshots=None,
     )
     model.eval()  # type: ignore[no-untyped-call]
     return model
@@ -132,9 +139,11 @@ def neighbour(text: str, rng: np.random.Generator) -> str:
 def columns_of(
     model: PreTrainedModel, tokens: Sequence[Tokens], prefix: list[int] | None
 ) -> dict[str, Any]:
-    context = None if prefix is None else probing.read_prefix([model], START, prefix)
-    found = probing.probe([model], {"": [0]}, tokens, start=START, prefix=context, batch_tokens=400)
-    return {name: [row[name] for row in found[""]] for name in SCHEMA.names[1:]}
+    context = probing.read_context([model], Format(START), prefix or ())
+    plan = passes.causal(np.array([len(record) for record in tokens]))
+    found = probing.probe([model], {"": [0]}, tokens, plan, context, probing.Budget(400))[""]
+    ends = plan.offsets[1:-1]
+    return {name: np.split(found[name], ends) for name in SCHEMA.names[1:]}
 
 
 def write_view(

@@ -255,7 +255,7 @@ class Slow:
     def rmia(self, row: int) -> float:
         def ratio(p: Any, of_references: list[Any]) -> Any:
             p_out = np.mean(np.exp(of_references), axis=0)
-            return np.exp(p) / ((1.9 * p_out + 0.1) / 2)
+            return np.exp(p) / p_out  # a = 1
 
         others = [other.mean() for other in self.of_models(self.attacked.references, row)]
         z = ratio(self.population(None), [self.population(number) for number in range(3)])

@@ -40,7 +40,7 @@ def write(path: Path, records: int, seed: int = 0, characters: int = 20) -> Path
 
 @settings(deadline=None, max_examples=20)
 @given(
-    records=st.integers(4, 40),
+    records=st.integers(len(POOLS), 40),
     window=st.integers(1, 50),
     pools=st.lists(st.sampled_from(POOLS), min_size=1, unique=True),
 )

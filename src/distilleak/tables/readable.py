@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from distilleak.settings.evaluation import EvaluationSettings
 from distilleak.tables.base import Key, Layout, Model, Pooled, PooledMetrics
 from distilleak.tables.privacy import EFFECTS
 from distilleak.tables.success import OUTCOMES
@@ -40,7 +39,9 @@ def build(
     layout: Layout,
     pooled: PooledMetrics,
     tables: Mapping[str, pd.DataFrame],
-    evaluation: EvaluationSettings,
+    *,
+    margin: float,
+    delta: float,
 ) -> dict[str, Readable]:
     """All the readable tables by name, from the pooled metrics and from `tables` of data."""
     headline = layout.headline_attack
@@ -62,7 +63,7 @@ def build(
             f"Differences, model minus baseline, under the {headline} attack. {_INTERVALS} p is "
             "two-sided; p (Holm) is corrected for all comparisons of the pair, the baseline and "
             "the metric. Equivalent: shown to differ by less than "
-            f"{evaluation.margin:g}, two one-sided tests, corrected likewise.",
+            f"{margin:g}, two one-sided tests, corrected likewise.",
         ),
         "success": Readable(
             _success(tables["success"], layout),
@@ -86,7 +87,7 @@ def build(
         "epsilon": Readable(
             _epsilon(tables["epsilon"], layout),
             "Lower bounds on epsilon, at 95 % confidence: an attack this good refutes "
-            f"(epsilon, {evaluation.delta:g})-privacy for any smaller epsilon; 0 refutes nothing "
+            f"(epsilon, {delta:g})-privacy for any smaller epsilon; 0 refutes nothing "
             "and promises nothing. First at a threshold that other records chose, which takes the "
             "records' scores to be independent; then by the one-run audit of Steinke et al. "
             "(2023), which takes membership drawn by independent coins, where the pools have "
