@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -21,6 +22,7 @@ from transformers import (
 )
 
 from distilleak.errors import DistilleakError
+from distilleak.family_table import FAMILIES
 from distilleak.settings.architecture import (
     CausalFamily,
     CheckpointSettings,
@@ -29,8 +31,15 @@ from distilleak.settings.architecture import (
 
 PREFIX = "distilleak_"
 """Of the model type of a student whose architecture was changed; see `surgery.base`."""
-_UNREADABLE = (SafetensorError, OSError, ValueError, RuntimeError, ImportError, KeyError)
+_UNREADABLE = (
+    *(SafetensorError, StrictDataclassError, OSError, ValueError, RuntimeError, ImportError),
+    KeyError,
+)
 """What loading raises: files missing or damaged, unknown types, a network that is not there."""
+
+
+class _UnreadableError(Exception):
+    """Weights that cannot be read; its text is why."""
 
 
 def name(settings: CheckpointSettings) -> str:
@@ -39,10 +48,20 @@ def name(settings: CheckpointSettings) -> str:
     return f"{settings.directory or settings.hub or settings.gguf}{revision}"
 
 
+def local_files(settings: object) -> list[str]:
+    """The files on this machine that a model starts from; none for a shape or a hub id."""
+    if not isinstance(settings, CheckpointSettings):
+        return []
+    if settings.gguf is not None:
+        return [str(gguf_file(settings.gguf))]
+    return settings.local_files()
+
+
 def load(settings: CheckpointSettings) -> PreTrainedModel:
     """The pretrained model in float32, on the CPU; with `init: random` its architecture only.
 
-    Random weights are drawn from torch's current generator.
+    Random weights are drawn from torch's current generator. Dropout is off, as in models of a given
+    shape: its draws depend on how a batch is cut, and the weights would on the machine.
 
     Raises:
         DistilleakError: it is not there, not of a supported family, not in safetensors or GGUF, or
@@ -51,10 +70,19 @@ def load(settings: CheckpointSettings) -> PreTrainedModel:
     source, options = _source(settings)
     config = _config(source, options, name(settings))
     auto = _auto_class(config, name(settings))
+    for field in FAMILIES[config.model_type.removeprefix(PREFIX)].dropout:
+        setattr(config, field, 0.0)
+    if settings.gguf is None:
+        options = {**options, "config": config}
     if settings.init == "random":
         return auto.from_config(_plain(config))  # type: ignore[no-any-return]
     # Weights without a place are usual there, such as those of a head for another task.
-    model, _ = _weights(auto, source, options, name(settings), torch.float32)
+    try:
+        model, _ = _weights(auto, source, options, name(settings), torch.float32)
+    except _UnreadableError as error:
+        # It is the user's: nothing that could be made anew.
+        shown = name(settings)
+        raise DistilleakError(f"{shown}: its weights cannot be read ({error})") from error
     # What a GGUF file was quantised with is no longer true of the float32 weights.
     model.config = _plain(model.config)
     for attribute, value in (("hf_quantizer", None), ("is_quantized", False)):
@@ -71,7 +99,12 @@ def read(path: str | Path, dtype: torch.dtype) -> PreTrainedModel:
     """
     config = _config(str(path), {}, str(path))
     auto = _auto_class(config, str(path))
-    model, unused = _weights(auto, str(path), {}, str(path), dtype)
+    try:
+        model, unused = _weights(auto, str(path), {}, str(path), dtype)
+    except _UnreadableError as error:
+        raise DistilleakError(
+            f"{path}: damaged model ({error}); delete the directory and run again"
+        ) from error
     if unused:
         raise _misfit(str(path), unused)
     return model
@@ -100,6 +133,12 @@ def _source(settings: CheckpointSettings) -> tuple[str, dict[str, Any]]:
             raise DistilleakError(f"{settings.directory}: no model here (config.json is missing)")
         return settings.directory, {"local_files_only": True}
     if settings.hub is not None:
+        # The library would read it instead, whatever the revision.
+        if Path(settings.hub).is_dir():
+            raise DistilleakError(
+                f"hub: {settings.hub}: a directory of this name lies here; rename it, or say "
+                "`directory` if it is meant"
+            )
         return settings.hub, {"revision": settings.revision or "main"}
     file = gguf_file(str(settings.gguf))
     return str(file.parent), {"gguf_file": file.name, "local_files_only": True}
@@ -115,7 +154,10 @@ def gguf_file(given: str) -> Path:
     if not colon:
         file = Path(given)
     else:
-        found = importlib.util.find_spec(package)
+        try:
+            found = importlib.util.find_spec(package)
+        except ModuleNotFoundError:  # of the part before a dot
+            found = None
         if found is None or not found.submodule_search_locations:
             raise DistilleakError(f"{given}: the Python package {package!r} is not installed")
         file = Path(found.submodule_search_locations[0], inside)
@@ -175,9 +217,7 @@ def _weights(
         if "safetensors" in reason and "no file named" in reason:
             reason = "no model.safetensors; weights in pickle files are not read"
             raise DistilleakError(f"{shown}: {reason}") from error
-        raise DistilleakError(
-            f"{shown}: damaged model ({reason}); delete the directory and run again"
-        ) from error
+        raise _UnreadableError(reason) from error
     if report["missing_keys"] or report["mismatched_keys"]:
         raise _misfit(shown, [*report["missing_keys"], *report["mismatched_keys"]])
     return model, list(report["unexpected_keys"])

@@ -24,11 +24,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     (first, tokenizer), *others = found.items()
     for name, other in others:
-        if other.get_vocab() != tokenizer.get_vocab():
+        if tokenization.rules(other) != tokenization.rules(tokenizer):
             raise DistilleakError(
                 f"{first} and {name} have different tokenizers ({len(tokenizer.get_vocab())} and "
-                f"{len(other.get_vocab())} tokens); teacher, student and reference of a pair must "
-                "share one, else the student cannot learn the teacher's distribution"
+                f"{len(other.get_vocab())} tokens, or other rules to cut a text into them); "
+                "teacher, student and reference of a pair must share one, else the student cannot "
+                "learn the teacher's distribution"
             )
     tokenization.save_pretrained(tokenizer, arguments.output)
     log.info("tokenizer of %s: %d tokens", first, len(tokenizer.get_vocab()))

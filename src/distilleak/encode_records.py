@@ -29,6 +29,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{arguments.passages}: no passage {unknown!r}, which the split draws"
         )
     cuts = [tokenization.cut(tokenizer, texts[record], arguments.context) for record in records]
+    empty = next((r for r, (_, tokens) in zip(records, cuts, strict=True) if not tokens), None)
+    if empty is not None:
+        raise DistilleakError(
+            f"{arguments.passages}: record {empty!r} has no token; the tokenizer drops all of its "
+            "characters, and such a passage must be left out of the corpus"
+        )
     table = split.append_column("text", pa.array([text for text, _ in cuts])).append_column(
         "token_ids", pa.array([tokens for _, tokens in cuts], pa.list_(pa.int32()))
     )

@@ -41,6 +41,7 @@ def make(
     tokenizer: str | Path,
     seed: int,
     teacher: str | Path | ModelSettings | None = None,
+    teacher_seed: int | None = None,
 ) -> PreTrainedModel:
     """The model that `start_from` describes, in float32; a pure function of its arguments.
 
@@ -51,6 +52,8 @@ def make(
         teacher: the teacher's model directory: for a start from its layers, and for its vocabulary,
             which may be larger than the tokenizer's. Or what the teacher started from, for a
             student that must not know it.
+        teacher_seed: of the teacher's random weights, for what the teacher started from; `seed`
+            if left out.
 
     Raises:
         DistilleakError: the model is not there, not of a supported family, not in safetensors,
@@ -75,7 +78,8 @@ def make(
             raise DistilleakError("init: teacher_layers needs --teacher or --teacher-start")
         if isinstance(teacher, str | Path):
             return families.copy_layers(load(teacher, "cpu"), start_from.layers)
-        return families.copy_layers(make(teacher, tokenizer, seed), start_from.layers)
+        start_seed = seed if teacher_seed is None else teacher_seed
+        return families.copy_layers(make(teacher, tokenizer, start_seed), start_from.layers)
 
 
 def layout(model: PreTrainedModel, tokenizer: str | Path) -> Format:

@@ -1,5 +1,6 @@
 """The tokenizer: training, loading, cutting a text where a word ends."""
 
+import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -95,6 +96,13 @@ def load(path: str | Path) -> Tokenizer:
         ) from error
 
 
+def rules(tokenizer: Any) -> dict[str, Any]:
+    """All that decides how a fast tokenizer of transformers cuts a text into which tokens."""
+    given: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    rules = {key: given[key] for key in ("normalizer", "pre_tokenizer", "model")}
+    return rules | {"vocabulary": tokenizer.get_vocab()}
+
+
 def copy_tokenizer(source: str | Path, target: Path) -> None:
     """Copy the tokenizer's files into a model directory."""
     for name in FILES:
@@ -168,7 +176,8 @@ def cut(tokenizer: Tokenizer, text: str, length: int) -> tuple[str, list[int]]:
         encoding = tokenizer.encode(text, add_special_tokens=False)
         if len(encoding.ids) <= length:
             return text, encoding.ids
-        text = text[: _end(encoding, length)]
+        # A character that is normalised to several words may end behind the text's last one.
+        text = text[: min(_end(encoding, length), len(text) - 1)]
 
 
 def _end(encoding: Encoding, length: int) -> int:
@@ -186,4 +195,7 @@ def _end(encoding: Encoding, length: int) -> int:
 def _literal(tokenizer: Tokenizer) -> Tokenizer:
     """The name of a special token inside a text is text: no record can hold the token itself."""
     tokenizer.encode_special_tokens = True
+    # A saved tokenizer may fill and cut: what is scored would not be the text.
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
     return tokenizer

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from distilleak import distributed, models, seeding, stage, training, training_options
+from distilleak import checkpoints, distributed, models, seeding, stage, training, training_options
 from distilleak.files import write_json
 from distilleak.objective import accumulate
 from distilleak.records import extent, read_records, read_training_set
@@ -37,7 +37,10 @@ def _train(arguments: argparse.Namespace) -> None:
             "%s: %d parameters, %d records, on %s",
             arguments.role, model.num_parameters(), len(tokens), device,
         )  # fmt: skip
-    snapshots = training_options.snapshots(arguments, [arguments.records, arguments.tokenizer])
+    snapshots = training_options.snapshots(
+        arguments,
+        [arguments.records, arguments.tokenizer, *checkpoints.local_files(arguments.model)],
+    )
     alone = ObjectiveSettings(alpha=1.0)
     facts = training.train(
         model,

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from distilleak import (
     catalogue,
+    checkpoints,
     distributed,
     families,
     models,
@@ -52,7 +53,11 @@ def _train(arguments: argparse.Namespace) -> None:
     members = read_training_set(arguments.records, "student")
     seed = seeding.number(arguments.seed, "student")
     student = models.make(
-        arguments.student, arguments.tokenizer, seed, arguments.teacher or arguments.teacher_start
+        arguments.student,
+        arguments.tokenizer,
+        seed,
+        arguments.teacher or arguments.teacher_start,
+        teacher_seed=seeding.number(arguments.seed, "teacher"),
     )
     layout = models.layout(student, arguments.tokenizer)
     models.check_length(student, layout, members.tokens)
@@ -119,7 +124,12 @@ def _files(arguments: argparse.Namespace) -> list[str]:
         arguments.records, arguments.tokenizer, arguments.teacher, arguments.targets,
         arguments.vulnerability,
     )  # fmt: skip
-    return [file for file in given if file is not None]
+    started = [
+        file
+        for settings in (arguments.student, arguments.teacher_start)
+        for file in checkpoints.local_files(settings)
+    ]
+    return [*(file for file in given if file is not None), *started]
 
 
 def _method(entry: dict[str, object]) -> AnyMethod:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_study import SHAPE, START, VOCABULARY, sentences
+from tokenizers.normalizers import Lowercase
 
 from distilleak import checkpoints, copy_tokenizer, families, models, tokenization
 from distilleak.errors import DistilleakError
@@ -133,7 +134,7 @@ def test_weights_in_a_pickle_file_only(copy: Path) -> None:
 def test_weights_cut_off_in_a_copy(share: float, copy: Path) -> None:
     whole = (copy / "model.safetensors").read_bytes()
     (copy / "model.safetensors").write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(DistilleakError, match=r"damaged model \(.*\); delete the directory"):
+    with pytest.raises(DistilleakError, match=r"its weights cannot be read \(.*\)"):
         load(copy)
 
 
@@ -207,10 +208,48 @@ def test_different_tokenizers_in_a_pair(pretrained: Path, copy: Path, tmp_path: 
     tokenization.copy_tokenizer(tmp_path / "other", copy)
     both = json.dumps([{"directory": str(pretrained)}, {"directory": str(copy)}])
     with pytest.raises(
-        DistilleakError, match=r"have different tokenizers \(300 and 290 tokens\); teacher, student"
+        DistilleakError,
+        match=r"different tokenizers \(300 and 290 tokens, or other rules .*\); teacher",
     ):
         copy_tokenizer.main(["--checkpoints", both, "--output", str(tmp_path / "tokenizer")])
     assert not (tmp_path / "tokenizer").exists()
+
+
+def test_tokenizers_of_one_vocabulary_that_read_a_text_in_another_way(
+    pretrained: Path, copy: Path, tmp_path: Path
+) -> None:
+    other = tokenization.load(copy)
+    other.normalizer = Lowercase()
+    other.save(str(copy / "tokenizer.json"))
+    both = json.dumps([{"directory": str(pretrained)}, {"directory": str(copy)}])
+    with pytest.raises(DistilleakError, match="or other rules to cut a text into them"):
+        copy_tokenizer.main(["--checkpoints", both, "--output", str(tmp_path / "tokenizer")])
+
+
+def test_a_hub_id_is_never_a_directory_that_lies_here(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copy.parent)
+    with pytest.raises(DistilleakError, match="a directory of this name lies here"):
+        checkpoints.load(CheckpointSettings(hub=copy.name, revision="v1"))
+
+
+def test_the_files_that_a_model_starts_from_belong_to_its_training(copy: Path) -> None:
+    files = checkpoints.local_files(CheckpointSettings(directory=str(copy)))
+    assert str(copy / "model.safetensors") in files
+    assert checkpoints.local_files(SHAPE) == []
+
+
+def test_a_control_starts_from_the_layers_that_a_teacher_of_a_shape_started_from(
+    tokenizer: Path,
+) -> None:
+    shape = SHAPE.model_copy(update={"layers": 2})
+    teacher = models.make(shape, tokenizer, 7)
+    half = TeacherLayersSettings(init="teacher_layers", layers=1)
+    control = models.make(half, tokenizer, 8, shape, teacher_seed=7)
+    expected = families.copy_layers(teacher, 1)
+    for name, weight in state(expected).items():
+        assert torch.equal(state(control)[name], weight), name
 
 
 def test_the_head_of_a_masked_model_is_not_read_as_a_causal_one(
@@ -221,3 +260,14 @@ def test_the_head_of_a_masked_model_is_not_read_as_a_causal_one(
         bert = families.build(shape, VOCABULARY, START)
     models.save(bert, tokenizer, tmp_path / "bert")
     assert families.of(models.load(tmp_path / "bert", "cpu")).kind == "masked"
+
+
+def test_a_checkpoint_is_trained_without_dropout(copy: Path) -> None:
+    """Else micro batches and several processes would draw other numbers."""
+    change_config(copy, resid_pdrop=0.1, embd_pdrop=0.1, attn_pdrop=0.1)
+    for init in ("checkpoint", "random"):
+        model = checkpoints.load(CheckpointSettings(directory=str(copy), init=init))
+        found = [part.p for part in model.modules() if isinstance(part, torch.nn.Dropout)]
+        assert found
+        assert set(found) == {0.0}
+        assert model.config.attn_pdrop == 0.0

@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.normalizers import NFKC
+from tokenizers.pre_tokenizers import Whitespace
 
 from distilleak import tokenization
 from distilleak.errors import DistilleakError
@@ -160,3 +164,28 @@ def test_a_special_token_may_be_written_as_a_mapping(directory: Path, tmp_path: 
     token = {"content": tokenization.START, "lstrip": False}
     write_json({"bos_token": None, "eos_token": token}, copy / "tokenizer_config.json")
     assert tokenization.layout(copy, masked=False) == Format(start=0)
+
+
+def test_a_saved_tokenizer_that_fills_and_cuts_does_neither_here(
+    directory: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(directory, tmp_path / "filling")
+    tokenizer = tokenization.load(directory)
+    expected = tokenization.cut(tokenizer, "a few words that are cut", 8)
+    tokenizer.enable_truncation(4)
+    tokenizer.enable_padding(length=20)
+    tokenizer.save(str(tmp_path / "filling" / "tokenizer.json"))
+    found = tokenization.load(tmp_path / "filling")
+    assert tokenization.cut(found, "a few words that are cut", 8) == expected
+    assert len(found.encode("a").ids) == len(tokenization.load(directory).encode("a").ids)
+
+
+@pytest.mark.parametrize("length", range(4, 12))
+def test_a_character_that_is_read_as_several_words_can_be_cut_away(length: int) -> None:
+    tokenizer = Tokenizer(WordLevel({"one": 0, "1": 1, "2": 2, "⁄": 3, "?": 4}, unk_token="?"))
+    tokenizer.normalizer = NFKC()
+    tokenizer.pre_tokenizer = Whitespace()
+    text = "one one one ½ one ½"
+    kept, tokens = tokenization.cut(tokenizer, text, length)
+    assert text.startswith(kept)
+    assert 0 < len(tokens) <= length

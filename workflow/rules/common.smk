@@ -199,9 +199,7 @@ def get_shadow_evidence(wildcards):
 
 
 def get_shadow_records(wildcards):
-    return [
-        get_data("records.parquet")(wildcards, shadow=f"/{name}") for name in SHADOWS
-    ]
+    return [get_data("records.parquet")(wildcards, name) for name in SHADOWS]
 
 
 def get_data(file):
@@ -210,8 +208,8 @@ def get_data(file):
     A shadow has records of its own and shares all else with the study.
     """
 
-    def get(wildcards, shadow=""):
-        seed = f"{wildcards.seed}{shadow}"
+    def get(wildcards, *shadow):
+        seed = "/".join([wildcards.seed, *shadow])
         if file != "records.parquet":
             seed = get_study_seed(wildcards)
         return f"{SEED}{{data}}/{file}".format(
@@ -228,8 +226,10 @@ def get_study_seed(wildcards):
 
 def get_seed(wildcards):
     """The seed of a job: a shadow starts from other weights than the study, which nobody knows."""
-    seed, _, shadow = wildcards.seed.partition("/shadow-")
-    return int(seed) + 10**6 * (int(shadow) + 1) if shadow else int(seed)
+    seed, *shadow = wildcards.seed.split("/")
+    if not shadow:
+        return int(seed)
+    return int(seed) + 10**6 * (1 + int(shadow[0].rpartition("-")[2]))
 
 
 def get_arm(data):
