@@ -36,6 +36,7 @@ import distilleak
 from distilleak import families
 from distilleak.batches import Batch
 from distilleak.errors import DistilleakError
+from distilleak.settings.architecture import ArchitectureSettings
 from distilleak.surgery import output_map
 from distilleak.surgery.base import Changes, operate
 
@@ -281,3 +282,25 @@ def test_mode_attention_and_way_of_generating_are_kept() -> None:
 def test_an_unknown_surgery_is_refused() -> None:
     with pytest.raises(DistilleakError, match="unknown surgery 'nonrom'; did you mean"):
         operate(tiny("gpt2"), {"nonrom": {}})
+
+
+@pytest.mark.parametrize("name", ["bert", "albert", "roberta", "distilbert", "mobilebert", "gpt2"])
+def test_a_model_whose_embeddings_are_not_tied_survives_too(name: str, tmp_path: Path) -> None:
+    shape = {"type": name, "layers": 1, "width": 16, "heads": 2, "positions": 64}
+    options: dict[str, Any] = {"tie_word_embeddings": False}
+    if name == "roberta":
+        options["pad_token_id"] = 2
+    torch.manual_seed(0)
+    plain = families.build(
+        ArchitectureSettings.model_validate({**shape, "options": options}), VOCABULARY, 0
+    )
+    model = operate(plain, {**head(4), **mapped()})
+    randomise(model, 0.02, seed=1)
+    output_map.set_buffers(model, *buffers())
+    model.eval()  # type: ignore[no-untyped-call]
+    model.save_pretrained(tmp_path)
+    auto = AutoModelForCausalLM if name in CAUSAL else AutoModelForMaskedLM
+    found = auto.from_pretrained(tmp_path)
+    ids = torch.arange(3, 20)[None]
+    with torch.no_grad():
+        assert torch.equal(found(input_ids=ids).logits, model(input_ids=ids).logits)

@@ -54,6 +54,9 @@ def head_of(model: PreTrainedModel) -> Head | ConcatenatedHead:
         return predictions
     head = anything.get_output_embeddings()
     if not isinstance(head, Head):
+        # Not by `set_output_embeddings`: BERT's then shares a bias that it would save only once.
+        name = next(name for name, module in model.named_modules() if module is head)
+        parent, _, leaf = name.rpartition(".")
         head = Head(head)
-        anything.set_output_embeddings(head)
+        setattr(model.get_submodule(parent), leaf, head)
     return head
