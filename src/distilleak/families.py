@@ -147,8 +147,17 @@ def build(architecture: ArchitectureSettings, vocabulary: int, start: int) -> Pr
         unused = _first_position(family, config)
         setattr(config, family.field("positions"), architecture.positions + unused)
         check_head_size(family, config)
-        return family.model(config)
-    except (StrictDataclassError, ValueError, TypeError, KeyError) as error:
+        model: PreTrainedModel = family.model(config)
+        # What a family does not check when it is built shows when it reads something.
+        # Without a padding token RoBERTa cannot tell positions; `models.make` gives it one.
+        if architecture.type != "roberta" or config.pad_token_id is not None:
+            with torch.no_grad():
+                model(input_ids=torch.tensor([[start, start]]))
+        return model
+    except (
+        *(StrictDataclassError, ValueError, TypeError, KeyError, RuntimeError, AttributeError),
+        *(ZeroDivisionError, AssertionError, IndexError),
+    ) as error:
         reason = " ".join(str(error).split())
         raise DistilleakError(f"options: {architecture.type} refuses them ({reason})") from error
 

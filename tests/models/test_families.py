@@ -122,6 +122,10 @@ def test_an_option_reaches_the_configuration() -> None:
         ("bert", {"vocab_size": 8}, "options.vocab_size: the tokenizer says it"),
         ("bert", {"hidden_act": 3}, "options: bert refuses them"),
         ("bert", {"hidden_act": "nothing"}, "options: bert refuses them"),
+        ("bert", {"chunk_size_feed_forward": 3}, "options: bert refuses them"),
+        ("albert", {"num_hidden_groups": 0}, "options: albert refuses them"),
+        ("llama", {"num_key_value_heads": 3}, "options: llama refuses them"),
+        ("gpt2", {"return_dict": False}, "options: gpt2 refuses them"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_in_one_line(

@@ -109,7 +109,7 @@ def _parquet(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:
                 for row in batch.to_pylist():
                     number += 1
                     yield f"{path}: row {number}", row
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise DistilleakError(f"{path}: damaged Parquet file ({reason})") from error
 
