@@ -41,6 +41,11 @@ def reference_population_of(entries: Sequence[Entry]) -> bool:
     return any(_needs(entry).population and _needs(entry).references for entry in entries)
 
 
+def shadow_population_of(entries: Sequence[Entry]) -> bool:
+    """Whether an attack needs evidence of the shadow models on the population."""
+    return any(_needs(entry).population and _needs(entry).shadows for entry in entries)
+
+
 def shadows_of(entries: Sequence[Entry]) -> int:
     """How many shadow models the attacks need at least."""
     return max((_needs(entry).shadows for entry in entries), default=0)
@@ -68,8 +73,8 @@ def read_evidence(
         references: directories of the reference models: `plain.parquet` and `population.parquet`.
         records: the records to attack.
         entries: the attacks.
-        shadows: directory of each shadow model, with `plain.parquet` -> ids of the records that
-            the model trained on.
+        shadows: directory of each shadow model, with `plain.parquet` and, if an attack needs it,
+            `population.parquet` -> ids of the records that the model trained on.
         unigram: (vocabulary,), how often each token occurs in the auxiliary pool.
 
     Raises:
@@ -112,6 +117,9 @@ def read_evidence(
             Shadow(
                 read_view(Path(path) / "plain.parquet", ids),
                 np.array([record in trained for record in ids], np.bool_),
+                read_view(Path(path) / "population.parquet", population.record_id)
+                if population and shadow_population_of(entries)
+                else None,
             )
             for path, trained in shadows.items()
         ],

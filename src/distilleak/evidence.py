@@ -63,6 +63,7 @@ class Shadow:
 
     view: View  # plain
     member: NDArray[np.bool_]  # (records,), whether it trained on the record
+    population: View | None = None
 
 
 @dataclass(frozen=True)

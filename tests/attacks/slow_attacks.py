@@ -269,15 +269,18 @@ def offline_ratios(target: View, references: list[View], a: float) -> list[float
     return ratios
 
 
-def compared(evidence: Evidence, ratios: list[float], gamma: float, a: float) -> Bounds:
+def compared(
+    evidence: Evidence, models: list[View], ratios: list[float], gamma: float, a: float
+) -> Bounds:
     assert evidence.population is not None
-    population = offline_ratios(evidence.population, list(evidence.reference_population), a)
+    population = offline_ratios(evidence.population, models, a)
     return [share([x - z - math.log(gamma) for z in population]) for x in ratios]
 
 
 def rmia(evidence: Evidence, parameters: Any) -> Bounds:
     ratios = offline_ratios(evidence.views["plain"], list(evidence.references), parameters.a)
-    return compared(evidence, ratios, parameters.gamma, parameters.a)
+    models = list(evidence.reference_population)
+    return compared(evidence, models, ratios, parameters.gamma, parameters.a)
 
 
 def rmia_online(evidence: Evidence, parameters: Any) -> Bounds:
@@ -291,7 +294,8 @@ def rmia_online(evidence: Evidence, parameters: Any) -> Bounds:
             losses(evidence.views["plain"]), with_x, without_x, strict=True
         )
     ]
-    return compared(evidence, ratios, parameters.gamma, a=1.0)
+    models = [shadow.population for shadow in evidence.shadows if shadow.population]
+    return compared(evidence, models, ratios, parameters.gamma, a=1.0)
 
 
 SLOW: dict[str, Callable[[Evidence, Any], list[float] | Bounds]] = {

@@ -87,7 +87,7 @@ def random_evidence(records: int, seed: int) -> Evidence:
         population=population,
         reference_population=[other_model(population, generator) for _ in range(3)],
         shadows=[
-            Shadow(other_model(plain, generator), member > 0)
+            Shadow(other_model(plain, generator), member > 0, other_model(population, generator))
             for member in random_members(records, 6, generator)
         ],
         unigram=generator.integers(0, 50, 5) * generator.integers(0, 2, 5),
@@ -112,7 +112,7 @@ def certain_evidence(ids: Sequence[str]) -> Evidence:
         neighbours=[certain] * 2,
         population=certain,
         reference_population=[certain] * 2,
-        shadows=[Shadow(certain, member) for member in members],
+        shadows=[Shadow(certain, member, certain) for member in members],
         unigram=np.array([7, 1]),
     )
 

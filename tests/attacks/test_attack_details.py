@@ -443,13 +443,14 @@ def test_rmia_online_measures_models_with_x() -> None:
         of_p(0.4, 0.4),
         references=[of_p(0.9, 0.9)],  # of x, only the shadow models count
         population=of_p(0.2, 0.3, 0.8),
-        reference_population=[of_p(0.2, 0.2, 0.999)],  # p / pbar: 1, 1.5, 0.8
+        reference_population=[of_p(0.9, 0.9, 0.9)],  # nor of the population
         shadows=[
-            Shadow(of_p(0.5, 0.1), np.array([True, False])),
-            Shadow(of_p(0.7, 0.1), np.array([True, False])),
-            Shadow(of_p(0.1, 0.4), np.array([False, True])),
+            Shadow(of_p(0.5, 0.1), np.array([True, False]), of_p(0.1, 0.1, 0.999)),
+            Shadow(of_p(0.7, 0.1), np.array([True, False]), of_p(0.2, 0.3, 0.999)),
+            Shadow(of_p(0.1, 0.4), np.array([False, True]), of_p(0.3, 0.2, 0.999)),
         ],
     )
+    # The population: p / pbar is 0.2 / 0.2 = 1, 0.3 / 0.2 = 1.5 and 0.8 / 0.999 = 0.8.
     # x: 0.4 / ((0.6 + 0.1) / 2) = 1.14 and 0.4 / ((0.4 + 0.1) / 2) = 1.6; each side counts half.
     assert_allclose(score(rmia_online, evidence), [2 / 3, 1.0])
     assert_allclose(score(rmia_online, evidence, gamma=1.2), [1 / 3, 2 / 3])

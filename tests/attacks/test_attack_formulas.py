@@ -19,7 +19,7 @@ from distilleak import catalogue
 from distilleak.attacks import lowercase, min_k, min_k_pp, recall, reference
 from distilleak.attacks import zlib as zlib_attack
 from distilleak.attacks.base import checked
-from distilleak.evidence import Evidence, Shadow, View
+from distilleak.evidence import Evidence, View
 
 ATTACKS = catalogue.names("attacks")
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
@@ -76,7 +76,11 @@ def test_a_score_does_not_depend_on_the_other_records(name: str) -> None:
             references=[one_record(view, record) for view in evidence.references],
             neighbours=[one_record(view, record) for view in evidence.neighbours],
             shadows=[
-                Shadow(one_record(shadow.view, record), shadow.member[[record]])
+                replace(
+                    shadow,
+                    view=one_record(shadow.view, record),
+                    member=shadow.member[[record]],
+                )
                 for shadow in evidence.shadows
             ],
         )

@@ -44,7 +44,7 @@ def memorised() -> Evidence:
         population=view(among="population"),
         reference_population=[view(among="population") for _ in range(9)],
         shadows=[
-            Shadow(view(2.0, member), member > 0)
+            Shadow(view(2.0, member), member > 0, view(among="population"))
             for member in random_members(RECORDS, 8, generator)
         ],
         unigram=np.bincount(true, minlength=20),

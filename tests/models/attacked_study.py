@@ -83,8 +83,9 @@ def make_attacked(study: Study, root: Path, entries: Sequence[dict[str, Any]]) -
         write_view(place / "plain.parquet", model, records.record_id, records.tokens)
         write_view(place / "population.parquet", model, names[::-1], population[::-1])
     for number, model in enumerate(shadows):
-        place = root / f"shadow-{number}" / "plain.parquet"
-        write_view(place, model, records.record_id, records.tokens)
+        place = root / f"shadow-{number}"
+        write_view(place / "plain.parquet", model, records.record_id, records.tokens)
+        write_view(place / "population.parquet", model, names[::-1], population[::-1])
     unigram = np.bincount(np.concatenate(auxiliary.tokens), minlength=VOCABULARY)
     evidence = attacking.read_evidence(
         root / "target",

@@ -147,6 +147,24 @@ def test_shadow_models_come_with_the_records_that_they_trained_on(
         assert shadow.view.record_id == records.record_id
 
 
+def test_shadow_models_come_with_the_population_only_where_an_attack_compares_with_it(
+    study: Study, files: Path
+) -> None:
+    records = read_records(study.path("records.parquet"), EVALUATED)
+    trained = {files / f"shadow-{number}": records.record_id[number::2] for number in range(2)}
+    online = {"attack": "rmia_online", "parameters": {}}
+    with pytest.raises(DistilleakError, match=r"shadow-0/population\.parquet: no such file"):
+        attacking.read_evidence(files / "target", [], records, [online], shadows=trained)
+    own = pq.read_table(files / "target/population.parquet")
+    for directory in trained:
+        write_table(own.take(pa.array(range(6, -1, -1))), directory / "population.parquet")
+    found = attacking.read_evidence(files / "target", [], records, [online], shadows=trained)
+    assert found.population is not None
+    for shadow in found.shadows:
+        assert shadow.population is not None
+        assert shadow.population.record_id == found.population.record_id
+
+
 def test_too_few_shadow_models_and_missing_counts_are_errors(study: Study, files: Path) -> None:
     records = read_records(study.path("records.parquet"), EVALUATED)
     with pytest.raises(DistilleakError, match="need 4 shadow models, got 0"):

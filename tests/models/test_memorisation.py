@@ -207,14 +207,14 @@ class Slow:
         return float(np.mean(shares))
 
     @cache  # noqa: B019
-    def population(self, reference: int | None) -> Array:
-        """The mean of log p of one model on each record of the population."""
-        model = self.target if reference is None else self.attacked.references[reference]
+    def population(self, model: int) -> Array:
+        """The mean of log p of one model on each record of the population, as in `confidence`."""
+        asked = [*self.attacked.references, *self.attacked.shadows, self.target][model]
         texts = self.attacked.population
-        return np.array([self.given(model, [START], tokens).mean() for tokens in texts])
+        return np.array([self.given(asked, [START], tokens).mean() for tokens in texts])
 
     def attack_p(self, row: int) -> float:
-        return float(np.mean(self.population(None) < self.loss(row)))
+        return float(np.mean(self.population(-1) < self.loss(row)))
 
     def attack_r(self, row: int) -> float:
         others = self.of_models(self.attacked.references, row)
@@ -258,15 +258,16 @@ class Slow:
             return np.exp(p) / p_out  # a = 1
 
         others = [other.mean() for other in self.of_models(self.attacked.references, row)]
-        z = ratio(self.population(None), [self.population(number) for number in range(3)])
+        z = ratio(self.population(-1), [self.population(number) for number in range(3)])
         return float(np.mean(ratio(self.loss(row), others) / z > 1))
 
     def rmia_online(self, row: int) -> float:
         p = np.exp([each.mean() for each in self.of_models(self.attacked.shadows, row)])
         member = self.attacked.member[:, row]
         x = np.exp(self.loss(row)) / ((p[member].mean() + p[~member].mean()) / 2)
-        z_out = np.mean(np.exp([self.population(number) for number in range(3)]), axis=0)
-        return float(np.mean(x / (np.exp(self.population(None)) / z_out) > 1))
+        shadows = range(3, 3 + len(self.attacked.shadows))
+        z_out = np.mean(np.exp([self.population(number) for number in shadows]), axis=0)
+        return float(np.mean(x / (np.exp(self.population(-1)) / z_out) > 1))
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,10 @@ if all(STUDY.pools_of(corpus).design == "paired" for corpus in CORPORA):
     ABSENT.add("effects")
 FIGURES = [name for name in catalogue.names("figures") if name not in ABSENT]
 VULNERABILITY_ATTACK = ATTACKS[STUDY.vulnerability.attack]
-SHADOW_VIEWS = sorted({"plain", *attacking.views_of([VULNERABILITY_ATTACK])})
+SHADOW_POPULATION = POPULATION if attacking.shadow_population_of(ENTRIES) else []
+# The teacher of a shadow is asked as the attack that finds its vulnerable members wants it.
+SHADOW_VIEWS = [*attacking.views_of([VULNERABILITY_ATTACK]), *SHADOW_POPULATION]
+SHADOW_MIXTURE_VIEWS = ["plain", *SHADOW_POPULATION]
 SCORED = ["teacher", *METHODS, *ENSEMBLES]
 
 
@@ -194,7 +197,9 @@ def get_reference_evidence(wildcards):
 
 def get_shadow_evidence(wildcards):
     return [
-        f"{SEED}/{name}/{{pair}}/{{model}}/evidence/plain.parquet" for name in SHADOWS
+        f"{SEED}/{name}/{{pair}}/{{model}}/evidence/{view}.parquet"
+        for name in SHADOWS
+        for view in SHADOW_MIXTURE_VIEWS
     ]
 
 

@@ -54,7 +54,7 @@ use rule compute_evidence as compute_reference_evidence with:
         "compute evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
 
 
-# Of a shadow's teacher also what the attack reads that finds its vulnerable members.
+# Of a shadow's models also what the attack reads that finds its vulnerable members.
 use rule compute_evidence as compute_shadow_evidence with:
     input:
         records=get_data("records.parquet"),
@@ -133,7 +133,7 @@ use rule compute_mixture_evidence as compute_shadow_mixture_evidence with:
         [
             file
             for name in MIXTURES
-            for file in get_views(f"{SEED}/{{pair}}/{name}", ["plain"])
+            for file in get_views(f"{SEED}/{{pair}}/{name}", SHADOW_MIXTURE_VIEWS)
         ],
     log:
         f"{LOGS}/compute_shadow_mixture_evidence/{{seed}}.{{pair}}.log",
@@ -142,8 +142,8 @@ use rule compute_mixture_evidence as compute_shadow_mixture_evidence with:
     wildcard_constraints:
         seed=SHADOW,
     params:
-        settings=get_evidence_settings(["plain"]),
-        views="plain",
+        settings=get_evidence_settings(SHADOW_MIXTURE_VIEWS),
+        views=" ".join(SHADOW_MIXTURE_VIEWS),
         mixtures=MIXTURE_OPTIONS,
         seed=get_study_seed,
         directory=lambda wildcards, output: Path(output[0]).parents[2],

@@ -20,9 +20,11 @@ rule score_attacks:
         evidence=lambda wildcards, input: Path(input.evidence[0]).parent,
         references=lambda wildcards, input: evidence_directories(input.references),
         shadows=lambda wildcards, input: " ".join(
-            f"--shadow {Path(evidence).parent} {records}"
-            for evidence, records in zip(
-                input.shadows, input.shadow_records, strict=True
+            f"--shadow {directory} {records}"
+            for directory, records in zip(
+                dict.fromkeys(str(Path(file).parent) for file in input.shadows),
+                input.shadow_records,
+                strict=True,
             )
         ),
         tokenizer=lambda wildcards, input: (

@@ -36,7 +36,7 @@ class Needs:
     """How many reference models, trained on the auxiliary pool, at least."""
     population: bool = False
     """The target on records of the auxiliary pool that no reference model trained on; and the
-    reference models, if the attack needs any."""
+    reference models and shadow models, if the attack needs any."""
     shadows: int = 0
     """How many shadow models at least; about half of them trained on any one record."""
     frequencies: bool = False

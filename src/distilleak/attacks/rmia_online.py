@@ -12,7 +12,7 @@ from distilleak.errors import DistilleakError
 from distilleak.evidence import Evidence
 from distilleak.settings.base import Settings
 
-NEEDS = Needs(references=1, population=True, shadows=2)
+NEEDS = Needs(population=True, shadows=2)
 
 
 class Parameters(Settings):
@@ -27,9 +27,9 @@ def score(evidence: Evidence, parameters: Parameters) -> Scores:
 
     p = exp(mean log p). pbar_x = (p_in + p_out) / 2, the means of p over the shadow models that
     trained on x and over those that did not, so that either side counts half however many models
-    it has. pbar_z is the mean of p over the reference models: no model, the target neither, trains
-    on the population, so models without z are all there are. (A guess of models with z as in the
-    offline attack would put z on another scale than x.)
+    it has. pbar_z is the mean of p over the same shadow models: none of them, the target neither,
+    trains on the population, so models without z are all there are. (A guess of models with z as in
+    the offline attack would put z on another scale than x.)
 
     Raises:
         DistilleakError: a record was in the training of all shadow models, or of none.
@@ -48,6 +48,6 @@ def score(evidence: Evidence, parameters: Parameters) -> Scores:
     ]
     ratio = evidence.views["plain"].logp.mean() - log_mean(sides)
     population = population_logp(evidence.population) - log_mean(
-        [population_logp(view) for view in evidence.reference_population]
+        [population_logp(shadow.population) for shadow in evidence.shadows]
     )
     return share_below(ratio - np.log(parameters.gamma), population)
