@@ -156,6 +156,12 @@ def plausible(
             ("interaction", -0.02),
         )
     ]
+    epsilon = [
+        (str(seed), pair, model, "loss", audit, round(4 * (truth[model][0] - 0.5), 2), 1e-5)
+        for _, model, *_ in models
+        for seed in range(seeds)
+        for audit in ("held_out", "one_run")
+    ]
     exposure = [
         (pair, model, times, 16, bits, bits - 0.6, bits + 0.6, 8.0)
         for i, (_, model, kind, *_) in enumerate(models)
@@ -197,6 +203,7 @@ def plausible(
         "ensembles": ensembles,
         "exposure": exposure,
         "effects": effects,
+        "epsilon": epsilon,
         "roc": roc,
         "histograms": histograms,
         "blind": blind,

@@ -11,7 +11,9 @@ import pytest
 from distilleak import catalogue
 from distilleak.blind_bar import warning
 from distilleak.errors import DistilleakError
+from distilleak.figures._tables import pick
 from distilleak.findings import answer
+from distilleak.report_tables import of_pair
 from distilleak.settings.figures import FigureSettings
 from distilleak.write_report import main, page, versions
 
@@ -50,6 +52,37 @@ def second(tables: Tables) -> str:
 
 def third(tables: Tables) -> str:
     return answer(tables, "small", "loss")[2]
+
+
+def printed(tables: Tables, title: str) -> list[list[str]]:
+    (table,) = [t for t in of_pair(tables, "small", "loss") if t.title.startswith(title)]
+    return [list(row) for row in table.rows]
+
+
+def test_the_report_shows_both_audits_seed_by_seed(tables: Tables) -> None:
+    rows = [
+        (seed, "small", model, "loss", audit, epsilon, 1e-5)
+        for seed in ("0", "1")
+        for model, audit, epsilon in (
+            ("teacher", "held_out", 3.14159),
+            ("teacher", "one_run", 2.0),
+            ("kd", "held_out", 0.0),
+        )
+    ]
+    tables["epsilon"] = pd.DataFrame(rows, columns=tables["epsilon"].columns)
+    expected = [
+        *([f"teacher, seed {seed}", "3.14", "2.00"] for seed in (0, 1)),
+        *([f"kd, seed {seed}", "0.00", "–"] for seed in (0, 1)),
+    ]
+    assert printed(tables, "Lower bounds on epsilon") == expected
+
+
+def test_the_report_shows_effects_of_a_factorial_split_only(tables: Tables) -> None:
+    expected = pick(tables["effects"], model="kd", effect="auc_teacher").iloc[0]
+    rows = {row[0]: row[1:] for row in printed(tables, "Effects of the teacher's")}
+    assert rows["kd"][0].startswith(f"{expected['value']:.3f} (")
+    tables["effects"] = tables["effects"].iloc[:0]
+    assert not [t for t in of_pair(tables, "small", "loss") if t.title.startswith("Effects")]
 
 
 def test_a_student_leaks_when_its_interval_lies_above_chance(tables: Tables) -> None:

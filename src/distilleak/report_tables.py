@@ -31,10 +31,15 @@ class Table:
 
 
 def of_pair(tables: Tables, pair: str, attack: str) -> list[Table]:
-    """The tables about one pair: leakage, differences, utility, supervision, ensembles."""
+    """The tables about one pair: leakage, differences, effects, epsilon, utility, and so on.
+
+    A table that has no rows in this study is left out.
+    """
     found = [
         leakage(tables, pair, attack),
         *(differences(tables, pair, attack, baseline) for baseline in ("teacher", "kd")),
+        effects(tables, pair, attack),
+        epsilon(tables, pair, attack),
         utility(tables, pair),
         supervision(tables, pair),
         ensembles(tables, pair, attack),
@@ -88,6 +93,58 @@ def differences(tables: Tables, pair: str, attack: str, baseline: str) -> Table:
             (label, *(text for part in parts for text in _difference(part, model)))
             for model, label in models
             if any(model in part.index for part in parts)
+        ],
+    )
+
+
+def effects(tables: Tables, pair: str, attack: str) -> Table:
+    """Per model of a factorial split: what the teacher's and the student's training leak."""
+    rows = pick(tables["effects"], pair=pair, attack=attack)
+    columns = [
+        ("teacher only", "auc_teacher"),
+        ("student only", "auc_student"),
+        ("both", "auc_both"),
+        ("interaction", "interaction"),
+    ]
+    parts = [pick(rows, effect=effect).set_index("model") for _, effect in columns]
+    return Table(
+        f"Effects of the teacher's and of the student's training, attack {attack}",
+        "AUC between records that the teacher only, the student only or both trained on and records "
+        "of neither (0.5: no effect), with 95 % intervals; interaction 0: the two add up. All "
+        "attacks: effects.csv.",
+        ("model", *(name for name, _ in columns)),
+        [
+            (label, *(_interval(part, model) for part in parts))
+            for model, label in _labels(tables, pair)
+            if model in set(rows["model"])
+        ],
+    )
+
+
+def epsilon(tables: Tables, pair: str, attack: str) -> Table:
+    """Per model and seed: lower bounds on epsilon by both audits."""
+    rows = pick(tables["epsilon"], pair=pair, attack=attack)
+    seeds = sorted(set(rows["seed"]), key=int)
+    audits = [
+        pick(rows, audit=audit).set_index(["seed", "model"])["epsilon"]
+        for audit in ("held_out", "one_run")
+    ]
+    deltas = ", ".join(f"{delta:g}" for delta in sorted(set(rows["delta"])))
+    return Table(
+        f"Lower bounds on epsilon, attack {attack}",
+        f"At 95 % confidence and delta {deltas}: the attack refutes differential privacy with any "
+        "smaller epsilon; 0 refutes nothing and promises nothing. Held-out threshold: takes the "
+        "records' scores to be independent. One run: takes membership drawn by independent coins, "
+        "where the pools have fixed sizes. All attacks: epsilon.csv.",
+        ("model" if len(seeds) == 1 else "model and seed", "held-out threshold", "one run"),
+        [
+            (
+                label if len(seeds) == 1 else f"{label}, seed {seed}",
+                *(_number(float(found.get((seed, model), np.nan)), 2) for found in audits),
+            )
+            for model, label in _labels(tables, pair)
+            for seed in seeds
+            if any((seed, model) in found.index for found in audits)
         ],
     )
 
@@ -267,7 +324,10 @@ def _interval(rows: pd.DataFrame, model: str, digits: int = 3, sign: str = "") -
 
 
 def _value(rows: pd.DataFrame, model: str, digits: int) -> str:
-    value = _numbers(rows, model, "value")[0]
+    return _number(_numbers(rows, model, "value")[0], digits)
+
+
+def _number(value: float, digits: int) -> str:
     return _NONE if np.isnan(value) else f"{value:,.{digits}f}"
 
 

@@ -17,7 +17,10 @@ from distilleak.figures.base import Tables
 from distilleak.files import write_text
 from distilleak.settings.figures import FigureSettings
 
-TABLES = ("models", "metrics", "comparisons", "supervision", "ensembles", "blind", "split")
+TABLES = (
+    *("models", "metrics", "comparisons", "supervision", "ensembles", "effects", "epsilon"),
+    *("blind", "split"),
+)
 _PACKAGES = (
     *("distilleak", "snakemake", "torch", "transformers", "tokenizers", "numpy", "scipy"),
     *("pandas", "pyarrow", "scikit-learn", "matplotlib"),
