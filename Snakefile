@@ -17,6 +17,24 @@ include: "workflow/rules/scores.smk"
 include: "workflow/rules/report.smk"
 
 
+# Seconds each, and they would wait for minutes in the queue of a cluster.
+localrules:
+    all,
+    split_records,
+    copy_tokenizer,
+    draw_shadow,
+    find_vulnerable,
+    score_attacks,
+    score_vote,
+    measure_metrics,
+    build_tables,
+    measure_exposure,
+    draw_figure,
+    collect_costs,
+    write_config,
+    write_report,
+
+
 rule all:
     default_target: True
     input:

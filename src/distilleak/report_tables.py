@@ -110,8 +110,8 @@ def effects(tables: Tables, pair: str, attack: str) -> Table:
     return Table(
         f"Effects of the teacher's and of the student's training, attack {attack}",
         "AUC between records that the teacher only, the student only or both trained on and "
-        "records of neither (0.5: no effect), with 95 % intervals; interaction 0: the two add up. All "
-        "attacks: effects.csv.",
+        "records of neither (0.5: no effect), with 95 % intervals; interaction 0: the two add up. "
+        "All attacks: effects.csv.",
         ("model", *(name for name, _ in columns)),
         [
             (label, *(_interval(part, model) for part in parts))

@@ -122,6 +122,11 @@ if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
 shell.prefix(PREFIX)
 
 
+def growing(amount):
+    """A resource of which each attempt asks for more: the last one may have run out of it."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def get_code(*modules):
     """The package's files that these modules import: a job runs again when one of them changes."""
     files = {

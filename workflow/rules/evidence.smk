@@ -15,7 +15,9 @@ rule compute_evidence:
         "../../envs/distilleak.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        gpu=1,
+        mem_mb=growing(2000),
+        runtime=growing(4 * 60),
         shards=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.{wildcards.model}.evidence",
     params:
         settings=get_evidence_settings(VIEWS),
@@ -107,7 +109,9 @@ rule compute_mixture_evidence:
         "../../envs/distilleak.yaml"
     threads: 1
     resources:
-        mem_mb=2500,
+        gpu=1,
+        mem_mb=growing(2500),
+        runtime=growing(12 * 60),
         shards=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.mixtures.evidence",
     params:
         settings=get_evidence_settings(VIEWS),

@@ -33,7 +33,8 @@ class OneLine:
         return f"{datetime.now():%H:%M:%S} {self.progress}{message}"
 
 
-if Quietness.REASON in workflow.output_settings.quiet:
+# A job on a cluster node runs with no such setting.
+if Quietness.REASON in (workflow.output_settings.quiet or ()):
     for handler in logger.handlers:
         if handler.name == "DefaultStreamHandler":
             short = OneLine(handler.formatter)

@@ -24,7 +24,9 @@ rule train_student:
         "../../envs/distilleak.yaml"
     threads: 1
     resources:
-        mem_mb=2500,
+        gpu=STUDY.hardware.gpus,
+        mem_mb=growing(2500),
+        runtime=growing(12 * 60),
         python=get_python(STUDY.hardware.gpus),
         snapshots=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.{wildcards.model}",
     params:

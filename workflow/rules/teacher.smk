@@ -25,7 +25,9 @@ rule train_teacher:
         "../../envs/distilleak.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        gpu=STUDY.hardware.gpus,
+        mem_mb=growing(2000),
+        runtime=growing(12 * 60),
         python=get_python(STUDY.hardware.gpus),
         snapshots=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.teacher",
     params:
@@ -62,7 +64,9 @@ rule train_reference:
         "../../envs/distilleak.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        gpu=STUDY.hardware.gpus,
+        mem_mb=growing(2000),
+        runtime=growing(12 * 60),
         python=get_python(STUDY.hardware.gpus),
         snapshots=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.reference-{wildcards.number}",
     params:
@@ -97,7 +101,9 @@ rule store_targets:
         "../../envs/distilleak.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        gpu=1,
+        mem_mb=growing(2000),
+        runtime=growing(4 * 60),
         # Not a parameter: it makes storing faster, and no student has to be trained again for it.
         batch_tokens=STUDY.evidence.batch_tokens,
     message:
