@@ -85,7 +85,7 @@ def rule_of(job: dict[str, str]) -> str:
 
 
 class Watch(threading.Thread):
-    """Looks at the running jobs twice a second: afterwards SLURM no longer says which card it was."""
+    """Looks at the running jobs twice a second: afterwards SLURM does not say which card it was."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
