@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
-from distilleak.files import open_parquet, read_table
+from distilleak.files import open_parquet, read_range, read_table
 from distilleak.ragged import Ragged
 
 FLOAT_COLUMNS = ("logp", "mean_logp", "std_logp", "top_logp", "log1m_p")
@@ -88,13 +88,14 @@ class Evidence:
 def read_view(path: str | Path, record_ids: Sequence[str] | None = None) -> View:
     """Read an evidence file and put its rows in the order of `record_ids` (joined by id).
 
-    Without `record_ids` the view holds every record, in the order of the file. The passes of a
+    Without `record_ids` the view holds every record, in the order of the file. Of a large file in
+    the order of its records only the part is read in which `record_ids` lie. The passes of a
     masked model are merged: tokens follow the text, whatever pass scored them.
 
     Raises:
         DistilleakError: the file is damaged, lacks a record or a position, or holds one twice.
     """
-    return _view(_read(path), path, record_ids)
+    return _view(_read(path, record_ids), path, record_ids)
 
 
 def read_copies(path: str | Path, record_ids: Sequence[str]) -> list[View]:
@@ -103,7 +104,7 @@ def read_copies(path: str | Path, record_ids: Sequence[str]) -> list[View]:
     Raises:
         DistilleakError: as `read_view`; or a record lacks a copy that another one has.
     """
-    table = _read(path, copies=True)
+    table = _read(path, record_ids, copies=True)
     numbers = sorted(pc.unique(table["copy"]).to_pylist())
     return [
         _view(table.filter(pc.equal(table["copy"], number)), f"{path}: copy {number}", record_ids)
@@ -111,10 +112,13 @@ def read_copies(path: str | Path, record_ids: Sequence[str]) -> list[View]:
     ]
 
 
-def _read(path: str | Path, copies: bool = False) -> pa.Table:
-    """The columns of a causal or masked model's file."""
+def _read(path: str | Path, record_ids: Sequence[str] | None, copies: bool = False) -> pa.Table:
+    """The columns of a causal or masked model's file, and at least the rows of these records."""
     masked = "position" in open_parquet(path).schema_arrow.names
-    return read_table(path, schema(masked=masked, copies=copies).names)
+    columns = schema(masked=masked, copies=copies).names
+    if not record_ids:
+        return read_table(path, columns)
+    return read_range(path, columns, "record_id", min(record_ids), max(record_ids))
 
 
 def _view(table: pa.Table, path: str | Path, record_ids: Sequence[str] | None) -> View:

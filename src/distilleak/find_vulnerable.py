@@ -6,14 +6,15 @@ the teacher nor a student trains on.
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
 from distilleak import attacking, stage
+from distilleak.evidence import Evidence
 from distilleak.files import write_table
 from distilleak.metrics.thresholds import at_fpr
-from distilleak.records import EVALUATED, read_records
+from distilleak.records import EVALUATED, extent, iterate_records
 
 log = logging.getLogger(__name__)
 
@@ -21,20 +22,29 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
-    records = read_records(arguments.records, EVALUATED)
-    # Students may learn from non-members of the teacher; nobody else looks at those.
-    trained = records.teacher_member | records.student_member
-    records = records.where(trained | (records.pool == "holdout"))
+    extent(arguments.records, EVALUATED)  # refuses a file without one of them
     entry = arguments.attack
-    evidence = attacking.read_evidence(arguments.evidence, arguments.references, records, [entry])
-    scores = attacking.score(entry["attack"], entry, evidence)
-    held_out = records.pool == "holdout"
+    reader = attacking.Reader(arguments.evidence, arguments.references, [entry])
+    known: list[pa.Table] = []
+
+    def blocks() -> Iterator[Evidence]:
+        for records in iterate_records(arguments.records, EVALUATED, attacking.BLOCK):
+            # Students may learn from non-members of the teacher; nobody else looks at those.
+            trained = records.teacher_member | records.student_member
+            used = records.where(trained | (records.pool == "holdout"))
+            if used.record_id:
+                known.append(used.labels())
+                yield reader.read(used)
+
+    scores = attacking.score_blocks({entry["attack"]: entry}, blocks())[entry["attack"]]
+    records = pa.concat_tables(known)
+    held_out = records["pool"].to_numpy() == "holdout"
     threshold = at_fpr(scores[held_out], arguments.fpr)
     vulnerable = scores[~held_out] > threshold
     table = pa.table(
         {
-            "record_id": records.where(~held_out).record_id,
-            "teacher_member": records.teacher_member[~held_out],
+            "record_id": records["record_id"].filter(~held_out),
+            "teacher_member": records["teacher_member"].filter(~held_out),
             "score": scores[~held_out],
             "vulnerable": vulnerable,
         }

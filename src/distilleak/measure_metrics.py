@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from distilleak import stage
+from distilleak import attacking, stage
 from distilleak.errors import DistilleakError
 from distilleak.evidence import read_view
 from distilleak.files import read_json, read_table, write_table
@@ -91,10 +91,17 @@ def _utility(arguments: argparse.Namespace, replicates: int) -> list[Measurement
     holdout = records.filter(pc.equal(records["pool"], "holdout"))["record_id"].to_pylist()
     if not holdout:
         raise DistilleakError(f"{arguments.records}: no record in pool 'holdout'")
-    view = read_view(Path(arguments.evidence) / "plain.parquet", sorted(holdout))
     drawn = weights(np.zeros(len(holdout), np.bool_), replicates, arguments.seed)
-    correct = np.add.reduceat((view.rank.values == 0).astype(np.int64), view.rank.offsets[:-1])
-    return utility(view.logp.sum(), view.logp.lengths, correct, drawn)
+    holdout.sort()
+    logp, tokens, correct = [], [], []
+    for start in range(0, len(holdout), attacking.BLOCK):
+        chosen = holdout[start : start + attacking.BLOCK]
+        view = read_view(Path(arguments.evidence) / "plain.parquet", chosen)
+        logp.append(view.logp.sum())
+        tokens.append(view.logp.lengths)
+        first = (view.rank.values == 0).astype(np.int64)
+        correct.append(np.add.reduceat(first, view.rank.offsets[:-1]))
+    return utility(np.concatenate(logp), np.concatenate(tokens), np.concatenate(correct), drawn)
 
 
 def _facts(path: str) -> dict[str, float]:

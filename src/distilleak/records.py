@@ -43,6 +43,17 @@ class Records:
     text: list[str]
     tokens: list[NDArray[np.int32]]
 
+    def labels(self) -> pa.Table:
+        """All but the texts and their tokens, a row per record."""
+        return pa.table(
+            {
+                "record_id": pa.array(self.record_id),
+                "pool": pa.array(self.pool),
+                "teacher_member": self.teacher_member,
+                "student_member": self.student_member,
+            }
+        )
+
     def where(self, kept: NDArray[np.bool_]) -> "Records":
         """The records at which `kept`, (records,), is true."""
         rows = np.flatnonzero(kept)

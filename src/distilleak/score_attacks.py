@@ -1,13 +1,18 @@
-"""Score every configured attack on one model from its evidence: scores.parquet."""
+"""Score every configured attack on one model from its evidence: scores.parquet.
+
+Evidence is read of some thousand records at a time, whatever their number.
+"""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from distilleak import attacking, stage
-from distilleak.records import EVALUATED, read_records, read_training_set
+from distilleak.evidence import Evidence
+from distilleak.records import EVALUATED, extent, iterate_records, read_training_set
 from distilleak.scores import EVALUATION, Scores, write_scores
 
 
@@ -17,24 +22,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     entries = list(arguments.attacks.values())
     # Half of the shadows trained on a member or non-member, none on a record of the hold-out.
     pools = EVALUATION if attacking.shadows_of(entries) else EVALUATED
-    records = read_records(arguments.records, pools)
-    evidence = attacking.read_evidence(
+    extent(arguments.records, pools)  # refuses a file without one of them
+    reader = attacking.Reader(
         arguments.evidence,
         arguments.references,
-        records,
         entries,
         shadows={directory: _trained(shadow) for directory, shadow in arguments.shadow},
         unigram=None if arguments.tokenizer is None else _counts(arguments),
     )
+    known: list[pa.Table] = []
+
+    def blocks() -> Iterator[Evidence]:
+        for records in iterate_records(arguments.records, pools, attacking.BLOCK):
+            known.append(records.labels())
+            yield reader.read(records)
+
+    attacks = attacking.score_blocks(arguments.attacks, blocks())
+    labels = pa.concat_tables(known)
     scores = Scores(
-        record_id=np.array(records.record_id, dtype=object),
-        pool=records.pool.astype(object),
-        teacher_member=records.teacher_member,
-        student_member=records.student_member,
-        attacks={
-            name: attacking.score(name, entry, evidence)
-            for name, entry in arguments.attacks.items()
-        },
+        record_id=labels["record_id"].to_numpy(),
+        pool=labels["pool"].to_numpy(),
+        teacher_member=labels["teacher_member"].to_numpy(),
+        student_member=labels["student_member"].to_numpy(),
+        attacks=attacks,
     )
     write_scores(scores, arguments.output)
 
@@ -50,8 +60,10 @@ def _counts(arguments: argparse.Namespace) -> NDArray[np.int64]:
     from distilleak import tokenization
 
     vocabulary = tokenization.load(arguments.tokenizer).get_vocab_size()
-    tokens = read_records(arguments.records, ["auxiliary"]).tokens
-    return np.bincount(np.concatenate(tokens), minlength=vocabulary)
+    counts = np.zeros(vocabulary, np.int64)
+    for records in iterate_records(arguments.records, ["auxiliary"], attacking.BLOCK):
+        counts += np.bincount(np.concatenate(records.tokens), minlength=vocabulary)
+    return counts
 
 
 def _parser() -> argparse.ArgumentParser:

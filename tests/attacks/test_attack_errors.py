@@ -13,7 +13,7 @@ from distilleak import catalogue
 from distilleak.attacks.base import Needs, checked
 from distilleak.errors import DistilleakError
 from distilleak.evidence import SCHEMA, View, read_copies, read_view
-from distilleak.files import write_table
+from distilleak.files import read_range, write_table
 
 ATTACKS = catalogue.names("attacks")
 
@@ -34,7 +34,7 @@ def test_a_nan_in_one_token_is_an_error_that_names_record_and_attack(name: str, 
     evidence = replace(evidence, views={**evidence.views, "plain": bad})
     module = catalogue.load("attacks", name)
     with pytest.raises(DistilleakError) as raised:
-        checked(module.score(evidence, module.Parameters()), name, evidence)
+        checked(module.score(evidence, module.Parameters()), name, evidence.record_id)
     assert repr(name) in str(raised.value)
     assert f"'record-{record}'" in str(raised.value)
 
@@ -63,7 +63,7 @@ def test_a_nan_in_anything_that_an_attack_reads_of_a_record_names_the_record(nam
         cases.append(replace(evidence, shadows=shadows))
     for case in cases:
         with pytest.raises(DistilleakError, match=rf"{name!r}.*'record-5' is nan"):
-            checked(module.score(case, module.Parameters()), name, case)
+            checked(module.score(case, module.Parameters()), name, case.record_id)
 
 
 @pytest.mark.parametrize("name", ["surp", "min_k_pp"])
@@ -76,14 +76,14 @@ def test_a_nan_in_the_mean_of_log_p_names_the_record(name: str) -> None:
     evidence = replace(evidence, views={**evidence.views, "plain": bad})
     module = catalogue.load("attacks", name)
     with pytest.raises(DistilleakError, match="'record-5' is nan"):
-        checked(module.score(evidence, module.Parameters()), name, evidence)
+        checked(module.score(evidence, module.Parameters()), name, evidence.record_id)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_score_that_is_not_finite_names_its_record(bad: float) -> None:
     evidence = random_evidence(3, seed=0)
     with pytest.raises(DistilleakError, match=r"'some attack'.*'record-1'"):
-        checked(np.array([0.0, bad, 1.0]), "some attack", evidence)
+        checked(np.array([0.0, bad, 1.0]), "some attack", evidence.record_id)
 
 
 def test_finite_scores_pass_unchanged() -> None:
@@ -211,3 +211,25 @@ def test_a_file_with_overwritten_pages_is_named(stored_view: Path) -> None:
     stored_view.write_bytes(content)
     with pytest.raises(DistilleakError, match=r"plain\.parquet: damaged Parquet file"):
         read_view(stored_view, ["record-1"])
+
+
+def test_only_the_part_of_a_file_is_read_in_which_the_records_lie(tmp_path: Path) -> None:
+    ids = [f"{number:02}" for number in range(20)]
+    table = pa.table({"record_id": ids, "value": range(20)})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=5)
+    found = read_range(tmp_path / "a.parquet", ["value"], "record_id", "06", "11")
+    assert found["value"].to_pylist() == list(range(5, 15))
+    pq.write_table(table, tmp_path / "b.parquet", row_group_size=5, write_statistics=False)
+    found = read_range(tmp_path / "b.parquet", ["value"], "record_id", "06", "11")
+    assert found["value"].to_pylist() == list(range(20))
+
+
+def test_a_record_in_two_parts_of_a_file_is_found_in_both(
+    stored_view: Path, tmp_path: Path
+) -> None:
+    table = pq.read_table(stored_view)
+    twice = pa.concat_tables([table, table.slice(1, 1)])
+    pq.write_table(twice, tmp_path / "twice.parquet", row_group_size=1)
+    record = table["record_id"][1].as_py()
+    with pytest.raises(DistilleakError, match=f"two rows of record '{record}'"):
+        read_view(tmp_path / "twice.parquet", [record])

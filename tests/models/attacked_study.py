@@ -87,17 +87,16 @@ def make_attacked(study: Study, root: Path, entries: Sequence[dict[str, Any]]) -
         write_view(place / "plain.parquet", model, records.record_id, records.tokens)
         write_view(place / "population.parquet", model, names[::-1], population[::-1])
     unigram = np.bincount(np.concatenate(auxiliary.tokens), minlength=VOCABULARY)
-    evidence = attacking.read_evidence(
+    evidence = attacking.Reader(
         root / "target",
         [root / f"reference-{number}" for number in range(len(references))],
-        records,
         entries,
         shadows={
             root / f"shadow-{number}": [records.record_id[row] for row in np.flatnonzero(rows)]
             for number, rows in enumerate(member)
         },
         unigram=unigram,
-    )
+    ).read(records)
     return Attacked(
         target, references, shadows, member, records, population, prefixes, copies, unigram,
         evidence,

@@ -54,7 +54,7 @@ def test_shadow_models_and_frequencies_are_asked_for_where_an_attack_uses_them()
 
 def test_evidence_is_read_in_the_order_of_the_records(study: Study) -> None:
     records = read_records(study.path("records.parquet"), ["holdout", "member"])
-    found = attacking.read_evidence(study.path("teacher/evidence"), [], records, [LOSS])
+    found = attacking.Reader(study.path("teacher/evidence"), [], [LOSS]).read(records)
     assert list(found.views) == ["plain"]
     assert found.references == []
     assert found.record_id == records.record_id
@@ -67,16 +67,14 @@ def test_references_are_read_only_where_an_attack_uses_them(study: Study) -> Non
     records = read_records(study.path("records.parquet"), EVALUATED)
     directories = [study.path("reference/evidence")] * 2
     for entries, count in (([LOSS], 0), ([LOSS, REFERENCE], 2)):
-        found = attacking.read_evidence(
-            study.path("teacher/evidence"), directories, records, entries
-        )
+        found = attacking.Reader(study.path("teacher/evidence"), directories, entries).read(records)
         assert len(found.references) == count
 
 
 def test_too_few_references_are_an_error(study: Study) -> None:
     records = read_records(study.path("records.parquet"), EVALUATED)
     with pytest.raises(DistilleakError, match="need 1 reference models, got 0"):
-        attacking.read_evidence(study.path("teacher/evidence"), [], records, [REFERENCE])
+        attacking.Reader(study.path("teacher/evidence"), [], [REFERENCE]).read(records)
 
 
 def test_a_view_that_is_not_there_is_an_error_that_names_the_file(
@@ -84,12 +82,12 @@ def test_a_view_that_is_not_there_is_an_error_that_names_the_file(
 ) -> None:
     records = read_records(study.path("records.parquet"), EVALUATED)
     with pytest.raises(DistilleakError, match=r"plain\.parquet: no such file"):
-        attacking.read_evidence(tmp_path, [], records, [LOSS])
+        attacking.Reader(tmp_path, [], [LOSS]).read(records)
 
 
 def test_the_parameters_of_an_entry_reach_the_attack(study: Study) -> None:
     records = read_records(study.path("records.parquet"), EVALUATED)
-    evidence = attacking.read_evidence(study.path("teacher/evidence"), [], records, [LOSS])
+    evidence = attacking.Reader(study.path("teacher/evidence"), [], [LOSS]).read(records)
     all_tokens = {"attack": "min_k", "parameters": {"k": 1.0}}
     np.testing.assert_allclose(
         attacking.score("every", all_tokens, evidence), attacking.score("loss", LOSS, evidence)
@@ -110,7 +108,7 @@ def files(study: Study, tmp_path: Path) -> Path:
 
 def test_the_population_is_read_in_one_order_for_all_models(study: Study, files: Path) -> None:
     records = read_records(study.path("records.parquet"), EVALUATED)
-    found = attacking.read_evidence(files / "target", [files / "reference"], records, [RMIA])
+    found = attacking.Reader(files / "target", [files / "reference"], [RMIA]).read(records)
     assert found.population is not None
     assert len(found.population.record_id) == 7
     (reference,) = found.reference_population
@@ -120,14 +118,13 @@ def test_the_population_is_read_in_one_order_for_all_models(study: Study, files:
 
 def test_what_no_attack_uses_is_not_read(study: Study, files: Path) -> None:
     records = read_records(study.path("records.parquet"), EVALUATED)
-    found = attacking.read_evidence(
+    found = attacking.Reader(
         files / "target",
         [files / "nothing here"],
-        records,
         [LOSS],
         shadows={files / "nor here": []},
         unigram=np.ones(300, np.int64),
-    )
+    ).read(records)
     assert found.population is None
     assert found.unigram is None
     counts = len(found.references), len(found.reference_population), len(found.shadows)
@@ -139,7 +136,7 @@ def test_shadow_models_come_with_the_records_that_they_trained_on(
 ) -> None:
     records = read_records(study.path("records.parquet"), EVALUATED)
     trained = {files / f"shadow-{number}": records.record_id[number::2] for number in range(4)}
-    found = attacking.read_evidence(files / "target", [], records, [LIRA_ONLINE], shadows=trained)
+    found = attacking.Reader(files / "target", [], [LIRA_ONLINE], shadows=trained).read(records)
     for shadow, ids in zip(found.shadows, trained.values(), strict=True):
         assert [
             i for i, member in zip(records.record_id, shadow.member, strict=True) if member
@@ -154,11 +151,11 @@ def test_shadow_models_come_with_the_population_only_where_an_attack_compares_wi
     trained = {files / f"shadow-{number}": records.record_id[number::2] for number in range(2)}
     online = {"attack": "rmia_online", "parameters": {}}
     with pytest.raises(DistilleakError, match=r"shadow-0/population\.parquet: no such file"):
-        attacking.read_evidence(files / "target", [], records, [online], shadows=trained)
+        attacking.Reader(files / "target", [], [online], shadows=trained).read(records)
     own = pq.read_table(files / "target/population.parquet")
     for directory in trained:
         write_table(own.take(pa.array(range(6, -1, -1))), directory / "population.parquet")
-    found = attacking.read_evidence(files / "target", [], records, [online], shadows=trained)
+    found = attacking.Reader(files / "target", [], [online], shadows=trained).read(records)
     assert found.population is not None
     for shadow in found.shadows:
         assert shadow.population is not None
@@ -168,6 +165,6 @@ def test_shadow_models_come_with_the_population_only_where_an_attack_compares_wi
 def test_too_few_shadow_models_and_missing_counts_are_errors(study: Study, files: Path) -> None:
     records = read_records(study.path("records.parquet"), EVALUATED)
     with pytest.raises(DistilleakError, match="need 4 shadow models, got 0"):
-        attacking.read_evidence(files / "target", [], records, [LIRA_ONLINE])
+        attacking.Reader(files / "target", [], [LIRA_ONLINE]).read(records)
     with pytest.raises(DistilleakError, match="need the token counts of the auxiliary pool"):
-        attacking.read_evidence(files / "target", [], records, [DC_PDD])
+        attacking.Reader(files / "target", [], [DC_PDD]).read(records)

@@ -193,7 +193,7 @@ def test_attacks_work_on_masked_evidence_as_on_any_other(
     entry = {"attack": name, "parameters": {}}
     target, references = masked_evidence
     counts = np.arange(VOCABULARY)
-    evidence = attacking.read_evidence(target, references, known, [entry], unigram=counts)
+    evidence = attacking.Reader(target, references, [entry], unigram=counts).read(known)
     scores = attacking.score(name, entry, evidence)
     assert len(scores) == EVALUATED
     # Shares of few references or records have few values.

@@ -6,10 +6,17 @@ An attack is a module of this package named after it. It defines
 * `NEEDS`: the evidence that it reads, `Needs`; no other is computed for it;
 * `score(evidence, parameters)`: one float64 score per record, higher = more likely a member.
 
+An attack that compares a record with the other records splits `score` in two, so that evidence need
+not be in memory all at once:
+
+* `summarise(evidence)`: what it takes of every record, (rows, records);
+* `judge(summary, parameters, record_id)`: the scores, from the summaries of all the records.
+
 A score that cannot be computed is NaN or infinite, never a stand-in; `checked` turns it into an
 error. The functions below are what several attacks share.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -52,7 +59,7 @@ class Attack(Protocol):
     def score(self, evidence: Evidence, parameters: Any) -> Scores: ...
 
 
-def checked(scores: Scores, attack: str, evidence: Evidence) -> Scores:
+def checked(scores: Scores, attack: str, record_id: Sequence[str]) -> Scores:
     """Return `scores` unchanged.
 
     Raises:
@@ -60,7 +67,7 @@ def checked(scores: Scores, attack: str, evidence: Evidence) -> Scores:
     """
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
-        record = evidence.record_id[int(bad[0])]
+        record = record_id[int(bad[0])]
         raise DistilleakError(
             f"attack {attack!r}: the score of record {record!r} is {scores[bad[0]]}; "
             "scores must be finite, so its evidence holds NaN or infinite values"

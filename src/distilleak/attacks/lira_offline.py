@@ -5,6 +5,8 @@ probability that such a model is less confident than the target. The two-sided l
 also ranks high the records that the target knows *less*, is another attack.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import log_ndtr
 
@@ -29,9 +31,17 @@ def score(evidence: Evidence, parameters: Parameters) -> Scores:
     Raises:
         DistilleakError: there are fewer than two reference models.
     """
-    phi = np.stack([confidence(view) for view in evidence.references])  # (models, records)
-    mean, deviation = fit(
-        phi, np.ones(phi.shape, np.bool_), parameters.variance, evidence.record_id
-    )
-    scores: Scores = log_ndtr((confidence(evidence.views["plain"]) - mean) / deviation)
+    return judge(summarise(evidence), parameters, evidence.record_id)
+
+
+def summarise(evidence: Evidence) -> Scores:
+    """phi of the target and of every reference model, (1 + models, records)."""
+    return np.stack([confidence(view) for view in (evidence.views["plain"], *evidence.references)])
+
+
+def judge(summary: Scores, parameters: Parameters, record_id: Sequence[str]) -> Scores:
+    """The scores of all the records over which a pooled variance is taken, (records,)."""
+    target, phi = summary[0], summary[1:]
+    mean, deviation = fit(phi, np.ones(phi.shape, np.bool_), parameters.variance, record_id)
+    scores: Scores = log_ndtr((target - mean) / deviation)
     return scores

@@ -3,6 +3,8 @@
 Is the target's confidence in a record that of models which trained on it, or which did not?
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,14 +30,30 @@ def score(evidence: Evidence, parameters: Parameters) -> Scores:
     Raises:
         DistilleakError: too few shadow models trained on a record, or too few did not.
     """
-    target = confidence(evidence.views["plain"])
-    phi = np.stack([confidence(shadow.view) for shadow in evidence.shadows])  # (models, records)
-    member = np.stack([shadow.member for shadow in evidence.shadows])
+    return judge(summarise(evidence), parameters, evidence.record_id)
+
+
+def summarise(evidence: Evidence) -> Scores:
+    """phi of the target and of every shadow model, and which of these trained on the record.
+
+    Returns:
+        (1 + 2 models, records).
+    """
+    phi = [confidence(shadow.view) for shadow in evidence.shadows]
+    member = [shadow.member.astype(np.float64) for shadow in evidence.shadows]
+    return np.stack([confidence(evidence.views["plain"]), *phi, *member])
+
+
+def judge(summary: Scores, parameters: Parameters, record_id: Sequence[str]) -> Scores:
+    """The scores of all the records over which a pooled variance is taken, (records,)."""
+    target = summary[0]
+    phi, member = np.split(summary[1:], 2)  # (models, records)
+    trained = member > 0
 
     def log_density(used: NDArray[np.bool_]) -> Scores:
         """Without the constant that cancels in the difference."""
-        mean, deviation = fit(phi, used, parameters.variance, evidence.record_id)
+        mean, deviation = fit(phi, used, parameters.variance, record_id)
         density: Scores = -np.log(deviation) - ((target - mean) / deviation) ** 2 / 2
         return density
 
-    return log_density(member) - log_density(~member)
+    return log_density(trained) - log_density(~trained)
