@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from synthetic_evidence import copies_table, random_evidence, random_view, table
 
@@ -215,11 +216,11 @@ def test_a_file_with_overwritten_pages_is_named(stored_view: Path) -> None:
 
 def test_only_the_part_of_a_file_is_read_in_which_the_records_lie(tmp_path: Path) -> None:
     ids = [f"{number:02}" for number in range(20)]
-    table = pa.table({"record_id": ids, "value": range(20)})
-    pq.write_table(table, tmp_path / "a.parquet", row_group_size=5)
+    numbered = pa.table({"record_id": ids, "value": range(20)})
+    pq.write_table(numbered, tmp_path / "a.parquet", row_group_size=5)
     found = read_range(tmp_path / "a.parquet", ["value"], "record_id", "06", "11")
     assert found["value"].to_pylist() == list(range(5, 15))
-    pq.write_table(table, tmp_path / "b.parquet", row_group_size=5, write_statistics=False)
+    pq.write_table(numbered, tmp_path / "b.parquet", row_group_size=5, write_statistics=False)
     found = read_range(tmp_path / "b.parquet", ["value"], "record_id", "06", "11")
     assert found["value"].to_pylist() == list(range(20))
 
@@ -227,9 +228,9 @@ def test_only_the_part_of_a_file_is_read_in_which_the_records_lie(tmp_path: Path
 def test_a_record_in_two_parts_of_a_file_is_found_in_both(
     stored_view: Path, tmp_path: Path
 ) -> None:
-    table = pq.read_table(stored_view)
-    twice = pa.concat_tables([table, table.slice(1, 1)])
+    once = pq.read_table(stored_view)
+    twice = pa.concat_tables([once, once.slice(1, 1)])
     pq.write_table(twice, tmp_path / "twice.parquet", row_group_size=1)
-    record = table["record_id"][1].as_py()
+    record = once["record_id"][1].as_py()
     with pytest.raises(DistilleakError, match=f"two rows of record '{record}'"):
         read_view(tmp_path / "twice.parquet", [record])
