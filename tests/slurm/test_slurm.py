@@ -15,7 +15,9 @@ from cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
 TABLES = "results/smoke/tables"
-GPU_RULES = re.compile(r"rule_(train_|store_targets|compute_\w*evidence)")
+GPU_RULES = re.compile(
+    r"rule_(train_(teacher|student|reference)|store_targets|compute_\w*evidence)"
+)
 # Long enough to be interrupted in the middle.
 LONGER = "training={teacher: {epochs: 400}, student: {epochs: 120}}"
 SOON = (
@@ -172,7 +174,7 @@ def test_what_needs_a_gpu_has_one_to_itself_and_nothing_else_has_any(
     shaken: Path, watch: Watch
 ) -> None:
     mine = [job for job in jobs() if job["WorkDir"] == str(shaken)]
-    with_gpu = [job for job in mine if "gres/gpu=1" in job.get("TRES", "")]
+    with_gpu = [job for job in mine if "gpu:1" in job.get("TresPerJob", "")]
     assert {rule_of(job) for job in with_gpu} == {
         rule_of(job) for job in mine if GPU_RULES.match(rule_of(job))
     }
