@@ -1,10 +1,11 @@
 """Running configured attacks on files of evidence."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from distilleak import catalogue
@@ -186,6 +187,25 @@ def score_blocks(attacks: Mapping[str, Entry], blocks: Iterable[Evidence]) -> di
             checked(scores, name, record_id)
         joined[name] = scores
     return joined
+
+
+def score_records(
+    attacks: Mapping[str, Entry], reader: Reader, blocks: Iterable[Records]
+) -> tuple[pa.Table, dict[str, Scores]]:
+    """As `score_blocks`, reading each block's evidence; with the labels of all the records.
+
+    Raises:
+        DistilleakError: evidence is missing or damaged, or a score is NaN or infinite.
+    """
+    known: list[pa.Table] = []
+
+    def read() -> Iterator[Evidence]:
+        for records in blocks:
+            known.append(records.labels())
+            yield reader.read(records)
+
+    scores = score_blocks(attacks, read())
+    return pa.concat_tables(known), scores
 
 
 def _needs(entry: Entry) -> Needs:

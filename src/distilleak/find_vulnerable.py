@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from distilleak import attacking, stage
-from distilleak.evidence import Evidence
 from distilleak.files import write_table
 from distilleak.metrics.thresholds import at_fpr
-from distilleak.records import EVALUATED, extent, iterate_records
+from distilleak.records import EVALUATED, Records, extent, iterate_records
 
 log = logging.getLogger(__name__)
 
@@ -25,19 +24,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     extent(arguments.records, EVALUATED)  # refuses a file without one of them
     entry = arguments.attack
     reader = attacking.Reader(arguments.evidence, arguments.references, [entry])
-    known: list[pa.Table] = []
-
-    def blocks() -> Iterator[Evidence]:
-        for records in iterate_records(arguments.records, EVALUATED, attacking.BLOCK):
-            # Students may learn from non-members of the teacher; nobody else looks at those.
-            trained = records.teacher_member | records.student_member
-            used = records.where(trained | (records.pool == "holdout"))
-            if used.record_id:
-                known.append(used.labels())
-                yield reader.read(used)
-
-    scores = attacking.score_blocks({entry["attack"]: entry}, blocks())[entry["attack"]]
-    records = pa.concat_tables(known)
+    attacks = {entry["attack"]: entry}
+    records, scored = attacking.score_records(attacks, reader, _used(arguments.records))
+    scores = scored[entry["attack"]]
     held_out = records["pool"].to_numpy() == "holdout"
     threshold = at_fpr(scores[held_out], arguments.fpr)
     vulnerable = scores[~held_out] > threshold
@@ -54,6 +43,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         "%d of %d records are vulnerable at a false-positive rate of %g or less on %d hold-outs",
         vulnerable.sum(), len(vulnerable), arguments.fpr, held_out.sum(),
     )  # fmt: skip
+
+
+def _used(path: str) -> Iterator[Records]:
+    """Students may learn from non-members of the teacher; nobody else looks at those."""
+    for records in iterate_records(path, EVALUATED, attacking.BLOCK):
+        trained = records.teacher_member | records.student_member
+        used = records.where(trained | (records.pool == "holdout"))
+        if used.record_id:
+            yield used
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,14 +4,12 @@ Evidence is read of some thousand records at a time, whatever their number.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from distilleak import attacking, stage
-from distilleak.evidence import Evidence
 from distilleak.records import EVALUATED, extent, iterate_records, read_training_set
 from distilleak.scores import EVALUATION, Scores, write_scores
 
@@ -30,15 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         shadows={directory: _trained(shadow) for directory, shadow in arguments.shadow},
         unigram=None if arguments.tokenizer is None else _counts(arguments),
     )
-    known: list[pa.Table] = []
-
-    def blocks() -> Iterator[Evidence]:
-        for records in iterate_records(arguments.records, pools, attacking.BLOCK):
-            known.append(records.labels())
-            yield reader.read(records)
-
-    attacks = attacking.score_blocks(arguments.attacks, blocks())
-    labels = pa.concat_tables(known)
+    blocks = iterate_records(arguments.records, pools, attacking.BLOCK)
+    labels, attacks = attacking.score_records(arguments.attacks, reader, blocks)
     scores = Scores(
         record_id=labels["record_id"].to_numpy(),
         pool=labels["pool"].to_numpy(),
