@@ -20,8 +20,16 @@ STAGES = (
         "find_vulnerable",
         "train_student",
     ),
-    *("compute_evidence", "score_attacks", "score_vote", "measure_metrics", "build_tables"),
+    *(
+        "compute_evidence",
+        "join_evidence",
+        "score_attacks",
+        "score_vote",
+        "measure_metrics",
+        "build_tables",
+    ),
     *("measure_exposure", "draw_figure", "collect_costs", "write_report", "write_schema"),
+    "forecast",
 )
 
 

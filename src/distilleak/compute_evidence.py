@@ -2,7 +2,8 @@
 
 Given several models and `--mixture NAME=0,1,...`, it writes the evidence of each mixture of them
 instead: the average of their distributions over the vocabulary, every model asked once. With
-`--shards DIR` an interrupted job goes on where it stopped.
+`--shards DIR` an interrupted job goes on where it stopped. `--part 2-of-4` computes one of four
+parts of the windows of records, which `join_evidence` puts together.
 """
 
 import argparse
@@ -69,21 +70,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     counts = _check_lengths(arguments, asked)
     with interruption.noticed() as stopped, _shards(arguments, device) as kept:
         budget = probing.Budget(arguments.settings.batch_tokens)
-        for view, count in counts.items():
+        mine = _part(counts, *arguments.part)
+        for view in counts:
             missing = {
-                window
-                for window in range(math.ceil(count / views.WINDOW))
-                if not kept.finished([*mixtures], view, window)
+                window for window in mine[view] if not kept.finished([*mixtures], view, window)
             }
             found = _windows(view, missing, asked, arguments, budget, stopped)
             for window, tables in tqdm(found, desc=view, total=len(missing), disable=None):
                 kept.write(tables, view, window)
-        for view, count in counts.items():
+        for view in counts:
             form = schema(masked=asked.layout.masked, copies=view == "neighbour")
             for name in mixtures:
                 described = form.with_metadata(_metadata(name, view, asked, arguments))
                 kept.join(name, view, described, _output(name, view, arguments))
-            log.info("%s: %d records", view, count)
+            log.info("%s: %d of %d windows", view, len(mine[view]), _windows_of(counts[view]))
 
 
 def _asked(arguments: argparse.Namespace, mixtures: dict[str, Sequence[int]], device: str) -> Asked:
@@ -133,6 +133,21 @@ def _check_lengths(arguments: argparse.Namespace, asked: Asked) -> dict[str, int
     return {view: count for view, (count, _) in found.items()}
 
 
+def _windows_of(records: int) -> int:
+    return math.ceil(records / views.WINDOW)
+
+
+def _part(counts: dict[str, int], part: int, parts: int) -> dict[str, list[int]]:
+    """View -> the windows of this part of all.
+
+    The windows of all views are one row that is cut into equal pieces: a view's windows in one
+    part follow those in the part before.
+    """
+    row = [(view, window) for view, count in counts.items() for window in range(_windows_of(count))]
+    piece = row[(part - 1) * len(row) // parts : part * len(row) // parts]
+    return {view: [window for name, window in piece if name == view] for view in counts}
+
+
 def _shards(arguments: argparse.Namespace, device: str) -> AbstractContextManager[Shards]:
     if arguments.shards is None:
         return shards.passing(arguments.output)
@@ -147,6 +162,7 @@ def _shards(arguments: argparse.Namespace, device: str) -> AbstractContextManage
             "threads": arguments.threads,
             "device": torch.cuda.get_device_name() if device == "cuda" else device,
             "window": views.WINDOW,
+            "part": arguments.part,
         },
         [*arguments.model, arguments.records],
     )
@@ -251,6 +267,13 @@ def _mixture(text: str) -> tuple[str, list[int]]:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=0,1,...") from error
 
 
+def _part_argument(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("-of-")
+    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form 2-of-4")
+    return int(part), int(parts)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = stage.parser(__name__, __doc__)
     parser.add_argument("--model", nargs="+", required=True, help="model directories")
@@ -275,6 +298,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--shards",
         help="directory, for this job alone, that keeps finished windows until the end",
+    )
+    parser.add_argument(
+        "--part",
+        type=_part_argument,
+        default=(1, 1),
+        metavar="I-of-N",
+        help="only this part of the windows of records (default: all)",
     )
     parser.add_argument(
         "--output",

@@ -88,6 +88,17 @@ def read_range(path: str | Path, columns: Sequence[str], key: str, low: str, hig
     return _read(file, path, columns, groups)
 
 
+def iterate_row_groups(path: str | Path) -> Iterator[pa.Table]:
+    """The row groups of a Parquet file, one after the other.
+
+    Raises:
+        DistilleakError: as `read_table`.
+    """
+    file = open_parquet(path)
+    for group in range(file.num_row_groups):
+        yield _read(file, path, None, [group])
+
+
 def _overlaps(group: pq.RowGroupMetaData, key: str, low: str, high: str) -> bool:
     for number in range(group.num_columns):
         column = group.column(number)

@@ -61,6 +61,7 @@ def kept(directory: str | Path, fingerprint: str) -> Iterator[Shards]:
     for other in Path(directory).glob("*"):
         if re.fullmatch("[0-9a-f]{64}", other.name) and other != home:
             shutil.rmtree(other)
+    home.mkdir(parents=True, exist_ok=True)
     yield Shards(home)
     shutil.rmtree(home)
     if not any(home.parent.iterdir()):

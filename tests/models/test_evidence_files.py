@@ -36,6 +36,7 @@ from distilleak import (
     attacking,
     catalogue,
     compute_evidence,
+    join_evidence,
     models,
     records,
     stage,
@@ -584,3 +585,43 @@ def test_vulnerable_members_score_above_the_threshold_of_the_holdout(study: Stud
     np.testing.assert_array_equal(table["score"].to_numpy(), scores[member])
     assert table["vulnerable"].to_pylist() == (scores[member] > threshold).tolist()
     assert all(table["vulnerable"].to_pylist())  # they were memorised
+
+
+# Jobs that share the work
+
+
+@pytest.mark.parametrize("parts", [2, 3, 20])
+def test_parts_that_are_joined_are_the_bytes_of_one_job(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: int
+) -> None:
+    monkeypatch.setattr(views, "WINDOW", 8)
+    asked, mixtures = ("bert", "bert-other"), ["m=0,1", "n=1"]
+    site.compute(*asked, output=tmp_path / "whole", mixtures=mixtures)
+    for part in range(1, parts + 1):
+        arguments = site.arguments(
+            *asked, output=tmp_path / f"{part}", mixtures=mixtures, shards=tmp_path / "shards"
+        )
+        compute_evidence.main([*arguments, "--part", f"{part}-of-{parts}"])
+    for name in files(tmp_path / "whole"):
+        shards = [str(tmp_path / f"{part}" / name) for part in range(1, parts + 1)]
+        assert sum(pq.ParquetFile(shard).num_row_groups for shard in shards) == 3
+        join_evidence.main(["--shards", *shards, "--output", str(tmp_path / "joined" / name)])
+    assert files(tmp_path / "joined") == files(tmp_path / "whole")
+
+
+def test_parts_of_different_models_are_not_joined(site: Site, tmp_path: Path) -> None:
+    for name in ("gpt2", "gpt2-other"):
+        site.compute(name, output=tmp_path / name)
+    shards = [tmp_path / name / "plain.parquet" for name in ("gpt2", "gpt2-other")]
+    with pytest.raises(DistilleakError, match=r"gpt2-other/plain.parquet: not of the model"):
+        join_evidence.join(shards, tmp_path / "joined.parquet")
+    assert not (tmp_path / "joined.parquet").exists()
+
+
+@pytest.mark.parametrize("part", ["3-of-2", "0-of-2", "1", "a-of-b"])
+def test_a_part_that_does_not_exist_is_refused(
+    site: Site, tmp_path: Path, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        compute_evidence.main([*site.arguments("gpt2", output=tmp_path), "--part", part])
+    assert f"{part!r} is not of the form 2-of-4" in capsys.readouterr().err

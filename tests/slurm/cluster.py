@@ -45,6 +45,7 @@ JobRequeue=1
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:2 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
+PartitionName=closed Nodes={host} MaxTime=INFINITE State=UP AllowAccounts=paying
 """
 # Any two device files serve: what matters is that SLURM hands them out one job at a time.
 GPUS = "Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n"
@@ -75,6 +76,7 @@ class Cluster:
             self.daemons[name] = subprocess.Popen(command, stdout=log, stderr=log, user=user)
 
     def start_controller(self) -> None:
+        """Again, with the state that the one before it left."""
         self.start("slurmctld", "slurmctld", "-D")
         self.wait("idle", "mixed", "allocated", "unknown", "down")
 
@@ -88,7 +90,10 @@ class Cluster:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             asked = subprocess.run(
-                ["sinfo", "--noheader", "--format=%T"], capture_output=True, text=True, check=False
+                ["sinfo", "--noheader", "--partition=main", "--format=%T"],
+                capture_output=True,
+                text=True,
+                check=False,
             )
             if asked.stdout.strip().rstrip("*") in states:
                 return

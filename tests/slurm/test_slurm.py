@@ -3,10 +3,11 @@
 import contextlib
 import hashlib
 import re
+import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cluster
@@ -15,11 +16,15 @@ from cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
 TABLES = "results/smoke/tables"
+PAIR = "gpt2_2x32_1x32"
 GPU_RULES = re.compile(
     r"rule_(train_(teacher|student|reference)|store_targets|compute_\w*evidence)"
 )
-# Long enough to be interrupted in the middle.
-LONGER = "training={teacher: {epochs: 400}, student: {epochs: 120}}"
+# Long enough to be interrupted in the middle, and evidence of more than one window.
+LONGER = (
+    "pools={member: 1100, nonmember: 1100}",
+    "training={teacher: {epochs: 30}, student: {epochs: 9}}",
+)
 SOON = (
     *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"),
     *("--seconds-between-status-checks", "2", "--latency-wait", "5"),
@@ -52,8 +57,9 @@ def copied(place: Path) -> Path:
 
 
 def snakemake(project: Path, *options: str) -> "subprocess.Popen[str]":
+    """The study; `options` begin with further words of --config."""
     return subprocess.Popen(
-        ["snakemake", "--configfile", "config/smoke.yaml", "--config", LONGER, *options],
+        ["snakemake", "--configfile", "config/smoke.yaml", "--config", *LONGER, *options],
         cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
@@ -82,6 +88,10 @@ def jobs() -> list[dict[str, str]]:
     ]
 
 
+def jobs_of(project: Path) -> list[dict[str, str]]:
+    return [job for job in jobs() if job["WorkDir"] == str(project)]
+
+
 def rule_of(job: dict[str, str]) -> str:
     return next(part for part in Path(job["StdOut"]).parts if part.startswith("rule_"))
 
@@ -107,28 +117,33 @@ class Watch(threading.Thread):
                 self.card |= held
 
 
-def wait_for(what: str, found: "object", seconds: float = 240) -> str:
+def wait_for(what: str, found: Callable[[], str | bool | None], seconds: float = 240) -> str:
     """What `found()` gives, as soon as it gives something."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if result := found():  # type: ignore[operator]
+        if result := found():
             return str(result)
         time.sleep(0.2)
     raise TimeoutError(what)
 
 
-def running_job(rule: str) -> "object":
+def running_job(rule: str, project: Path) -> Callable[[], str | None]:
     def find() -> str | None:
         return next(
             (
                 job["JobId"]
-                for job in jobs()
+                for job in jobs_of(project)
                 if rule_of(job).startswith(f"rule_{rule}") and job["JobState"] == "RUNNING"
             ),
             None,
         )
 
     return find
+
+
+def wait_for_training(project: Path, name: str) -> None:
+    log = project / f"results/smoke/logs/{name}.log"
+    wait_for(name, lambda: log.exists() and "epoch" in log.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -145,19 +160,19 @@ def watch() -> Watch:
 
 @pytest.fixture(scope="module")
 def shaken(slurm: Cluster, watch: Watch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study whose teacher is cancelled, and whose node goes down while a student trains."""
+    """A study whose teacher is cancelled, and whose node is drained while a student trains."""
     project = copied(tmp_path_factory.mktemp("shaken"))
     watch.start()
     run = snakemake(project, "--profile", "profiles/slurm", *SOON)
-    log = project / "results/smoke/logs/train_teacher/0.gpt2_2x32_1x32.log"
-    wait_for("the teacher's training", lambda: log.exists() and "epoch" in log.read_text())
-    teacher = wait_for("the teacher's job", running_job("train_teacher"))
-    subprocess.run(["scancel", teacher], check=True)
-    log = project / "results/smoke/logs/train_student/0.gpt2_2x32_1x32.kd.log"
-    wait_for("a student's training", lambda: log.exists() and "epoch" in log.read_text())
-    host = subprocess.check_output(["sinfo", "--noheader", "--format=%N"], text=True).strip()
-    for state in (("State=DOWN", "Reason=test"), ("State=RESUME",)):
-        subprocess.run(["scontrol", "update", f"NodeName={host}", *state], check=True)
+    wait_for_training(project, f"train_teacher/0.{PAIR}")
+    subprocess.run(["scancel", running_job("train_teacher", project)() or "none"], check=True)
+    wait_for_training(project, f"train_student/0.{PAIR}.kd")
+    host = subprocess.check_output(["hostname", "-s"], text=True).strip()
+    # A drained node keeps its jobs and takes no more; then it is taken from them.
+    for state in ("DRAIN", "DOWN", "RESUME"):
+        subprocess.run(
+            ["scontrol", "update", f"NodeName={host}", f"State={state}", "Reason=test"], check=True
+        )
         time.sleep(3)
     finish(run)
     watch.done.set()
@@ -173,7 +188,7 @@ def test_the_tables_are_those_of_a_local_run_byte_for_byte(
 def test_what_needs_a_gpu_has_one_to_itself_and_nothing_else_has_any(
     shaken: Path, watch: Watch
 ) -> None:
-    mine = [job for job in jobs() if job["WorkDir"] == str(shaken)]
+    mine = jobs_of(shaken)
     with_gpu = [job for job in mine if "gpu:1" in job.get("TresPerJob", "")]
     assert {rule_of(job) for job in with_gpu} == {
         rule_of(job) for job in mine if GPU_RULES.match(rule_of(job))
@@ -185,7 +200,73 @@ def test_what_needs_a_gpu_has_one_to_itself_and_nothing_else_has_any(
 
 
 def test_a_cancelled_training_is_tried_again_with_more_time_and_memory(shaken: Path) -> None:
-    teachers = [job for job in jobs() if rule_of(job) == "rule_train_teacher"]
+    teachers = [job for job in jobs_of(shaken) if rule_of(job) == "rule_train_teacher"]
     assert teachers[0]["JobState"] == "CANCELLED"
     assert [job["MinMemoryNode"] for job in teachers][:2] == ["2000M", "4000M"]
     assert teachers[-1]["JobState"] == "COMPLETED"
+
+
+@pytest.fixture(scope="module")
+def starved(
+    slurm: Cluster, shaken: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
+    """A study whose teacher has too little memory, and whose cluster loses its controller while
+    students train. Evidence is cut in two shards, submitted as job arrays."""
+    project = copied(tmp_path_factory.mktemp("starved"))
+    options = (
+        "evidence={shards: 2}", "--profile", "profiles/slurm", *SOON,
+        "--set-resources", "train_teacher:mem_mb=600 * attempt",
+        "--slurm-array-jobs", "compute_evidence,compute_mixture_evidence",
+    )  # fmt: skip
+    run = snakemake(project, *options)
+    wait_for_training(project, f"train_student/0.{PAIR}.kd")
+    slurm.kill_controller()
+    time.sleep(5)
+    run.send_signal(signal.SIGINT)
+    first, _ = run.communicate(timeout=300)
+    assert run.returncode != 0, first
+    slurm.start_controller()
+    # What was submitted goes on without anybody who waits for it.
+    subprocess.run(["scancel", "--user=root"], check=True)
+    wait_for("no job", lambda: not subprocess.check_output(["squeue", "--noheader"]))
+    return project, first + finish(snakemake(project, *options))
+
+
+def test_a_dead_controller_loses_nothing_and_the_same_command_finishes(
+    starved: tuple[Path, str], local: dict[str, str]
+) -> None:
+    project, output = starved
+    assert bytes_of(project) == local
+    teachers = list((project / "results/smoke/benchmarks/train_teacher").iterdir())
+    assert output.count("train teacher (seed 0") >= 2  # out of memory, and again
+    assert len(teachers) == 1
+
+
+def test_a_training_that_ran_out_of_memory_asks_for_more(starved: tuple[Path, str]) -> None:
+    project, _ = starved
+    first, *others = [job for job in jobs_of(project) if rule_of(job) == "rule_train_teacher"]
+    assert first["JobState"] in ("OUT_OF_MEMORY", "FAILED", "CANCELLED")
+    assert first["MinMemoryNode"] == "600M"
+    assert others[0]["MinMemoryNode"] == "1200M"
+    assert others[-1]["JobState"] == "COMPLETED"
+
+
+def test_shards_of_evidence_run_as_one_job_array(starved: tuple[Path, str]) -> None:
+    project, _ = starved
+    arrays: dict[str, set[str]] = {}
+    for job in jobs_of(project):
+        if "ArrayTaskId" in job and job["JobState"] == "COMPLETED":
+            arrays.setdefault(job["ArrayJobId"], set()).add(job["ArrayTaskId"])
+    assert arrays
+    assert max(map(len, arrays.values())) >= 2
+
+
+def test_a_cluster_that_wants_an_account_says_so(slurm: Cluster, shaken: Path) -> None:
+    run = snakemake(
+        shaken, "--profile", "profiles/slurm", *SOON, "--retries", "0",
+        "--default-resources", "slurm_partition=closed", "--forcerun", "load_corpus",
+        "--until", "load_corpus",
+    )  # fmt: skip
+    output, _ = run.communicate(timeout=300)
+    assert run.returncode != 0
+    assert "Invalid account" in output, output

@@ -46,6 +46,17 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 # What an interrupted job goes on from; no rule declares it, since declared outputs are deleted.
 SNAPSHOTS = f"{RESULTS}/snapshots"
 
+# Evidence that several jobs compute lies in pieces first.
+SHARDS = STUDY.evidence.shards
+PIECE = "/shards/{scatteritem}" if SHARDS > 1 else ""
+ITEM = ".{scatteritem}" if SHARDS > 1 else ""
+PIECE_OF_MODEL = f"{SEED}/{{pair}}{PIECE}/{{model}}"
+
+
+scattergather:
+    evidence=SHARDS,
+
+
 # A pair on a corpus: what the wildcard `pair` stands for.
 ARMS = STUDY.arms()
 CORPORA = STUDY.corpus_entries()
@@ -105,6 +116,7 @@ wildcard_constraints:
     # Directories below that of a seed, empty or beginning with a slash.
     split=one_of(arm.split for arm in ARMS.values()),
     data=one_of(DATA),
+    scatteritem=r"\d+-of-\d+",
     model=r"[a-z0-9_-]+",
 
 
@@ -135,13 +147,19 @@ def get_code(*modules):
     return sorted(os.path.relpath(file) for file in files)
 
 
+# Where the GPUs are counted (profiles/local), each job gets cards of its own; elsewhere it is the
+# cluster that hands them out, or jobs share one card.
+GPUS = workflow.global_resources.get("gpu").value or 0
+
+
 def get_python(gpus):
     """The command that runs a module: in one process, or in as many as a job has GPUs."""
+    cards = f"python -m distilleak.cards --of {GPUS} --take {gpus} " if GPUS else ""
     if gpus == 1:
-        return "python -m"
+        return f"{cards}python -m"
     # Of itself it dies of the signal that batch systems send by request, and its processes do not.
     signals = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
-    return f"torchrun --standalone --nproc-per-node {gpus} --signals-to-handle {signals} -m"
+    return f"{cards}torchrun --standalone --nproc-per-node {gpus} --signals-to-handle {signals} -m"
 
 
 def get_corpus(split):
@@ -180,9 +198,25 @@ def get_views(directory, views):
     return [f"{directory}/evidence/{view}.parquet" for view in views]
 
 
+def get_pieces(directory, views):
+    """Evidence as a job writes it; pieces are deleted when they are joined."""
+    files = get_views(directory, views)
+    return temp(files) if SHARDS > 1 else files
+
+
+def get_part(wildcards):
+    """Which part of the evidence a job computes, as words of a command line."""
+    return f"--part {wildcards.scatteritem}" if SHARDS > 1 else ""
+
+
+def get_item(wildcards):
+    """The same for the names of files."""
+    return f".{wildcards.scatteritem}" if SHARDS > 1 else ""
+
+
 def get_evidence_settings(views):
     """The settings that matter for these views: no other one makes a model be asked again."""
-    unused = set()
+    unused = {"shards"}
     if not PREFIXED & set(views):
         unused |= {"prefix_tokens"}
     if attacking.NEIGHBOUR not in views:

@@ -4,11 +4,11 @@ rule compute_evidence:
         model=f"{MODEL}/model",
         code=get_code("compute_evidence"),
     output:
-        get_views(MODEL, VIEWS),
+        get_pieces(PIECE_OF_MODEL, VIEWS),
     log:
-        f"{LOGS}/compute_evidence/{{seed}}.{{pair}}.{{model}}.log",
+        f"{LOGS}/compute_evidence/{{seed}}.{{pair}}.{{model}}{ITEM}.log",
     benchmark:
-        f"{BENCHMARKS}/compute_evidence/{{seed}}.{{pair}}.{{model}}.tsv"
+        f"{BENCHMARKS}/compute_evidence/{{seed}}.{{pair}}.{{model}}{ITEM}.tsv"
     wildcard_constraints:
         model="|".join(["teacher", *METHODS]),
     conda:
@@ -18,18 +18,20 @@ rule compute_evidence:
         gpu=1,
         mem_mb=growing(2000),
         runtime=growing(4 * 60),
-        shards=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.{wildcards.model}.evidence",
+        python=get_python(1),
+        shards=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.{wildcards.model}{get_item(wildcards)}.evidence",
     params:
         settings=get_evidence_settings(VIEWS),
+        part=get_part,
         views=" ".join(VIEWS),
         seed=get_study_seed,
         directory=lambda wildcards, output: Path(output[0]).parent,
     message:
         "compute evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak compute_evidence --model {input.model} --records {input.records}"
+        "{resources.python} distilleak compute_evidence --model {input.model} --records {input.records}"
         " --views {params.views} --settings {params.settings:q} --seed {params.seed}"
-        " --threads {threads} --shards {resources.shards}"
+        " --threads {threads} --shards {resources.shards} {params.part}"
         " --output {params.directory} > {log} 2>&1"
 
 
@@ -40,15 +42,16 @@ use rule compute_evidence as compute_reference_evidence with:
         model=f"{MODEL}/model",
         code=get_code("compute_evidence"),
     output:
-        get_views(MODEL, REFERENCE_VIEWS),
+        get_pieces(PIECE_OF_MODEL, REFERENCE_VIEWS),
     log:
-        f"{LOGS}/compute_reference_evidence/{{seed}}.{{pair}}.{{model}}.log",
+        f"{LOGS}/compute_reference_evidence/{{seed}}.{{pair}}.{{model}}{ITEM}.log",
     benchmark:
-        f"{BENCHMARKS}/compute_reference_evidence/{{seed}}.{{pair}}.{{model}}.tsv"
+        f"{BENCHMARKS}/compute_reference_evidence/{{seed}}.{{pair}}.{{model}}{ITEM}.tsv"
     wildcard_constraints:
         model=r"reference-\d+",
     params:
         settings=get_evidence_settings(REFERENCE_VIEWS),
+        part=get_part,
         views=" ".join(REFERENCE_VIEWS),
         seed=get_study_seed,
         directory=lambda wildcards, output: Path(output[0]).parent,
@@ -63,16 +66,17 @@ use rule compute_evidence as compute_shadow_evidence with:
         model=f"{MODEL}/model",
         code=get_code("compute_evidence"),
     output:
-        get_views(MODEL, SHADOW_VIEWS),
+        get_pieces(PIECE_OF_MODEL, SHADOW_VIEWS),
     log:
-        f"{LOGS}/compute_shadow_evidence/{{seed}}.{{pair}}.{{model}}.log",
+        f"{LOGS}/compute_shadow_evidence/{{seed}}.{{pair}}.{{model}}{ITEM}.log",
     benchmark:
-        f"{BENCHMARKS}/compute_shadow_evidence/{{seed}}.{{pair}}.{{model}}.tsv"
+        f"{BENCHMARKS}/compute_shadow_evidence/{{seed}}.{{pair}}.{{model}}{ITEM}.tsv"
     wildcard_constraints:
         seed=SHADOW,
         model="|".join(["teacher", *METHODS]),
     params:
         settings=get_evidence_settings(SHADOW_VIEWS),
+        part=get_part,
         views=" ".join(SHADOW_VIEWS),
         seed=get_study_seed,
         directory=lambda wildcards, output: Path(output[0]).parent,
@@ -97,12 +101,12 @@ rule compute_mixture_evidence:
         [
             file
             for name in MIXTURES
-            for file in get_views(f"{SEED}/{{pair}}/{name}", VIEWS)
+            for file in get_pieces(f"{SEED}/{{pair}}{PIECE}/{name}", VIEWS)
         ],
     log:
-        f"{LOGS}/compute_mixture_evidence/{{seed}}.{{pair}}.log",
+        f"{LOGS}/compute_mixture_evidence/{{seed}}.{{pair}}{ITEM}.log",
     benchmark:
-        f"{BENCHMARKS}/compute_mixture_evidence/{{seed}}.{{pair}}.mixtures.tsv"
+        f"{BENCHMARKS}/compute_mixture_evidence/{{seed}}.{{pair}}.mixtures{ITEM}.tsv"
     # The longest job after training; begun last, it would run alone.
     priority: 5
     conda:
@@ -112,9 +116,11 @@ rule compute_mixture_evidence:
         gpu=1,
         mem_mb=growing(2500),
         runtime=growing(12 * 60),
-        shards=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.mixtures.evidence",
+        python=get_python(1),
+        shards=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.mixtures{get_item(wildcards)}.evidence",
     params:
         settings=get_evidence_settings(VIEWS),
+        part=get_part,
         views=" ".join(VIEWS),
         mixtures=MIXTURE_OPTIONS,
         seed=get_study_seed,
@@ -122,9 +128,9 @@ rule compute_mixture_evidence:
     message:
         "compute evidence of mixtures (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak compute_evidence --model {input.models} {params.mixtures}"
+        "{resources.python} distilleak compute_evidence --model {input.models} {params.mixtures}"
         " --records {input.records} --views {params.views} --settings {params.settings:q}"
-        " --seed {params.seed} --threads {threads} --shards {resources.shards}"
+        " --seed {params.seed} --threads {threads} --shards {resources.shards} {params.part}"
         " --output {params.directory} > {log} 2>&1"
 
 
@@ -137,17 +143,45 @@ use rule compute_mixture_evidence as compute_shadow_mixture_evidence with:
         [
             file
             for name in MIXTURES
-            for file in get_views(f"{SEED}/{{pair}}/{name}", SHADOW_MIXTURE_VIEWS)
+            for file in get_pieces(
+                f"{SEED}/{{pair}}{PIECE}/{name}", SHADOW_MIXTURE_VIEWS
+            )
         ],
     log:
-        f"{LOGS}/compute_shadow_mixture_evidence/{{seed}}.{{pair}}.log",
+        f"{LOGS}/compute_shadow_mixture_evidence/{{seed}}.{{pair}}{ITEM}.log",
     benchmark:
-        f"{BENCHMARKS}/compute_shadow_mixture_evidence/{{seed}}.{{pair}}.mixtures.tsv"
+        f"{BENCHMARKS}/compute_shadow_mixture_evidence/{{seed}}.{{pair}}.mixtures{ITEM}.tsv"
     wildcard_constraints:
         seed=SHADOW,
     params:
         settings=get_evidence_settings(SHADOW_MIXTURE_VIEWS),
+        part=get_part,
         views=" ".join(SHADOW_MIXTURE_VIEWS),
         mixtures=MIXTURE_OPTIONS,
         seed=get_study_seed,
         directory=lambda wildcards, output: Path(output[0]).parents[2],
+
+
+if SHARDS > 1:
+
+    rule join_evidence:
+        input:
+            shards=gather.evidence(
+                f"{RESULTS}/seed-{{{{seed}}}}/{{{{pair}}}}/shards/{{scatteritem}}"
+                "/{{model}}/evidence/{{view}}.parquet"
+            ),
+            code=get_code("join_evidence"),
+        output:
+            f"{MODEL}/evidence/{{view}}.parquet",
+        log:
+            f"{LOGS}/join_evidence/{{seed}}.{{pair}}.{{model}}.{{view}}.log",
+        wildcard_constraints:
+            seed=SEED_OR_SHADOW,
+            view=r"[a-z_]+",
+        localrule: True
+        conda:
+            "../../envs/distilleak.yaml"
+        message:
+            "join evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair}, {wildcards.view})"
+        shell:
+            "python -m distilleak join_evidence --shards {input.shards} --output {output} > {log} 2>&1"

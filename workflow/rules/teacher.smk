@@ -104,12 +104,13 @@ rule store_targets:
         gpu=1,
         mem_mb=growing(2000),
         runtime=growing(4 * 60),
+        python=get_python(1),
         # Not a parameter: it makes storing faster, and no student has to be trained again for it.
         batch_tokens=STUDY.evidence.batch_tokens,
     message:
         "store the teacher's logits (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak store_targets --records {input.records} --teacher {input.teacher}"
+        "{resources.python} distilleak store_targets --records {input.records} --teacher {input.teacher}"
         " --batch-tokens {resources.batch_tokens} --threads {threads} --output {output}"
         " > {log} 2>&1"
 

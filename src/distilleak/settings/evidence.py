@@ -25,6 +25,9 @@ class EvidenceSettings(Settings):
     turn."""
     passes: int = Field(default=8, ge=1)
     """Passes of `disjoint` over a record; shorter records get one pass a token."""
+    shards: int = Field(default=1, ge=1)
+    """Jobs among which a model's evidence is divided, for pools that take one job too long. It
+    changes no byte of the evidence. Records are divided by windows of 2,048."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """The model's weights and states; softmax and sums are always float32. `bfloat16` halves memory
     and shifts log-probabilities by about 0.08 nats, where float32 errs by about 0.0001."""

@@ -1,0 +1,264 @@
+"""What a job will cost: floating-point operations and bytes from the configuration, seconds from
+the rate of earlier jobs of the same rule.
+
+Records are taken to fill the context and no method to drop any: both give too much, not too little.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from distilleak.attacking import NEIGHBOUR
+from distilleak.errors import DistilleakError
+from distilleak.settings.architecture import (
+    ArchitectureSettings,
+    CheckpointSettings,
+    TeacherLayersSettings,
+)
+from distilleak.settings.study import Arm, Study, student_shape
+
+STARTUP = 4.0
+"""Seconds in which a job that needs a model imports its libraries (docs/performance.md)."""
+CPU_TFLOPS = 0.04
+"""Matrix products of one CPU core in float32, 10^12 a second."""
+SECONDS = 3.0
+"""Of a job that needs no model, where none was measured."""
+EVIDENCE_BYTES = 30
+"""Bytes of evidence per token, as compressed, in the default study."""
+GATED = ("llama", "qwen2", "gemma")
+"""Families with three matrices in the feed-forward part instead of two."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a study.
+
+    Attributes:
+        rule: its rule.
+        wildcards: as in the name of its benchmark file: `<seed>.<pair>.<model>`, and the part of
+            the evidence if there are several.
+        outputs: the files that it writes.
+    """
+
+    rule: str
+    wildcards: str
+    outputs: tuple[str, ...] = ()
+
+    @property
+    def part(self) -> int:
+        """The number of jobs among which its work is divided."""
+        last = self.wildcards.rpartition(".")[2]
+        return int(last.partition("-of-")[2]) if "-of-" in last else 1
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether it runs on a GPU where there is one."""
+        return self.rule.startswith(("train_", "compute_", "store_")) and (
+            self.rule != "train_tokenizer"
+        )
+
+
+class Costs:
+    """The costs of the jobs of one study.
+
+    Args:
+        study: its configuration, with counts in `pools`.
+        sizes: hub id or path of a pretrained model -> its parameters.
+        views: views of evidence by rule.
+
+    Raises:
+        DistilleakError: the pools are fractions.
+    """
+
+    def __init__(
+        self, study: Study, sizes: Mapping[str, float], views: Mapping[str, Sequence[str]]
+    ) -> None:
+        self.study = study
+        self.sizes = sizes
+        self.views = views
+        self.arms = study.arms()
+        self.methods = study.method_entries()
+        for corpus in study.corpus_entries():
+            if any(isinstance(size, float) for size in study.pools_of(corpus).sizes().values()):
+                raise DistilleakError("pools: fractions; the forecast needs counts of records")
+
+    def operations(self, job: Job) -> float:
+        """Floating-point operations of a job that needs a model.
+
+        Training takes 6 and asking 2 per weight of a matrix product and token (Kaplan et al. 2020,
+        arXiv 2001.08361, section 2.1); attention scores are left out.
+
+        Raises:
+            DistilleakError: the size of a pretrained model is not known.
+        """
+        pair, model = self._names(job)
+        arm = self.arms[pair]
+        training = self.study.training
+        learned = self._members(arm) * self.study.encoding.context
+        teacher, student = self._teacher(arm), self._student(arm)
+        if job.rule == "train_teacher":
+            return 6 * teacher * learned * training.teacher.epochs
+        if job.rule == "train_reference":
+            return 6 * self._reference(arm) * learned * training.reference.epochs
+        if job.rule == "train_student":
+            asked = 0 if self.study.stores_targets(arm) or model == "no_teacher" else 2 * teacher
+            return (6 * student + asked) * learned * training.student.epochs
+        if job.rule == "store_targets":
+            return 2 * teacher * learned
+        return 2 * self._asked(arm, model) * self._tokens(job, arm) / job.part
+
+    def bytes(self, job: Job) -> float:
+        """Bytes that a job leaves on the disk; 0 where they are too few to matter."""
+        if not job.needs_model:
+            return 0.0
+        pair, model = self._names(job)
+        arm = self.arms[pair]
+        if job.rule == "train_teacher":
+            return 4 * self._teacher(arm)
+        if job.rule == "train_reference":
+            return 4 * self._reference(arm)
+        if job.rule == "train_student":
+            return 4 * self._student(arm)
+        if job.rule == "store_targets":
+            tokens = self._members(arm) * self.study.encoding.context
+            return 4.0 * tokens * self.study.tokenizer.vocabulary
+        mixtures = sum(name.startswith("mixture-") for name in self.study.ensemble_members())
+        copies = mixtures if "mixture" in job.rule else 1
+        return EVIDENCE_BYTES * copies * self._tokens(job, arm) / job.part
+
+    def _names(self, job: Job) -> tuple[str, str]:
+        _, pair, model = job.wildcards.split(".")[:3]
+        return pair, model
+
+    def _members(self, arm: Arm) -> int:
+        pools = self.study.pools_of(arm.corpus)
+        inserted = 0
+        if self.study.canaries is not None:
+            inserted = self.study.canaries.each * sum(self.study.canaries.repetitions)
+        return int(pools.member + pools.shown) + inserted
+
+    def _tokens(self, job: Job, arm: Arm) -> float:
+        """Tokens that a model reads in all views of its evidence."""
+        pools = self.study.pools_of(arm.corpus)
+        evaluated = pools.member + pools.nonmember + pools.holdout
+        settings = self.study.evidence
+        records = 0.0
+        for view in self.views[job.rule]:
+            if view == "population":
+                records += pools.population
+            elif view == "candidates" and self.study.canaries is not None:
+                canaries = self.study.canaries
+                kinds = len(canaries.repetitions) * canaries.each
+                records += kinds * (canaries.candidates + 1)
+            else:
+                records += evaluated * (settings.neighbours if view == NEIGHBOUR else 1)
+        context = self.study.encoding.context
+        passes = 1
+        if arm.masked:
+            passes = context if settings.masking == "each" else settings.passes
+        return records * context * passes
+
+    def _asked(self, arm: Arm, model: str) -> float:
+        if model == "teacher":
+            return self._teacher(arm)
+        if model.startswith("reference-"):
+            return self._reference(arm)
+        if model == "mixtures":
+            members = self.study.ensemble_members()
+            mixed = {s for name, names in members.items() if name[:3] == "mix" for s in names}
+            return len(mixed) * self._student(arm)
+        return self._student(arm)
+
+    def _teacher(self, arm: Arm) -> float:
+        return self._weights(arm.pair.teacher)
+
+    def _student(self, arm: Arm) -> float:
+        shape = student_shape(arm.pair)
+        if shape is None and isinstance(arm.pair.student, TeacherLayersSettings):
+            return self._teacher(arm)  # how many layers it leaves out, a checkpoint does not say
+        return self._weights(shape or arm.pair.student)
+
+    def _reference(self, arm: Arm) -> float:
+        return self._weights(arm.reference())
+
+    def _weights(self, settings: object) -> float:
+        if isinstance(settings, ArchitectureSettings):
+            return matrix_weights(settings, self.study.tokenizer.vocabulary)
+        assert isinstance(settings, CheckpointSettings)
+        name = settings.hub or settings.directory or settings.gguf or ""
+        if name not in self.sizes:
+            raise DistilleakError(
+                f"{name}: its number of parameters is not known here; add --size {name}=125e6"
+            )
+        return self.sizes[name]
+
+
+def matrix_weights(shape: ArchitectureSettings, vocabulary: int) -> float:
+    """Weights that take part in matrix products for every token: blocks and head.
+
+    Four square matrices of attention and two (gated: three) of the feed-forward part per block. A
+    head that shares its weights with the embedding counts once.
+    """
+    inner = next(
+        (
+            float(shape.options[key])
+            for key in ("intermediate_size", "n_inner", "ffn_dim")
+            if key in shape.options
+        ),
+        4.0 * shape.width,
+    )
+    feed_forward = (3 if shape.type in GATED else 2) * shape.width * inner
+    return shape.layers * (4 * shape.width**2 + feed_forward) + vocabulary * shape.width
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A finished job: its rule, operations (NaN: needs no model) and wall time."""
+
+    rule: str
+    operations: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How fast the jobs of each rule were.
+
+    Attributes:
+        operations: rule -> operations per second after the start-up.
+        seconds: rule that needs no model -> mean seconds of a job.
+        jobs: rule -> measured jobs.
+    """
+
+    operations: Mapping[str, float]
+    seconds: Mapping[str, float]
+    jobs: Mapping[str, int]
+
+    @classmethod
+    def of(cls, measured: Sequence[Measured]) -> "Rates":
+        """From finished jobs, of one or several studies on the same machine."""
+        operations, seconds, jobs = {}, {}, {}
+        for rule in {job.rule for job in measured}:
+            mine = [job for job in measured if job.rule == rule and job.seconds > 0]
+            if not mine:
+                continue
+            jobs[rule] = len(mine)
+            if math.isnan(mine[0].operations):
+                seconds[rule] = sum(job.seconds for job in mine) / len(mine)
+            else:
+                busy = sum(max(job.seconds - STARTUP, 0.1 * job.seconds) for job in mine)
+                operations[rule] = sum(job.operations for job in mine) / busy
+        return cls(operations, seconds, jobs)
+
+    def expect(self, job: Job, costs: Costs, tflops: float) -> tuple[float, str]:
+        """Seconds of a job, and what that rests on."""
+        if not job.needs_model:
+            if job.rule in self.seconds:
+                return self.seconds[job.rule], f"{self.jobs[job.rule]} jobs, not scaled"
+            return SECONDS, f"assumed {SECONDS:g} s"
+        operations = costs.operations(job)
+        if job.rule in self.operations:
+            rate, basis = self.operations[job.rule], f"{self.jobs[job.rule]} jobs"
+        else:
+            rate, basis = tflops * 1e12, f"assumed {tflops:g} TFLOP/s"
+        return STARTUP + operations / rate, basis
