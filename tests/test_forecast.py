@@ -131,7 +131,7 @@ def test_what_is_not_known_is_asked_for() -> None:
     with pytest.raises(DistilleakError, match="pools: fractions; the forecast needs counts"):
         costs(pools={"member": 0.25, "nonmember": 0.25, "holdout": 0.25, "auxiliary": 0.25})
     pairs = {"p": {"teacher": {"hub": "some/model"}, "student": {"hub": "some/other"}}}
-    with pytest.raises(DistilleakError, match="some/model: .* not known here; add --size some/mod"):
+    with pytest.raises(DistilleakError, match=r"some/model: .* not known here; add --size"):
         costs(pairs=pairs).operations(Job("train_teacher", "0.p.teacher"))
 
 

@@ -12,7 +12,7 @@ import io
 import math
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -185,29 +185,33 @@ def comparison(forecast: Sequence[Expected], home: Path) -> str:
         (job.rule, job.model): job.wall_s
         for job in collect_costs.read_jobs(home / "benchmarks", home)
     }
-    rows = []
+    rows: list[tuple[str, list[float]]] = []
     for rule, jobs in _by_rule(forecast):
         done = [job for job in jobs if walls.get((rule, job.wildcards), math.nan) > 0]
         if done:
-            expected = sum(job.seconds for job in done)
-            fact = sum(walls[rule, job.wildcards] for job in done)
-            sizes = [sum(_size(Path(file)) for file in job.outputs) for job in done]
-            rows.append(
-                [
-                    *(rule, len(jobs), len(done), expected / HOUR, fact / HOUR, fact / expected),
-                    *(sum(job.bytes for job in done) / GIB, sum(sizes) / GIB),
-                ]
-            )
+            written = sum(_size(Path(file)) for job in done for file in job.outputs)
+            figures = [
+                len(jobs),
+                len(done),
+                sum(job.seconds for job in done) / HOUR,
+                sum(walls[rule, job.wildcards] for job in done) / HOUR,
+                sum(job.bytes for job in done) / GIB,
+                written / GIB,
+            ]
+            rows.append((rule, figures))
     if not rows:
         raise DistilleakError(f"{home / 'benchmarks'}: no job of the forecast has run yet")
-    totals = [sum(row[column] for row in rows) for column in range(1, 8)]
-    totals[4] = totals[3] / totals[2]
+    rows.append(("total", [sum(column) for column in zip(*(f for _, f in rows), strict=True)]))
+    shown = [
+        [rule, jobs, done, hours, fact, fact / hours, gib, written]
+        for rule, (jobs, done, hours, fact, gib, written) in rows
+    ]
     head = [
         *("rule", "jobs", "measured", "hours, forecast", "hours, fact", "fact / forecast"),
         *("GiB, forecast", "GiB, fact"),
     ]
     formats = ("", "d", "d", ".3f", ".3f", ".2f", ".3f", ".3f")
-    return tabulate([*rows, ["total", *totals]], head, floatfmt=formats, tablefmt="github")
+    return tabulate(shown, head, floatfmt=formats, tablefmt="github")
 
 
 def _by_rule(forecast: Sequence[Expected]) -> Iterator[tuple[str, list[Expected]]]:
