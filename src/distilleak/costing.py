@@ -111,7 +111,7 @@ class Costs:
         """Bytes that a job leaves on the disk; 0 where they are too few to matter."""
         if not job.needs_model:
             return 0.0
-        pair, model = self._names(job)
+        pair, _ = self._names(job)
         arm = self.arms[pair]
         if job.rule == "train_teacher":
             return 4 * self._teacher(arm)
