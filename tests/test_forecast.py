@@ -36,6 +36,13 @@ STUDENT = 12 * 32**2 + 320 * 32
 HEADER = "s\th:m:s\tmax_rss\n"
 
 
+HEAD = "output_file\tdate\trule\tlog-file(s)\tstatus\tplan\n"
+
+
+def line(rule: str, output: str, plan: str) -> str:
+    return f"results/small/{output}\t-\t{rule}\t-\tmissing\t{plan}\n"
+
+
 def costs(**changes: object) -> Costs:
     study = Study.model_validate(STUDY | changes)
     return Costs(study, {}, forecast.views(study))
@@ -85,8 +92,9 @@ def test_weights_are_those_of_the_model_up_to_its_embeddings(family: str) -> Non
 def test_time_is_the_start_and_operations_at_the_rate_of_earlier_jobs() -> None:
     rates = Rates.of(
         [
-            Measured("train_student", 6e9, STARTUP + 2),
-            Measured("train_student", 12e9, STARTUP + 4),
+            Measured("train_student", 60e9, STARTUP + 20),
+            Measured("train_student", 120e9, STARTUP + 40),
+            Measured("train_student", 1e9, STARTUP + 4),
             Measured("audit_split", math.nan, 8),
             Measured("audit_split", math.nan, 10),
         ]
@@ -105,26 +113,39 @@ def test_time_is_the_start_and_operations_at_the_rate_of_earlier_jobs() -> None:
 
 
 def test_jobs_are_those_that_the_summary_calls_pending() -> None:
-    table = "output_file\tdate\trule\tlog-file(s)\tstatus\tplan\n" + "".join(
-        f"results/s/{file}\t-\t{rule}\tresults/s/logs/{log}.log\tmissing\t{plan}\n"
-        for file, rule, log, plan in [
-            ("a/model", "train_teacher", "train_teacher/0.p", "update pending"),
-            ("a/facts.json", "train_teacher", "train_teacher/0.p", "update pending"),
-            ("r", "train_reference", "train_reference/0.p.3", "update pending"),
-            ("k", "train_student", "train_student/0/shadow-1.p.kd", "update pending"),
-            ("m", "compute_mixture_evidence", "compute_mixture_evidence/0.p.2-of-4",
-             "update pending"),
-            ("old", "train_student", "train_student/0.p.old", "no update"),
-            ("c", "load_corpus", "load_corpus", "update pending"),
-        ]
-    )  # fmt: skip
-    assert [(job.rule, job.wildcards) for job in forecast.pending(table, Path("results/s"))] == [
-        ("train_teacher", "0.p.teacher"),
-        ("train_reference", "0.p.reference-3"),
-        ("train_student", "0/shadow-1.p.kd"),
-        ("compute_mixture_evidence", "0.p.mixtures.2-of-4"),
-        ("load_corpus", ""),
+    rows = [
+        ("train_teacher", "seed-0/p/teacher/model", "update pending"),
+        ("train_teacher", "seed-0/p/teacher/facts.json", "update pending"),
+        ("train_reference", "seed-0/p/reference-3/model", "update pending"),
+        ("store_targets", "seed-0/p/teacher/targets.npy", "update pending"),
+        ("train_student", "seed-0/shadow-1/p/kd/model", "update pending"),
+        ("train_student", "seed-0/p/no_teacher/model", "no update"),
+        ("compute_evidence", "seed-0/p/shards/2-of-4/kd/evidence/plain.parquet", "update pending"),
+        ("compute_evidence", "seed-0/p/shards/2-of-4/kd/evidence/lower.parquet", "update pending"),
+        ("compute_mixture_evidence", "seed-0/p/mixture-two/evidence/plain.parquet",
+         "update pending"),
+        ("load_corpus", "passages.parquet", "update pending"),
+        ("audit_split", "seed-0/blind.json", "update pending"),
+        ("build_tables", "tables/a.csv", "update pending"),
+        ("build_tables", "tables/b.csv", "update pending"),
+        ("draw_figure", "figures/p/roc.png", "update pending"),
+        ("draw_figure", "figures/p/roc.pdf", "update pending"),
+    ]  # fmt: skip
+    study = Study.model_validate(STUDY)
+    jobs = list(forecast.pending(HEAD + "".join(line(*row) for row in rows), study))
+    assert [(job.rule, job.wildcards, len(job.outputs)) for job in jobs] == [
+        ("train_teacher", "0.p.teacher", 2),
+        ("train_reference", "0.p.reference-3", 1),
+        ("store_targets", "0.p.teacher", 1),
+        ("train_student", "0.shadow-1.p.kd", 1),
+        ("compute_evidence", "0.p.kd.2-of-4", 2),
+        ("compute_mixture_evidence", "0.p.mixtures", 1),
+        ("load_corpus", "all", 1),
+        ("audit_split", "0", 1),
+        ("build_tables", "all", 2),
+        ("draw_figure", "figures.p.roc", 2),
     ]
+    assert costs().operations(jobs[3]) == costs().operations(Job("train_student", "0.p.kd"))
 
 
 def test_what_is_not_known_is_asked_for() -> None:
@@ -151,9 +172,8 @@ def test_a_forecast_from_an_earlier_study_and_the_fact_after_it(
     benchmark(earlier, wall)
     complete = Study.model_validate(STUDY | {"study": "before"}).complete()
     (earlier / "config.json").write_text(json.dumps(complete))
-    row = "results/small/k\t-\ttrain_student\tresults/small/logs/train_student/0.p.kd.log\tx\t"
-    head = "output_file\tdate\trule\tlog-file(s)\tstatus\tplan\n"
-    monkeypatch.setattr(forecast, "_summary", lambda _: f"{head}{row}update pending\n")
+    table = HEAD + line("train_student", "seed-0/p/kd/selection.parquet", "update pending")
+    monkeypatch.setattr(forecast, "_summary", lambda _: table)
     twice = ["--configfile", "study.yaml", "--config"]
     twice += ["training={student: {epochs: 6, learning_rate: 0.01}, "
               "teacher: {epochs: 1, learning_rate: 0.01}, "
@@ -163,11 +183,12 @@ def test_a_forecast_from_an_earlier_study_and_the_fact_after_it(
     assert "train_student" in told
     (job,) = forecast.read_forecast(Path("results/small/forecast.csv"))
     assert job.seconds == pytest.approx(STARTUP + 20)
-    assert job.basis == "1 jobs"
+    assert job.basis == "1 job"
     with pytest.raises(DistilleakError, match="benchmarks"):
         forecast.main([*twice, "--compare"])
     benchmark(Path("results/small"), 48.0)
-    Path("results/small/k").write_bytes(b"x" * 2**20)
+    Path("results/small/seed-0/p/kd").mkdir(parents=True)
+    Path("results/small/seed-0/p/kd/selection.parquet").write_bytes(b"x" * 2**20)
     forecast.main([*twice, "--compare"])
     fields = [cell.strip() for cell in capsys.readouterr().out.splitlines()[2].split("|")[1:-1]]
     assert fields == [
@@ -190,6 +211,6 @@ def test_a_mistake_on_the_command_line_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("study.yaml").write_text(yaml.safe_dump(STUDY))
-    monkeypatch.setattr(forecast, "_summary", lambda _: "rule\tplan\n")
+    monkeypatch.setattr(forecast, "_summary", lambda _: HEAD)
     with pytest.raises(DistilleakError, match=told):
         forecast.main(["--configfile", "study.yaml", *options])

@@ -21,6 +21,9 @@ STARTUP = 4.0
 """Seconds in which a job that needs a model imports its libraries (docs/performance.md)."""
 CPU_TFLOPS = 0.04
 """Matrix products of one CPU core in float32, 10^12 a second."""
+INFORMATIVE = 3 * STARTUP
+"""Wall seconds below which a job says nothing of the rate of longer ones: most of them went by with
+starting and with kernels too small to keep a core busy."""
 SECONDS = 3.0
 """Of a job that needs no model, where none was measured."""
 EVIDENCE_BYTES = 30
@@ -35,8 +38,8 @@ class Job:
 
     Attributes:
         rule: its rule.
-        wildcards: as in the name of its benchmark file: `<seed>.<pair>.<model>`, and the part of
-            the evidence if there are several.
+        wildcards: as in the name of its benchmark file, with dots for slashes:
+            `<seed>.<pair>.<model>`, and the part of the evidence if there are several.
         outputs: the files that it writes.
     """
 
@@ -127,8 +130,9 @@ class Costs:
         return EVIDENCE_BYTES * copies * self._tokens(job, arm) / job.part
 
     def _names(self, job: Job) -> tuple[str, str]:
-        _, pair, model = job.wildcards.split(".")[:3]
-        return pair, model
+        parts = job.wildcards.split(".")  # the first or, of a shadow, the first two are the seed
+        place = next(number for number, part in enumerate(parts) if part in self.arms)
+        return parts[place], parts[place + 1]
 
     def _members(self, arm: Arm) -> int:
         pools = self.study.pools_of(arm.corpus)
@@ -239,14 +243,19 @@ class Rates:
         """From finished jobs, of one or several studies on the same machine."""
         operations, seconds, jobs = {}, {}, {}
         for rule in {job.rule for job in measured}:
-            mine = [job for job in measured if job.rule == rule and job.seconds > 0]
+            mine = [
+                job
+                for job in measured
+                if job.rule == rule
+                and job.seconds > (0 if math.isnan(job.operations) else INFORMATIVE)
+            ]
             if not mine:
                 continue
             jobs[rule] = len(mine)
             if math.isnan(mine[0].operations):
                 seconds[rule] = sum(job.seconds for job in mine) / len(mine)
             else:
-                busy = sum(max(job.seconds - STARTUP, 0.1 * job.seconds) for job in mine)
+                busy = sum(job.seconds - STARTUP for job in mine)
                 operations[rule] = sum(job.operations for job in mine) / busy
         return cls(operations, seconds, jobs)
 
@@ -254,11 +263,15 @@ class Rates:
         """Seconds of a job, and what that rests on."""
         if not job.needs_model:
             if job.rule in self.seconds:
-                return self.seconds[job.rule], f"{self.jobs[job.rule]} jobs, not scaled"
+                return self.seconds[job.rule], f"{_jobs(self.jobs[job.rule])}, not scaled"
             return SECONDS, f"assumed {SECONDS:g} s"
         operations = costs.operations(job)
         if job.rule in self.operations:
-            rate, basis = self.operations[job.rule], f"{self.jobs[job.rule]} jobs"
+            rate, basis = self.operations[job.rule], _jobs(self.jobs[job.rule])
         else:
             rate, basis = tflops * 1e12, f"assumed {tflops:g} TFLOP/s"
         return STARTUP + operations / rate, basis
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job" if count == 1 else f"{count} jobs"

@@ -10,6 +10,7 @@ import argparse
 import csv
 import io
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -31,13 +32,8 @@ from distilleak.settings.study import Study
 
 COLUMNS = ("rule", "wildcards", "gpus", "seconds", "bytes", "basis", "outputs")
 HOUR, GIB = 3600.0, 2.0**30
-SUFFIX = {
-    "train_teacher": ".teacher",
-    "store_targets": ".teacher",
-    "compute_mixture_evidence": ".mixtures",
-    "compute_shadow_mixture_evidence": ".mixtures",
-}
-"""What the name of a job's benchmark file says more than that of its log, by rule."""
+ONE_JOB = ("build_tables", "measure_exposure")
+"""Rules with one job for the whole study, whatever it writes."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.compare:
         print(comparison(read_forecast(home / "forecast.csv"), home))
         return
-    jobs = list(pending(_summary(arguments), home))
+    jobs = list(pending(_summary(arguments), study))
     rates = Rates.of([job for place in _earlier(arguments) for job in measured(place)])
     costs = Costs(study, dict(arguments.size), views(study))
     forecast = []
@@ -115,28 +111,42 @@ def views(study: Study) -> dict[str, list[str]]:
     }
 
 
-def pending(table: str, home: Path) -> Iterator[Job]:
-    """The jobs that `snakemake --summary` says would run; `home` is results/<study>."""
+def pending(table: str, study: Study) -> Iterator[Job]:
+    """The jobs that `snakemake --summary` says would run."""
     outputs: dict[tuple[str, str], list[str]] = {}
+    pattern = _model_path(study)
     for row in csv.DictReader(io.StringIO(table), delimiter="\t"):
         if row["plan"] == "update pending":
-            outputs.setdefault((row["rule"], row["log-file(s)"]), []).append(row["output_file"])
-    for (rule, log), files in outputs.items():
-        name = log.removeprefix(f"{home}/logs/{rule}").removeprefix("/").removesuffix(".log")
-        yield Job(rule, _wildcards(rule, name), tuple(files))
+            name = _wildcards(row["rule"], row["output_file"], study, pattern)
+            outputs.setdefault((row["rule"], name), []).append(row["output_file"])
+    for (rule, name), files in outputs.items():
+        yield Job(rule, name, tuple(files))
 
 
-def _wildcards(rule: str, name: str) -> str:
-    """The wildcards of a job, as in the name of its benchmark file, from the name of its log."""
-    if rule == "train_reference":
-        seed_and_pair, _, number = name.rpartition(".")
-        return f"{seed_and_pair}.reference-{number}"
-    # A part of the evidence comes last.
-    seed, _, rest = name.partition(".")
-    pair, *part = rest.split(".")
-    if rule in SUFFIX:
-        return ".".join([seed, pair + SUFFIX[rule], *part])
-    return name
+def _model_path(study: Study) -> re.Pattern[str]:
+    pairs = "|".join(map(re.escape, study.arms()))
+    return re.compile(
+        rf"results/{study.study}/seed-(?P<seed>\d+(?:/shadow-\d+)?)/(?P<pair>{pairs})"
+        r"(?:/shards/(?P<part>\d+-of-\d+))?/(?P<model>[a-z0-9_-]+)/"
+    )
+
+
+def _wildcards(rule: str, output: str, study: Study, pattern: re.Pattern[str]) -> str:
+    """The wildcards of the job that writes a file, as in the name of its benchmark file."""
+    found = pattern.match(output)
+    if rule in ONE_JOB:
+        return "all"
+    if found is None:
+        # Named for the directory: that of a corpus, of a seed, or of both.
+        place = Path(output).relative_to(f"results/{study.study}").with_suffix("")
+        if rule == "load_corpus":
+            return ".".join([*place.parent.parts, "all"])
+        if rule == "audit_split":
+            return ".".join(place.parent.parts).removeprefix("seed-")
+        return ".".join(place.parts)
+    model = "mixtures" if "mixture" in rule else found["model"]
+    parts = [found["seed"].replace("/", "."), found["pair"], model, found["part"]]
+    return ".".join(part for part in parts if part)
 
 
 def measured(home: Path) -> Iterator[Measured]:
