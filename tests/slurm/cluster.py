@@ -43,6 +43,7 @@ MinJobAge=600
 KillWait=10
 JobRequeue=1
 GresTypes=gpu
+EnforcePartLimits=ALL
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:2 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
 PartitionName=closed Nodes={host} MaxTime=INFINITE State=UP AllowAccounts=paying

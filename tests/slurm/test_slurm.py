@@ -261,12 +261,15 @@ def test_shards_of_evidence_run_as_one_job_array(starved: tuple[Path, str]) -> N
     assert max(map(len, arrays.values())) >= 2
 
 
-def test_a_cluster_that_wants_an_account_says_so(slurm: Cluster, shaken: Path) -> None:
+def test_a_cluster_that_wants_an_account_says_so(slurm: Cluster, tmp_path: Path) -> None:
+    project = copied(tmp_path)
+    profile = project / "profiles/slurm/config.yaml"
+    commented = "# slurm_partition: my_partition"
+    assert commented in profile.read_text()
+    profile.write_text(profile.read_text().replace(commented, "slurm_partition: closed"))
     run = snakemake(
-        shaken, "--profile", "profiles/slurm", *SOON, "--retries", "0",
-        "--default-resources", "slurm_partition=closed", "--forcerun", "load_corpus",
-        "--until", "load_corpus",
-    )  # fmt: skip
+        project, "--profile", "profiles/slurm", *SOON, "--retries", "0", "--until", "load_corpus"
+    )
     output, _ = run.communicate(timeout=300)
     assert run.returncode != 0
     assert "Invalid account" in output, output

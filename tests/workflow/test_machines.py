@@ -1,0 +1,60 @@
+"""What the rules ask of a machine: cards of their own, and evidence in several jobs."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from workflow_project import Project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project.new(tmp_path_factory.mktemp("machines") / "project")
+
+
+def commands(project: Project, *options: str) -> str:
+    """The commands that a dry run would give."""
+    done = project.snakemake(
+        "--dry-run", "--printshellcmds", "--configfile", "study.yaml", *options
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_jobs_take_cards_where_gpus_are_counted_and_nowhere_else(project: Project) -> None:
+    assert "distilleak.cards" not in commands(project)
+    counted = commands(project, "--profile", "profiles/local", "--resources", "gpu=3")
+    stages = re.findall(
+        r"^python -m distilleak\.cards --of 3 --take 1 python -m distilleak (\w+) ",
+        counted, re.MULTILINE,
+    )  # fmt: skip
+    assert Counter(stages) == {
+        "train_model": 2, "store_targets": 1, "train_student": 4, "compute_evidence": 7,
+    }  # fmt: skip
+    assert counted.count("distilleak.cards") == len(stages)
+
+
+def test_a_training_on_several_gpus_takes_them_together(project: Project) -> None:
+    counted = commands(
+        project, "--profile", "profiles/local", "--resources", "gpu=4",
+        "--config", "hardware={gpus: 2}",
+    )  # fmt: skip
+    assert counted.count("distilleak.cards --of 4 --take 2 torchrun") == 6
+    assert counted.count("distilleak.cards --of 4 --take 1 python") == 8
+
+
+def test_evidence_in_shards_is_as_many_jobs_and_a_join_for_every_view(project: Project) -> None:
+    one = commands(project)
+    three = commands(project, "--config", "evidence={shards: 3}")
+    parts = Counter(re.findall(r"--part (\d-of-3) ", three))
+    assert set(parts) == {"1-of-3", "2-of-3", "3-of-3"}
+    assert set(parts.values()) == {one.count("distilleak compute_evidence")}
+    assert "--part" not in one
+    # six models and a reference are asked about the text
+    assert three.count("distilleak join_evidence") == 7
+
+
+def test_the_profiles_name_no_account_and_no_partition() -> None:
+    profile = (Path(Project.ROOT) / "profiles/slurm/config.yaml").read_text()
+    assert not re.search(r"^\s*slurm_(account|partition):", profile, re.MULTILINE)
