@@ -23,7 +23,7 @@ import yaml
 from snakemake.utils import update_config
 from tabulate import tabulate
 
-from distilleak import attacking, collect_costs, stage
+from distilleak import attacking, benchmarks, stage
 from distilleak.costing import CPU_TFLOPS, Costs, Job, Measured, Rates
 from distilleak.errors import DistilleakError
 from distilleak.files import read_json, write_text
@@ -160,7 +160,7 @@ def measured(home: Path) -> Iterator[Measured]:
     raw = read_json(home / "config.json")
     study = reading.load(raw, {str(home / "config.json"): raw})
     costs = Costs(study, {}, views(study))
-    for done in collect_costs.read_jobs(home / "benchmarks", home):
+    for done in benchmarks.read_jobs(home / "benchmarks", home):
         job = Job(done.rule, done.model)
         # A benchmark file may be left from a configuration before this one.
         try:
@@ -192,8 +192,7 @@ def _figures(jobs: Sequence[Expected]) -> list[float]:
 def comparison(forecast: Sequence[Expected], home: Path) -> str:
     """The table of forecast and fact, over those jobs that have been measured since."""
     walls = {
-        (job.rule, job.model): job.wall_s
-        for job in collect_costs.read_jobs(home / "benchmarks", home)
+        (job.rule, job.model): job.wall_s for job in benchmarks.read_jobs(home / "benchmarks", home)
     }
     rows: list[tuple[str, list[float]]] = []
     for rule, jobs in _by_rule(forecast):
