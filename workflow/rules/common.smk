@@ -48,9 +48,9 @@ SNAPSHOTS = f"{RESULTS}/snapshots"
 
 # Evidence that several jobs compute lies in pieces first.
 SHARDS = STUDY.evidence.shards
-PIECE = "/shards/{scatteritem}" if SHARDS > 1 else ""
+PIECE = "shards/{scatteritem}/" if SHARDS > 1 else ""
 ITEM = ".{scatteritem}" if SHARDS > 1 else ""
-PIECE_OF_MODEL = f"{SEED}/{{pair}}{PIECE}/{{model}}"
+PIECE_OF_MODEL = f"{SEED}/{{pair}}/{PIECE}{{model}}"
 
 
 scattergather:

@@ -101,7 +101,7 @@ rule compute_mixture_evidence:
         [
             file
             for name in MIXTURES
-            for file in get_pieces(f"{SEED}/{{pair}}{PIECE}/{name}", VIEWS)
+            for file in get_pieces(f"{SEED}/{{pair}}/{PIECE}{name}", VIEWS)
         ],
     log:
         f"{LOGS}/compute_mixture_evidence/{{seed}}.{{pair}}{ITEM}.log",
@@ -144,7 +144,7 @@ use rule compute_mixture_evidence as compute_shadow_mixture_evidence with:
             file
             for name in MIXTURES
             for file in get_pieces(
-                f"{SEED}/{{pair}}{PIECE}/{name}", SHADOW_MIXTURE_VIEWS
+                f"{SEED}/{{pair}}/{PIECE}{name}", SHADOW_MIXTURE_VIEWS
             )
         ],
     log:
@@ -167,8 +167,8 @@ if SHARDS > 1:
     rule join_evidence:
         input:
             shards=gather.evidence(
-                f"{RESULTS}/seed-{{{{seed}}}}/{{{{pair}}}}/shards/{{scatteritem}}"
-                "/{{model}}/evidence/{{view}}.parquet"
+                f"{RESULTS}/seed-{{{{seed}}}}/{{{{pair}}}}/shards/{{scatteritem}}/"
+                "{{model}}/evidence/{{view}}.parquet"
             ),
             code=get_code("join_evidence"),
         output:
