@@ -120,7 +120,7 @@ def test_a_section_named_like_another_does_not_mislead_the_suggestion() -> None:
     [
         (
             "methods.kdd: {}",
-            "methods.kdd: unknown method 'kdd'; did you mean 'kd'? allowed: bottleneck, kd, "
+            "methods.kdd: unknown method 'kdd'; did you mean 'kd'? allowed: bottleneck, "
             "no_teacher, nonorm, nonvulnerable, red_list, temperature; another name says its "
             "`method`",
         ),

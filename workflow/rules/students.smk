@@ -5,9 +5,7 @@ rule train_student:
         tokenizer=get_data("tokenizer"),
         verdict=ancient(get_data("blind.json")),
         start=lambda wildcards: get_local_files(ARMS[wildcards.pair].pair.student),
-        code=lambda wildcards: get_code(
-            "train_student", f"methods.{METHODS[wildcards.model]['method']}"
-        ),
+        code=lambda wildcards: get_method_code(wildcards.model),
     output:
         model=directory(f"{MODEL}/model"),
         facts=f"{MODEL}/facts.json",

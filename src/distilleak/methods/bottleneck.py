@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from distilleak.errors import DistilleakError
 from distilleak.methods.base import DistillationParameters, PlainDistillation
@@ -31,6 +31,8 @@ class Parameters(DistillationParameters):
 
 class Method(PlainDistillation[Parameters]):
     """Only the architecture differs from plain distillation."""
+
+    changes: ClassVar[str] = "the projections"
 
     def check(self, student: ArchitectureSettings) -> None:
         """A narrow block must be cut into the student's attention heads."""

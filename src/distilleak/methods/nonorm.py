@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from distilleak.methods.base import DistillationParameters, PlainDistillation
 
@@ -22,6 +22,8 @@ class Parameters(DistillationParameters):
 
 class Method(PlainDistillation[Parameters]):
     """Only the architecture differs from plain distillation."""
+
+    changes: ClassVar[str] = "the norms"
 
     def surgery(self, width: int, head_width: int) -> dict[str, dict[str, Any]]:
         """No normalisation (MobileBERT, Sun et al. 2020, section 3.3)."""
