@@ -187,8 +187,13 @@ def get_corpus_files(wildcards):
 
 def get_method(model):
     """A student's method, which says what it needs."""
-    module = catalogue.load("methods", METHODS[model]["method"])
-    return module.Method(module.Parameters.model_validate(METHODS[model]["parameters"]))
+    found = catalogue.load("methods", METHODS[model]["method"])
+    return found.Method(found.Parameters.model_validate(METHODS[model]["parameters"]))
+
+
+def get_start(wildcards):
+    """What a student starts from."""
+    return STUDY.student_of(wildcards.model, ARMS[wildcards.pair].pair)
 
 
 def get_method_code(model):
