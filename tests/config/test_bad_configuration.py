@@ -86,6 +86,7 @@ def test_the_complete_configuration_gives_the_same_study() -> None:
         "distillation_temperature": 2.0,
         "divergence": "forward_kl",
         "beta": 0.5,
+        "label_smoothing": 0.0,
         "hidden_weight": 0.0,
     }
     assert complete["corpus"] == {"source": "sotu", "min_words": 50, "max_words": 300}

@@ -182,7 +182,7 @@ def test_a_student_is_trained_loaded_and_told_of(name: str, study: Study) -> Non
     assert found["training_tokens"] == 2 * shown
     assert len(found["loss"]) == 2
     assert found["loss"][1] < found["loss"][0]
-    assert ("vulnerable_token_share" in found) == (name in ("red_list", "temperature"))
+    assert ("vulnerable_token_share" in found) == ("release" in CHANGES[name])
     moved = weights(directory)["transformer.wte.weight"]
     start = weights(trained(study, "kd", *AT_REST, label="start_kd"))["transformer.wte.weight"]
     assert (moved - start).abs().max() > 1e-3
@@ -463,6 +463,25 @@ def test_variants_of_the_architecture_train(
 ) -> None:
     found = facts(trained(study, name, label=f"{name}_variant", **parameters))
     assert found["loss"][1] < found["loss"][0]
+
+
+@pytest.mark.parametrize(("share", "left"), [(0.01, 4), (0.4, 3), (0.6, 2), (1.0, 0)])
+def test_a_share_of_the_norms_goes_from_the_input_on(share: float, left: int) -> None:
+    one = method("nonorm", share=share)
+    model = models.change(tiny_model(), one.surgery(SHAPE.width, SHAPE.width), 0)
+    kinds = [
+        type(part).__name__
+        for part in model.modules()
+        if type(part).__name__ in ("NoNorm", "LayerNorm")
+    ]
+    assert kinds == ["NoNorm"] * (5 - left) + ["LayerNorm"] * left
+
+
+@pytest.mark.parametrize(("reduction", "rank"), [(2, 16), (3, 10), (32, 1), (100, 1)])
+def test_a_bottleneck_may_have_any_width(reduction: int, rank: int) -> None:
+    assert method("bottleneck", reduction=reduction).surgery(32, 32) == {
+        "bottleneck": {"place": "head", "rank": rank}
+    }
 
 
 # Combinations

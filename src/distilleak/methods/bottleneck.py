@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pydantic import Field
+
 from distilleak.errors import DistilleakError
 from distilleak.methods.base import DistillationParameters, PlainDistillation
 from distilleak.settings.architecture import ArchitectureSettings
@@ -25,8 +27,8 @@ class Parameters(DistillationParameters):
     place: Literal["head", "block"] = "head"
     """`head`: before the vocabulary, the one place through which every exposed logit passes.
     `block`: around every transformer block, as in MobileBERT."""
-    reduction: Literal[2, 4, 8] = 4
-    """Rank of the projection: hidden size / reduction."""
+    reduction: int = Field(default=4, ge=2)
+    """Rank of the projection: hidden size / reduction, rounded down, at least 1."""
 
 
 class Method(PlainDistillation[Parameters]):

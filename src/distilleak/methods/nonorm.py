@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import Field
+
 from distilleak.methods.base import DistillationParameters, PlainDistillation
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ class Parameters(DistillationParameters):
 
     keep_final: bool = False
     """Whether the norm before the head stays."""
+    share: float = Field(default=1.0, gt=0, le=1)
+    """Share of the norms that go, those nearest to the input; at least one."""
 
 
 class Method(PlainDistillation[Parameters]):
@@ -27,7 +31,7 @@ class Method(PlainDistillation[Parameters]):
 
     def surgery(self, width: int, head_width: int) -> dict[str, dict[str, Any]]:
         """No normalisation (MobileBERT, Sun et al. 2020, section 3.3)."""
-        return {"nonorm": {"keep_final": self.parameters.keep_final}}
+        return {"nonorm": self.parameters.model_dump(include={"keep_final", "share"})}
 
     def start(self, student: PreTrainedModel, batches: Sequence[Batch]) -> None:
         """Fold the statistics of the norms into the maps: training starts where theirs would."""
