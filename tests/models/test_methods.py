@@ -48,13 +48,25 @@ CHANGES = {
     "nonorm": {"architecture"},
     "red_list": {"release"},
     "temperature": {"release"},
+    "combination": {"records", "architecture", "release"},
 }
+EXAMPLES = {
+    "combination": {
+        "of": [
+            {"method": "red_list", "penalty": 3.0},
+            {"method": "bottleneck", "reduction": 8},
+            {"method": "nonvulnerable"},
+            {"method": "nonorm"},
+        ]
+    }
+}
+"""Parameters of methods that need some."""
 every_method = pytest.mark.parametrize("name", catalogue.names("methods"))
 
 
 def method(name: str, **parameters: Any) -> Any:
     module = catalogue.load("methods", name)
-    return module.Method(module.Parameters.model_validate(parameters))
+    return module.Method(module.Parameters.model_validate({**EXAMPLES.get(name, {}), **parameters}))
 
 
 def rng() -> np.random.Generator:
@@ -118,7 +130,8 @@ def trained(study: Study, name: str, *options: str, label: str = "", **parameter
     """The directory of a student; each is trained once."""
     directory = study.root / (label or name)
     if not (directory / "facts.json").is_file():
-        study.train_student(directory.name, name, *options, **parameters)
+        given = {**EXAMPLES.get(name, {}), **parameters}
+        study.train_student(directory.name, name, *options, **given)
     return directory
 
 
@@ -162,14 +175,14 @@ def test_a_student_is_trained_loaded_and_told_of(name: str, study: Study) -> Non
     selection = pd.read_parquet(directory / "selection.parquet")
     records = read_records(study.path("records.parquet"), ["member"])
     assert selection.record_id.tolist() == records.record_id
-    seen = 20 if name == "nonvulnerable" else 30
+    seen = 20 if "records" in CHANGES[name] else 30
     assert selection.seen.sum() == found["training_records"] == seen
     assert found["updates"] == 2 * -(-seen // 8)
     shown = sum(len(tokens) for tokens, s in zip(records.tokens, selection.seen, strict=True) if s)
     assert found["training_tokens"] == 2 * shown
     assert len(found["loss"]) == 2
     assert found["loss"][1] < found["loss"][0]
-    assert ("vulnerable_token_share" in found) == (name in ("red_list", "temperature"))
+    assert ("vulnerable_token_share" in found) == ("release" in CHANGES[name])
     moved = weights(directory)["transformer.wte.weight"]
     start = weights(trained(study, "kd", *AT_REST, label="start_kd"))["transformer.wte.weight"]
     assert (moved - start).abs().max() > 1e-3
@@ -450,3 +463,92 @@ def test_variants_of_the_architecture_train(
 ) -> None:
     found = facts(trained(study, name, label=f"{name}_variant", **parameters))
     assert found["loss"][1] < found["loss"][0]
+
+
+@pytest.mark.parametrize(("share", "left"), [(0.01, 4), (0.4, 3), (0.6, 2), (1.0, 0)])
+def test_a_share_of_the_norms_goes_from_the_input_on(share: float, left: int) -> None:
+    one = method("nonorm", share=share)
+    model = models.change(tiny_model(), one.surgery(SHAPE.width, SHAPE.width), 0)
+    kinds = [
+        type(part).__name__
+        for part in model.modules()
+        if type(part).__name__ in ("NoNorm", "LayerNorm")
+    ]
+    assert kinds == ["NoNorm"] * (5 - left) + ["LayerNorm"] * left
+
+
+@pytest.mark.parametrize(("reduction", "rank"), [(2, 16), (3, 10), (32, 1), (100, 1)])
+def test_a_bottleneck_may_have_any_width(reduction: int, rank: int) -> None:
+    assert method("bottleneck", reduction=reduction).surgery(32, 32) == {
+        "bottleneck": {"place": "head", "rank": rank}
+    }
+
+
+# Combinations
+
+
+PARTS = EXAMPLES["combination"]["of"]
+
+
+def test_a_combination_asks_every_part_with_the_part_s_own_tokens() -> None:
+    mapped = {"method": "red_list", "where": "teacher", "penalty": 3.0}
+    both = method("combination", of=[mapped, {"method": "nonvulnerable"}])
+    alone = method("red_list", where="teacher", penalty=3.0)
+    tokens = alone.vulnerable_tokens(SET)
+    assert np.array_equal(both.vulnerable_tokens(SET), tokens)
+    logits = teacher_logits()
+    assert torch.equal(both.targets(logits, None), alone.targets(logits, tokens))
+    assert np.array_equal(both.select(SET, rng()), method("nonvulnerable").select(SET, rng()))
+    assert both.needs_vulnerability
+    narrow = method("combination", of=[{"method": "nonorm"}, {"method": "bottleneck"}])
+    assert not narrow.needs_vulnerability
+    assert narrow.vulnerable_tokens(SET) is None
+
+
+def test_norms_are_folded_before_a_projection_starts_whatever_the_order_of_the_parts() -> None:
+    orders = [method("combination", of=parts).parameters for parts in (PARTS, PARTS[::-1])]
+    assert orders[0] == orders[1]
+    assert [part["method"] for part in orders[0].of] == [
+        "nonvulnerable", "nonorm", "bottleneck", "red_list",
+    ]  # fmt: skip
+    # What is written of a study gives the study again.
+    assert method("combination", **orders[0].model_dump()).parameters == orders[0]
+
+
+def test_a_combined_student_has_the_architecture_and_the_map_of_its_parts(study: Study) -> None:
+    combined, alone = trained(study, "combination"), trained(study, "nonvulnerable")
+    model = models.load(combined / "model", "cpu")
+    kinds = {type(part).__name__ for part in model.modules()}
+    assert {"NoNorm", "OutputMap"} <= kinds
+    assert not any(isinstance(part, torch.nn.LayerNorm) for part in model.modules())
+    seen = [pd.read_parquet(place / "selection.parquet")["seen"] for place in (combined, alone)]
+    assert seen[0].equals(seen[1])
+
+
+@pytest.mark.parametrize(
+    ("of", "told"),
+    [
+        ([{"method": "kd"}, {"method": "nonorm"}], "a part says its `method`, not 'kd'; allowed: "),
+        ([{"method": "nonorm"}, {"penalty": 1.0}], "a part says its `method`, not None; allowed: "),
+        ([{"method": "nonorm"}], "at least 2"),
+        (
+            [{"method": "red_list"}, {"method": "temperature"}],
+            "red_list and temperature both change the output; choose one of them",
+        ),
+        (
+            [{"method": "nonorm"}, {"method": "red_list", "alpha": 0.1}],
+            "alpha of red_list: all parts share one objective; put it beside `of`",
+        ),
+        ([{"method": "nonorm"}, {"method": "red_list", "penalti": 1}], "penalti"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(of: list[dict[str, Any]], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        method("combination", of=of)
+
+
+def test_parts_that_leave_no_record_are_refused() -> None:
+    nobody = method("combination", of=[{"method": "nonvulnerable"}, {"method": "nonorm"}])
+    everybody = DistillationSet(SET.record_id, TOKENS, np.ones(MEMBERS, dtype=np.bool_), VOCABULARY)
+    with pytest.raises(DistilleakError, match="nothing is left to train on"):
+        nobody.select(everybody, rng())

@@ -26,6 +26,12 @@ DIVERGENCES: list[dict[str, Any]] = [
     {"divergence": "jensen_shannon"},
     {"divergence": "jensen_shannon", "beta": 0.1},
 ]
+OBJECTIVES: list[dict[str, Any]] = [
+    *DIVERGENCES,
+    {"divergence": "hard_labels"},
+    {"label_smoothing": 0.3},
+    {"divergence": "hard_labels", "label_smoothing": 0.05},
+]
 
 
 def settings(alpha: float = 0.3, t: float = 2.0, **others: Any) -> ObjectiveSettings:
@@ -39,7 +45,7 @@ def plain(
     chosen: ObjectiveSettings,
 ) -> torch.Tensor:
     """Sum over tokens, from log-probabilities, for autograd."""
-    hard = F.cross_entropy(student, labels, reduction="sum")
+    hard = F.cross_entropy(student, labels, reduction="sum", label_smoothing=chosen.label_smoothing)
     if teacher is None:
         return hard
     t, beta = chosen.distillation_temperature, chosen.beta
@@ -53,6 +59,7 @@ def plain(
         "forward_kl": lambda: kl(log_q, log_p),
         "reverse_kl": lambda: kl(log_p, log_q),
         "jensen_shannon": lambda: beta * kl(log_q, log_m) + (1 - beta) * kl(log_p, log_m),
+        "hard_labels": lambda: F.cross_entropy(student / t, teacher.argmax(-1), reduction="sum"),
     }[chosen.divergence]()
     return chosen.alpha * hard + (1 - chosen.alpha) * t**2 * soft
 
@@ -79,7 +86,7 @@ def slope(loss: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("scale", [0.01, 3.0, 1e4])
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("t", [0.5, 1.0, 4.0])
-@pytest.mark.parametrize("chosen", DIVERGENCES)
+@pytest.mark.parametrize("chosen", OBJECTIVES)
 def test_value_and_gradient_are_those_of_the_formula(
     chosen: dict[str, Any], t: float, alpha: float, scale: float
 ) -> None:
@@ -92,7 +99,7 @@ def test_value_and_gradient_are_those_of_the_formula(
     )
 
 
-@pytest.mark.parametrize("chosen", DIVERGENCES)
+@pytest.mark.parametrize("chosen", OBJECTIVES)
 def test_the_gradient_is_that_of_finite_differences(chosen: dict[str, Any]) -> None:
     student, labels, teacher = example()
     assert torch.autograd.gradcheck(
@@ -101,7 +108,7 @@ def test_the_gradient_is_that_of_finite_differences(chosen: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("scale", [3.0, 100.0, 1e4])
-@pytest.mark.parametrize("chosen", DIVERGENCES)
+@pytest.mark.parametrize("chosen", OBJECTIVES)
 def test_float32_is_close_to_float64_however_large_the_logits(
     chosen: dict[str, Any], scale: float
 ) -> None:

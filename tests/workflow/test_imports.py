@@ -149,7 +149,7 @@ ALLOWED = {
     "attacks": ("attacks", "evidence", "ragged", "errors", "settings.base"),
     "figures": ("figures", "settings.figures", "catalogue", "errors"),
     "metrics": ("metrics", "errors", "seeding"),
-    "methods": ("methods", "surgery", "settings", "batches", "errors"),
+    "methods": ("methods", "surgery", "settings", "batches", "catalogue", "errors"),
     "surgery": ("surgery", "families", "family_table", "batches", "catalogue", "errors"),
     "corpora": ("corpora", "settings.base", "errors"),
     "tables": (

@@ -186,8 +186,23 @@ def get_corpus_files(wildcards):
 
 
 def get_method(model):
-    """The class of a student's method, which says what it needs."""
-    return catalogue.load("methods", METHODS[model]["method"]).Method
+    """A student's method, which says what it needs."""
+    found = catalogue.load("methods", METHODS[model]["method"])
+    return found.Method(found.Parameters.model_validate(METHODS[model]["parameters"]))
+
+
+def get_start(wildcards):
+    """What a student starts from."""
+    return STUDY.student_of(wildcards.model, ARMS[wildcards.pair].pair)
+
+
+def get_method_code(model):
+    """The files of a student's training: its own method's, or those of all parts of a combination."""
+    entry = METHODS[model]
+    parts = [part["method"] for part in entry["parameters"].get("of", [])]
+    return get_code(
+        "train_student", *(f"methods.{name}" for name in [entry["method"], *parts])
+    )
 
 
 def get_attack_code(entries):

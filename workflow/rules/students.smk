@@ -4,10 +4,8 @@ rule train_student:
         records=get_data("records.parquet"),
         tokenizer=get_data("tokenizer"),
         verdict=ancient(get_data("blind.json")),
-        start=lambda wildcards: get_local_files(ARMS[wildcards.pair].pair.student),
-        code=lambda wildcards: get_code(
-            "train_student", f"methods.{METHODS[wildcards.model]['method']}"
-        ),
+        start=lambda wildcards: get_local_files(get_start(wildcards)),
+        code=lambda wildcards: get_method_code(wildcards.model),
     output:
         model=directory(f"{MODEL}/model"),
         facts=f"{MODEL}/facts.json",
@@ -31,8 +29,8 @@ rule train_student:
         snapshots=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.{wildcards.model}",
     params:
         method=lambda wildcards: canonical(METHODS[wildcards.model]),
-        start=lambda wildcards: canonical(ARMS[wildcards.pair].pair.student),
-        training=canonical(STUDY.training.student),
+        start=lambda wildcards: canonical(get_start(wildcards)),
+        training=lambda wildcards: canonical(STUDY.training_of(wildcards.model)),
         seed=get_seed,
         teacher_start=get_teacher_start,
         lesson=lambda wildcards: " ".join(

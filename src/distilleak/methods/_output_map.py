@@ -37,7 +37,8 @@ Q = TypeVar("Q", bound=OutputMapParameters)
 class OutputMapMethod(PlainDistillation[Q], Generic[Q]):
     """Plain distillation with a per-token map of logits; `scale_shift` says which."""
 
-    needs_vulnerability: ClassVar[bool] = True
+    needs_vulnerability: bool = True
+    changes: ClassVar[str] = "the output"
 
     def scale_shift(self) -> tuple[float, float]:
         """The factor and the summand for the logit of a vulnerable token."""

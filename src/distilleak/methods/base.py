@@ -53,10 +53,12 @@ class DistillationSet:
 class PlainDistillation(Generic[P]):
     """Standard knowledge distillation (Hinton et al. 2015), and the base of every method."""
 
-    needs_teacher: ClassVar[bool] = True
+    needs_teacher: bool = True
     """Whether training uses the teacher's logits."""
-    needs_vulnerability: ClassVar[bool] = False
+    needs_vulnerability: bool = False
     """Whether a hook reads `DistillationSet.vulnerable`."""
+    changes: ClassVar[str] = ""
+    """What a combination may have of one part only; empty: the method is no part of any."""
 
     def __init__(self, parameters: P) -> None:
         self.parameters = parameters

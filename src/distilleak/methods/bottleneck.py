@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from distilleak.errors import DistilleakError
 from distilleak.methods.base import DistillationParameters, PlainDistillation
@@ -25,12 +27,14 @@ class Parameters(DistillationParameters):
     place: Literal["head", "block"] = "head"
     """`head`: before the vocabulary, the one place through which every exposed logit passes.
     `block`: around every transformer block, as in MobileBERT."""
-    reduction: Literal[2, 4, 8] = 4
-    """Rank of the projection: hidden size / reduction."""
+    reduction: int = Field(default=4, ge=2)
+    """Rank of the projection: hidden size / reduction, rounded down, at least 1."""
 
 
 class Method(PlainDistillation[Parameters]):
     """Only the architecture differs from plain distillation."""
+
+    changes: ClassVar[str] = "the projections"
 
     def check(self, student: ArchitectureSettings) -> None:
         """A narrow block must be cut into the student's attention heads."""

@@ -3,8 +3,6 @@
 What it leaks, it leaks by having seen the members itself.
 """
 
-from typing import ClassVar
-
 from distilleak.methods.base import PlainDistillation
 from distilleak.settings.base import Settings
 from distilleak.settings.objective import ObjectiveSettings
@@ -17,7 +15,7 @@ class Parameters(Settings):
 class Method(PlainDistillation):  # type: ignore[type-arg]  # it has no objective to choose
     """Cross-entropy only."""
 
-    needs_teacher: ClassVar[bool] = False
+    needs_teacher: bool = False
 
     def objective(self) -> ObjectiveSettings:
         """alpha = 1: the teacher's part of the loss is gone."""

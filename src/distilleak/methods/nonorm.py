@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
 
 from distilleak.methods.base import DistillationParameters, PlainDistillation
 
@@ -18,14 +20,18 @@ class Parameters(DistillationParameters):
 
     keep_final: bool = False
     """Whether the norm before the head stays."""
+    share: float = Field(default=1.0, gt=0, le=1)
+    """Share of the norms that go, those nearest to the input; at least one."""
 
 
 class Method(PlainDistillation[Parameters]):
     """Only the architecture differs from plain distillation."""
 
+    changes: ClassVar[str] = "the norms"
+
     def surgery(self, width: int, head_width: int) -> dict[str, dict[str, Any]]:
         """No normalisation (MobileBERT, Sun et al. 2020, section 3.3)."""
-        return {"nonorm": {"keep_final": self.parameters.keep_final}}
+        return {"nonorm": self.parameters.model_dump(include={"keep_final", "share"})}
 
     def start(self, student: PreTrainedModel, batches: Sequence[Batch]) -> None:
         """Fold the statistics of the norms into the maps: training starts where theirs would."""

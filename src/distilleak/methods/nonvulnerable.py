@@ -35,7 +35,8 @@ class Parameters(DistillationParameters):
 class Method(PlainDistillation[Parameters]):
     """Only the records differ from plain distillation."""
 
-    needs_vulnerability: ClassVar[bool] = True
+    needs_vulnerability: bool = True
+    changes: ClassVar[str] = "the records"
 
     def select(self, members: DistillationSet, rng: np.random.Generator) -> NDArray[np.int64]:
         """All records of the chosen side, and a random share of the other, rounded to records."""

@@ -12,6 +12,7 @@ from distilleak.settings.architecture import (
     ArchitectureSettings,
     CheckpointSettings,
     PairSettings,
+    StudentSettings,
     TeacherLayersSettings,
 )
 from distilleak.settings.base import Settings
@@ -39,6 +40,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 PREFIXED = {"prefix_nonmember", "prefix_member"}
 """Views that begin with evidence.prefix_tokens tokens."""
 PAIR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+OWN = ("training", "student")
+"""Keys of a student's entry that are not its method's: what it changes of the settings of all."""
 TAKEN = {
     "methods": ("teacher", "tokenizer"),
     "attacks": ("record_id", "pool", "teacher_member", "student_member"),
@@ -130,7 +133,8 @@ class Study(Settings):
     distillation: DistillationSettings = DistillationSettings()
     methods: dict[str, Raw | None] = Field(min_length=1)
     """Name of the student -> parameters. `method` says which method it is, where the name does
-    not."""
+    not. `training` and `student` change keys of `training.student` and of the pair's student for
+    this one alone."""
     references: int = Field(default=4, ge=0)
     """Reference models per pair, each trained on a draw of its own from the auxiliary pool."""
     shadows: int = Field(default=0, ge=0, multiple_of=2)
@@ -206,9 +210,40 @@ class Study(Settings):
         """Name of the student -> {"method": module, "parameters": all of them}."""
         shared = self.distillation.model_dump(exclude={"stored_gib"})
         return {
-            name: _entry("methods", "method", f"methods.{name}", name, raw, shared)
+            name: _entry("methods", "method", f"methods.{name}", name, _without_own(raw), shared)
             for name, raw in self.methods.items()
         }
+
+    def training_of(self, student: str) -> StudentTrainingSettings:
+        """How a student is trained: as all are, but for what its own entry says."""
+        given = _own(self.methods[student], student, "training")
+        merged = {**self.training.student.model_dump(), **given}
+        try:
+            return StudentTrainingSettings.model_validate(merged)
+        except ValidationError as error:
+            raise explained(
+                error, StudentTrainingSettings, "methods", student, "training"
+            ) from error
+
+    def student_of(self, student: str, pair: PairSettings) -> StudentSettings:
+        """What a student starts from: as all of its pair do, but for what its own entry says."""
+        given = _own(self.methods[student], student, "student")
+        if not given:
+            return pair.student
+        kind = type(pair.student)
+        if isinstance(pair.student, CheckpointSettings):
+            raise ConfigurationError(
+                f"methods.{student}.student",
+                "the pair's student is a pretrained model, whose shape is its own",
+            )
+        if fixed := sorted(given.keys() & {"type", "positions", "init"}):
+            raise ConfigurationError(
+                f"methods.{student}.student.{fixed[0]}", "is that of the pair for all its students"
+            )
+        try:
+            return kind.model_validate({**pair.student.model_dump(), **given})
+        except ValidationError as error:
+            raise explained(error, kind, "methods", student, "student") from error
 
     def attack_entries(self) -> dict[str, Raw]:
         """Name -> {"attack": module, "parameters": all of them}."""
@@ -226,7 +261,10 @@ class Study(Settings):
         return {
             **self.model_dump(mode="json"),
             **self._complete_corpora(flat),
-            "methods": {name: flat(e, "method") for name, e in self.method_entries().items()},
+            "methods": {
+                name: {**flat(entry, "method"), **_own_keys(self.methods[name])}
+                for name, entry in self.method_entries().items()
+            },
             "attacks": {name: flat(e, "attack") for name, e in self.attack_entries().items()},
         }
 
@@ -324,6 +362,24 @@ def _entry(
     return {chooser: chosen, "parameters": parameters.model_dump(mode="json")}
 
 
+def _own_keys(raw: Raw | None) -> Raw:
+    return {key: raw[key] for key in OWN if key in (raw or {})} if raw else {}
+
+
+def _without_own(raw: Raw | None) -> Raw | None:
+    return {key: value for key, value in raw.items() if key not in OWN} if raw else raw
+
+
+def _own(raw: Raw | None, student: str, key: str) -> Raw:
+    given = (raw or {}).get(key, {})
+    if not isinstance(given, dict):
+        raise ConfigurationError(
+            f"methods.{student}.{key}",
+            f"should be a mapping of keys to values, not {given!r}",
+        )
+    return given
+
+
 def _check_names(study: Study) -> None:
     if len(set(study.seeds)) != len(study.seeds):
         raise ConfigurationError("seeds", f"{study.seeds} holds a seed twice")
@@ -381,8 +437,10 @@ def _check_methods(study: Study) -> None:
     for name, entry in study.method_entries().items():
         module = catalogue.load("methods", entry["method"])
         method = module.Method(module.Parameters.model_validate(entry["parameters"]))
+        study.training_of(name)
         for pair, roles in study.pairs.items():
-            shape = student_shape(roles)
+            start = study.student_of(name, roles)
+            shape = student_shape(roles.model_copy(update={"student": start}))
             if shape is None:
                 continue
             try:

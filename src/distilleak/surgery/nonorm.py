@@ -43,8 +43,10 @@ class NoNorm(nn.Module):
         return mean.expand_as(square), (square + self.eps).sqrt()
 
 
-def apply(model: PreTrainedModel, keep_final: bool) -> None:
+def apply(model: PreTrainedModel, keep_final: bool, share: float = 1.0) -> None:
     """Replace every LayerNorm and RMSNorm of `model`, or all but the last one before the head.
+
+    Of these only the `share` nearest to the input, rounded, at least one.
 
     The norm inside the head of a masked model stays in any case, as in MobileBERT.
     """
@@ -55,7 +57,7 @@ def apply(model: PreTrainedModel, keep_final: bool) -> None:
         for path, module in base.named_modules()
         if isinstance(module, Norm) and module is not final
     ]
-    for path, norm in sites:
+    for path, norm in sites[: max(1, round(share * len(sites)))]:
         parent, _, name = path.rpartition(".")
         setattr(base.get_submodule(parent), name, NoNorm(norm))
 

@@ -1,0 +1,130 @@
+"""combination: several methods at once, put together by configuration alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from distilleak import catalogue
+from distilleak.errors import DistilleakError
+from distilleak.methods.base import DistillationParameters, DistillationSet, PlainDistillation
+from distilleak.settings.architecture import ArchitectureSettings
+from distilleak.settings.objective import ObjectiveSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from distilleak.batches import Batch
+
+ORDER = ("the records", "the norms", "the projections", "the output")
+"""What a part may change. Starting values are taken in this order: a projection starts from the
+hidden states of a student whose norms have been replaced already."""
+
+
+class Parameters(DistillationParameters):
+    """The parts, and one objective for all of them."""
+
+    of: list[dict[str, Any]] = Field(min_length=2)
+    """Each `method` and its parameters, as in an entry of its own but for the objective, which
+    stands beside `of`."""
+
+    @field_validator("of")
+    @classmethod
+    def _complete(cls, given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The parts with all their parameters, in the order in which they are applied."""
+        parts = [_part(entry) for entry in given]
+        changed = [_method(part).changes for part in parts]
+        for what in set(changed):
+            if changed.count(what) > 1:
+                both = [part["method"] for part, name in zip(parts, changed, strict=True)
+                        if name == what]  # fmt: skip
+                raise ValueError(f"{' and '.join(both)} both change {what}; choose one of them")
+        return sorted(parts, key=lambda part: ORDER.index(_method(part).changes))
+
+
+def _part(entry: dict[str, Any]) -> dict[str, Any]:
+    given = dict(entry)
+    name = given.pop("method", None)
+    allowed = [
+        known
+        for known in catalogue.names("methods")
+        if known != "combination" and catalogue.load("methods", known).Method.changes in ORDER
+    ]
+    if name not in allowed:
+        raise ValueError(f"a part says its `method`, not {name!r}; allowed: {', '.join(allowed)}")
+    if shared := sorted(given.keys() & ObjectiveSettings.model_fields.keys()):
+        raise ValueError(
+            f"{shared[0]} of {name}: all parts share one objective; put it beside `of`"
+        )
+    complete = catalogue.load("methods", name).Parameters.model_validate(given)
+    return {"method": name, **complete.model_dump(exclude={*ObjectiveSettings.model_fields})}
+
+
+def _method(part: dict[str, Any]) -> PlainDistillation[Any]:
+    module = catalogue.load("methods", part["method"])
+    given = {key: value for key, value in part.items() if key != "method"}
+    return module.Method(module.Parameters.model_validate(given))  # type: ignore[no-any-return]
+
+
+class Method(PlainDistillation[Parameters]):
+    """Every hook asks all parts, one after the other."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        super().__init__(parameters)
+        self.parts = [_method(part) for part in parameters.of]
+        self.needs_vulnerability = any(part.needs_vulnerability for part in self.parts)
+        self._tokens: list[NDArray[np.bool_] | None] = [None] * len(self.parts)
+
+    def check(self, student: ArchitectureSettings) -> None:
+        """As every part."""
+        for part in self.parts:
+            part.check(student)
+
+    def select(self, members: DistillationSet, rng: np.random.Generator) -> NDArray[np.int64]:
+        """The records that all parts select.
+
+        Raises:
+            DistilleakError: there is none.
+        """
+        selected = super().select(members, rng)
+        for part in self.parts:
+            selected = np.intersect1d(selected, part.select(members, rng))
+        if not len(selected):
+            raise DistilleakError("combination: no record is selected by all parts")
+        return selected
+
+    def surgery(self, width: int, head_width: int) -> dict[str, dict[str, Any]]:
+        """That of all parts."""
+        return {
+            name: settings
+            for part in self.parts
+            for name, settings in part.surgery(width, head_width).items()
+        }
+
+    def start(self, student: PreTrainedModel, batches: Sequence[Batch]) -> None:
+        """The norms first: projections start from hidden states behind them."""
+        for part in self.parts:
+            part.start(student, batches)
+
+    def vulnerable_tokens(self, members: DistillationSet) -> NDArray[np.bool_] | None:
+        """Those of any part."""
+        self._tokens = [part.vulnerable_tokens(members) for part in self.parts]
+        marked = [tokens for tokens in self._tokens if tokens is not None]
+        return np.logical_or.reduce(marked) if marked else None
+
+    def targets(self, logits: Tensor, tokens: NDArray[np.bool_] | None) -> Tensor:
+        """Mapped by every part, on its own tokens."""
+        for part, own in zip(self.parts, self._tokens, strict=True):
+            logits = part.targets(logits, own)
+        return logits
+
+    def finish(self, student: PreTrainedModel, tokens: NDArray[np.bool_] | None) -> PreTrainedModel:
+        """Finished by every part, on its own tokens."""
+        for part, own in zip(self.parts, self._tokens, strict=True):
+            student = part.finish(student, own)
+        return student
