@@ -484,6 +484,24 @@ def test_a_bottleneck_may_have_any_width(reduction: int, rank: int) -> None:
     }
 
 
+def test_dropout_is_an_option_of_a_student_s_shape_and_ends_with_its_training(
+    study: Study,
+) -> None:
+    rates = {"resid_pdrop": 0.2, "embd_pdrop": 0.2, "attn_pdrop": 0.2}
+    shape = SHAPE.model_copy(update={"layers": 1, "options": rates})
+    options = ("--student", shape.model_dump_json())
+    first, again = (
+        trained(study, "kd", *options, label=f"kd_dropout_{number}") for number in range(2)
+    )
+    assert same(weights(first), weights(again))
+    assert facts(first)["loss"][0] > facts(trained(study, "kd"))["loss"][0]
+    model = models.load(first / "model", "cpu")
+    batch = one_batch(random_tokens(4, seed=1))
+    with torch.no_grad():
+        once, twice = (batch.hidden_states(model) for _ in range(2))
+    assert torch.equal(once, twice)
+
+
 # Combinations
 
 
