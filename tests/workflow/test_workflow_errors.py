@@ -49,7 +49,7 @@ def answer(project: Project, *options: str) -> str:
         (
             {"methods__bottelneck": {}},
             "error: study.yaml: methods.bottelneck: unknown method 'bottelneck'; did you mean "
-            "'bottleneck'? allowed: bottleneck, kd,",
+            "'bottleneck'? allowed: bottleneck, combination,",
         ),
         (
             {"corpus__path": "yours.jsonl"},
