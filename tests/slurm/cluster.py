@@ -40,6 +40,7 @@ JobCompType=jobcomp/filetxt
 JobCompLoc={state}/completed.txt
 MpiDefault=none
 ReturnToService=1
+SlurmctldTimeout=5
 MinJobAge=600
 KillWait=10
 JobRequeue=1

@@ -223,7 +223,8 @@ def starved(
     slurm.kill_controller()
     time.sleep(5)
     run.send_signal(signal.SIGINT)
-    first, _ = run.communicate(timeout=300)
+    # It waits for the answer of a last question, which is asked several times before it gives up.
+    first, _ = run.communicate(timeout=600)
     assert run.returncode != 0, first
     slurm.start_controller()
     # What was submitted goes on without anybody who waits for it.
