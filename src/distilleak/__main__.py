@@ -19,6 +19,7 @@ STAGES = (
         "store_targets",
         "find_vulnerable",
         "train_student",
+        "take_epoch",
     ),
     *(
         "compute_evidence",

@@ -26,7 +26,13 @@ from distilleak.metrics.utility import utility
 from distilleak.scores import EVALUATION, Scores, read_scores
 from distilleak.settings.evaluation import EvaluationSettings
 
-FACTS = ("parameters", "training_records", "training_tokens", "vulnerable_token_share")
+FACTS = (
+    "parameters",
+    "training_records",
+    "training_tokens",
+    "vulnerable_token_share",
+    "dp_epsilon",
+)
 """What facts.json says that becomes a metric; counted, not estimated."""
 
 MAJORITY = 0.5

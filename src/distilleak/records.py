@@ -16,6 +16,7 @@ from distilleak.files import open_parquet, read_table
 
 POOLS = (
     *("member", "nonmember", "holdout", "auxiliary", "population", "shown"),
+    "public",
     *("canary", "candidate"),
 )
 EVALUATED = ("member", "nonmember", "holdout")

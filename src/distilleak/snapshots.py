@@ -69,7 +69,7 @@ class Snapshots:
                 content = {"progress": dict(progress), "sha256": _seal(path, progress)}
                 write_json(content, temporary / "progress.json")
                 _flush(temporary)
-            for other in self.home.iterdir():
+            for other in self.home.glob("step-*"):
                 if other != made:
                     shutil.rmtree(other)
         distributed.barrier()

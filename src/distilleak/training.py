@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from distilleak import distributed, interruption, seeding
+from distilleak import distributed, interruption, private, seeding
 from distilleak.batches import Batch, Tokens, epoch_order, training_batch
 from distilleak.errors import DistilleakError
 from distilleak.format import Format
@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 Accumulate = Callable[[Batch, int], torch.Tensor]
 """(batch, tokens of the whole update) -> detached float64 sum of the losses of the batch's tokens,
 shape (); adds the gradient of that sum divided by `tokens` to the parameters' `.grad`."""
+Keep = Callable[[int, dict[str, Any]], None]
+"""(epochs that are over, what `train` would return if it ended here): called after each epoch but
+the last, with the model as it is then."""
 LOG_SECONDS = 60
 """Longest time without a line in the log."""
 
@@ -92,6 +95,7 @@ def train(
     steps: int,
     seed: int,
     snapshots: Snapshots | None,
+    keep: Keep | None = None,
 ) -> dict[str, Any]:
     """Train `model` in place for `steps` updates on records `tokens`; one record a row.
 
@@ -111,9 +115,11 @@ def train(
         steps: updates in all, those before an interruption included.
         seed: of batches, masks and dropout.
         snapshots: where the state is saved and read; None: it is not.
+        keep: called after every epoch but the last.
 
     Returns:
-        The mean loss per epoch and the numbers of updates and of predicted tokens.
+        The mean loss per epoch and the numbers of updates and of predicted tokens; with DP-SGD also
+        what it guarantees.
 
     Raises:
         DistilleakError: the loss or a weight became NaN or infinite, the memory does not hold a
@@ -126,6 +132,11 @@ def train(
     began = time.perf_counter() - progress.seconds
     logged = time.perf_counter()
     main = distributed.is_main()
+    budget = settings.privacy
+    guarantee: dict[str, Any] = {}
+    if budget is not None:
+        sigma = private.noise_multiplier(budget, len(tokens), settings.batch_size, steps)
+        guarantee = {"dp_epsilon": budget.epsilon, "dp_delta": budget.delta, "dp_noise": sigma}
     with (
         training_mode(model, hardware) as autocast,
         interruption.noticed() if snapshots else nullcontext(lambda: False) as interrupted,
@@ -150,10 +161,19 @@ def train(
                 )  # fmt: skip
 
             draws = seeding.number(seed, "update", progress.step, distributed.rank())
-            loss, count, progress.rows = accumulate_update(
-                run, make, rows, lengths, progress.rows, model, draws
-            )
-            distributed.sum_gradients(model.parameters())
+            if budget is None:
+                loss, count, progress.rows = accumulate_update(
+                    run, make, rows, lengths, progress.rows, model, draws
+                )
+                distributed.sum_gradients(model.parameters())
+            else:
+                loss, count = private.accumulate_clipped(
+                    run, make, rows, model, budget.record_clip, draws
+                )
+                distributed.sum_gradients(model.parameters())
+                private.add_noise(
+                    model, sigma * budget.record_clip, settings.batch_size, seed, progress.step
+                )
             rate = settings.learning_rate * _learning_rate(progress.step, steps, settings.warmup)
             _update(model, optimiser, rate, settings.clip)
             progress.add(distributed.total(loss), count)
@@ -167,6 +187,8 @@ def train(
                     _log(progress, mean, epoch + 1, steps)
             if ends:
                 progress.end_epoch(mean)
+                if keep is not None and progress.step < steps:
+                    keep(len(progress.history), _facts(progress) | guarantee)
             if snapshots is None:
                 continue
             stop = distributed.any_of(interrupted(), model.device)
@@ -178,7 +200,15 @@ def train(
     # A last gradient that overflows does not show in the loss any more.
     if not all(torch.isfinite(weight).all() for weight in model.parameters()):
         raise _diverged("a weight", math.nan, len(progress.history))
-    return {"loss": progress.history, "updates": steps, "training_tokens": progress.seen}
+    return _facts(progress) | guarantee
+
+
+def _facts(progress: _Progress) -> dict[str, Any]:
+    return {
+        "loss": list(progress.history),
+        "updates": progress.step,
+        "training_tokens": progress.seen,
+    }
 
 
 def updates(records: int, settings: TrainingSettings) -> int:
@@ -207,7 +237,13 @@ def _schedule(
     while first < steps:
         per_epoch = math.ceil(records / settings.batch_size)
         epoch, done = divmod(first, per_epoch)
-        order = epoch_order(records, settings.batch_size, seed, epoch)
+        if settings.privacy is not None:
+            order = [
+                private.sample(records, settings.batch_size, seed, epoch * per_epoch + update)
+                for update in range(per_epoch)
+            ]
+        else:
+            order = epoch_order(records, settings.batch_size, seed, epoch)
         for rows in order[done:][: steps - first]:
             first += 1
             yield epoch, rows, first % per_epoch == 0 or first == steps

@@ -8,7 +8,7 @@ from distilleak import stage
 from distilleak.settings.training import HardwareSettings, TrainingSettings
 from distilleak.snapshots import Snapshots, fingerprint
 
-INDIFFERENT = {"output", "facts", "selection", "snapshots", "hardware"}
+INDIFFERENT = {"output", "epochs", "facts", "selection", "snapshots", "hardware"}
 """Arguments that change nothing about the trained weights."""
 
 

@@ -62,6 +62,15 @@ ARMS = STUDY.arms()
 CORPORA = STUDY.corpus_entries()
 DATA = sorted({arm.data for arm in ARMS.values()})
 METHODS = STUDY.method_entries()
+# Students that are an earlier epoch of another one, and those whose epochs are kept for them.
+EARLY = {name: STUDY.early_of(name) for name in METHODS if STUDY.early_of(name)}
+KEPT = {early.of for early in EARLY.values()}
+# Students that are a trained one with another output: nothing is trained for them.
+FINISHED = {
+    name: STUDY.trained_as(name)
+    for name in METHODS
+    if name not in EARLY and name not in KEPT and STUDY.trained_as(name)
+}
 ATTACKS = STUDY.attack_entries()
 ENSEMBLES = STUDY.ensemble_members()
 VOTES = [name for name in ENSEMBLES if name.startswith("vote-")]
@@ -191,6 +200,12 @@ def get_method(model):
     return found.Method(found.Parameters.model_validate(METHODS[model]["parameters"]))
 
 
+def get_teacher(wildcards):
+    """The directory of the teacher that a student learns from."""
+    other = STUDY.teacher_of(wildcards.model)
+    return f"{SEED}/{{pair}}/teacher" + (f"-{other}" if other else "")
+
+
 def get_start(wildcards):
     """What a student starts from."""
     return STUDY.student_of(wildcards.model, ARMS[wildcards.pair].pair)
@@ -291,6 +306,11 @@ def get_seed(wildcards):
     return int(seed) + 10**6 * (1 + int(shadow[0].rpartition("-")[2]))
 
 
+def get_split_seed(wildcards):
+    """The seed of what the data are drawn with: that of the job's study, or one for all."""
+    return get_study_seed(wildcards) if STUDY.split_seed is None else STUDY.split_seed
+
+
 def get_arm(data):
     """An arm whose records lie in this directory; what concerns them is the same for all."""
     return next(arm for arm in ARMS.values() if arm.data == data)
@@ -311,10 +331,16 @@ def evidence_directories(files):
 def get_lesson(wildcards):
     """What a student learns from, besides the records: as much as its method asks for."""
     method = get_method(wildcards.model)
-    teacher = f"{SEED}/{{pair}}/teacher"
+    teacher = get_teacher(wildcards)
     lesson = {}
     arm = ARMS[wildcards.pair]
-    stored = STUDY.stores_targets(arm) and not get_hidden_weight(wildcards.model)
+    # What is stored is what the teacher of all says of the members.
+    stored = (
+        STUDY.stores_targets(arm)
+        and not get_hidden_weight(wildcards.model)
+        and method.pool == "member"
+        and STUDY.teacher_of(wildcards.model) is None
+    )
     if method.needs_teacher and stored:
         lesson["targets"] = f"{teacher}/targets.npy"
     asked = method.needs_teacher and (not stored or arm.copies_layers)

@@ -33,6 +33,7 @@ rule split_records:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        seed=get_split_seed,
         pools=lambda wildcards: canonical(
             STUDY.pools_of(wildcards.split.removeprefix("/"))
         ),
@@ -40,7 +41,7 @@ rule split_records:
         "split records into pools (seed {wildcards.seed})"
     shell:
         "python -m distilleak split_records --passages {input.passages} --pools {params.pools:q}"
-        " --seed {wildcards.seed} --output {output} > {log} 2>&1"
+        " --seed {params.seed} --output {output} > {log} 2>&1"
 
 
 rule train_tokenizer:
@@ -108,6 +109,7 @@ rule encode_records:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        seed=get_split_seed,
         context=canonical(STUDY.encoding.context),
         canaries=CANARIES,
     message:
@@ -115,7 +117,7 @@ rule encode_records:
     shell:
         "python -m distilleak encode_records --passages {input.passages} --split {input.split}"
         " --tokenizer {input.tokenizer} --context {params.context} {params.canaries}"
-        " --seed {wildcards.seed} --output {output} > {log} 2>&1"
+        " --seed {params.seed} --output {output} > {log} 2>&1"
 
 
 rule draw_shadow:
@@ -150,9 +152,10 @@ rule audit_split:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        seed=get_split_seed,
         settings=canonical(STUDY.gate),
     message:
         "audit the split without a model (seed {wildcards.seed})"
     shell:
         "python -m distilleak audit_split --records {input.records} --settings {params.settings:q}"
-        " --seed {wildcards.seed} --output {output} > {log} 2>&1"
+        " --seed {params.seed} --output {output} > {log} 2>&1"

@@ -16,7 +16,7 @@ rule train_student:
         f"{BENCHMARKS}/train_student/{{seed}}.{{pair}}.{{model}}.tsv"
     wildcard_constraints:
         seed=SEED_OR_SHADOW,
-        model="|".join(METHODS),
+        model=one_of(set(METHODS) - EARLY.keys() - FINISHED.keys() - KEPT),
     priority: 8
     conda:
         "../../envs/distilleak.yaml"
@@ -33,6 +33,7 @@ rule train_student:
         training=lambda wildcards: canonical(STUDY.training_of(wildcards.model)),
         seed=get_seed,
         teacher_start=get_teacher_start,
+        epochs="",
         lesson=lambda wildcards: " ".join(
             f"--{name} {path}" for name, path in get_lesson(wildcards).items()
         ),
@@ -43,5 +44,94 @@ rule train_student:
         " --tokenizer {input.tokenizer} --student {params.start:q}"
         ' --training {params.training:q} --hardware "$HARDWARE" --seed {params.seed}'
         " --threads {threads} --snapshots {resources.snapshots}"
-        " {params.lesson} {params.teacher_start} --output {output.model} --selection {output.selection}"
+        " {params.lesson} {params.teacher_start} {params.epochs} --output {output.model} --selection {output.selection}"
+        " --facts {output.facts} > {log} 2>&1"
+
+
+# The same for students of which others are an early epoch: all epochs are kept, so that another
+# choice among them trains nothing again.
+use rule train_student as train_kept_student with:
+    output:
+        model=directory(f"{MODEL}/model"),
+        facts=f"{MODEL}/facts.json",
+        selection=f"{MODEL}/selection.parquet",
+        epochs=directory(f"{MODEL}/epochs"),
+    wildcard_constraints:
+        seed=SEED_OR_SHADOW,
+        model=one_of(KEPT),
+    params:
+        method=lambda wildcards: canonical(METHODS[wildcards.model]),
+        start=lambda wildcards: canonical(get_start(wildcards)),
+        training=lambda wildcards: canonical(STUDY.training_of(wildcards.model)),
+        seed=get_seed,
+        teacher_start=get_teacher_start,
+        epochs=lambda wildcards, output: f"--epochs {output.epochs}",
+        lesson=lambda wildcards: " ".join(
+            f"--{name} {path}" for name, path in get_lesson(wildcards).items()
+        ),
+
+
+rule finish_student:
+    input:
+        trained=lambda wildcards: f"{SEED}/{{pair}}/{FINISHED[wildcards.model]}/model",
+        facts=lambda wildcards: f"{SEED}/{{pair}}/{FINISHED[wildcards.model]}/facts.json",
+        vulnerability=f"{SEED}/{{pair}}/vulnerable.parquet",
+        records=get_data("records.parquet"),
+        tokenizer=get_data("tokenizer"),
+        code=lambda wildcards: get_method_code(wildcards.model),
+    output:
+        model=directory(f"{MODEL}/model"),
+        facts=f"{MODEL}/facts.json",
+        selection=f"{MODEL}/selection.parquet",
+    log:
+        f"{LOGS}/finish_student/{{seed}}.{{pair}}.{{model}}.log",
+    wildcard_constraints:
+        seed=SEED_OR_SHADOW,
+        model=one_of(FINISHED),
+    priority: 8
+    conda:
+        "../../envs/distilleak.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    params:
+        method=lambda wildcards: canonical(METHODS[wildcards.model]),
+        start=lambda wildcards: canonical(get_start(wildcards)),
+        training=lambda wildcards: canonical(STUDY.training_of(wildcards.model)),
+        seed=get_seed,
+    message:
+        "finish student {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
+    shell:
+        "python -m distilleak train_student --method {params.method:q} --records {input.records}"
+        " --tokenizer {input.tokenizer} --student {params.start:q} --trained {input.trained}"
+        " --training {params.training:q} --seed {params.seed} --threads {threads}"
+        " --vulnerability {input.vulnerability} --output {output.model}"
+        " --selection {output.selection} --facts {output.facts} > {log} 2>&1"
+
+
+rule take_epoch:
+    input:
+        epochs=lambda wildcards: f"{SEED}/{{pair}}/{EARLY[wildcards.model].of}/epochs",
+        selection=lambda wildcards: f"{SEED}/{{pair}}/{EARLY[wildcards.model].of}/selection.parquet",
+        code=get_code("take_epoch"),
+    output:
+        model=directory(f"{MODEL}/model"),
+        facts=f"{MODEL}/facts.json",
+        selection=f"{MODEL}/selection.parquet",
+    log:
+        f"{LOGS}/take_epoch/{{seed}}.{{pair}}.{{model}}.log",
+    wildcard_constraints:
+        seed=SEED_OR_SHADOW,
+        model=one_of(EARLY),
+    localrule: True
+    conda:
+        "../../envs/distilleak.yaml"
+    params:
+        epoch=lambda wildcards: EARLY[wildcards.model].epoch,
+    message:
+        "take an early epoch as {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
+    shell:
+        "python -m distilleak take_epoch --epochs {input.epochs} --epoch {params.epoch}"
+        " --selected {input.selection} --output {output.model} --selection {output.selection}"
         " --facts {output.facts} > {log} 2>&1"

@@ -44,6 +44,32 @@ rule train_teacher:
         " --output {output.model} --facts {output.facts} > {log} 2>&1"
 
 
+# Teachers that are trained otherwise, for the students that ask for them.
+use rule train_teacher as train_other_teacher with:
+    output:
+        model=directory(f"{SEED}/{{pair}}/teacher-{{other}}/model"),
+        facts=f"{SEED}/{{pair}}/teacher-{{other}}/facts.json",
+    log:
+        f"{LOGS}/train_other_teacher/{{seed}}.{{pair}}.{{other}}.log",
+    benchmark:
+        f"{BENCHMARKS}/train_other_teacher/{{seed}}.{{pair}}.teacher-{{other}}.tsv"
+    wildcard_constraints:
+        seed=SEED_OR_SHADOW,
+        other="|".join(STUDY.teachers or ["none"]),
+    resources:
+        gpu=STUDY.hardware.gpus,
+        mem_mb=growing(2000),
+        runtime=growing(12 * 60),
+        python=get_python(STUDY.hardware.gpus),
+        snapshots=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.teacher-{wildcards.other}",
+    params:
+        start=lambda wildcards: canonical(ARMS[wildcards.pair].pair.teacher),
+        training=lambda wildcards: canonical(STUDY.teacher_training(wildcards.other)),
+        seed=get_seed,
+    message:
+        "train teacher {wildcards.other} (seed {wildcards.seed}, {wildcards.pair})"
+
+
 rule train_reference:
     input:
         records=get_data("records.parquet"),

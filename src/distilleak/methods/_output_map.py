@@ -40,6 +40,11 @@ class OutputMapMethod(PlainDistillation[Q], Generic[Q]):
     needs_vulnerability: bool = True
     changes: ClassVar[str] = "the output"
 
+    @property
+    def only_finishes(self) -> bool:  # type: ignore[override]
+        """With `where: inference` the trained student is that of kd."""
+        return self.parameters.where == "inference"
+
     def scale_shift(self) -> tuple[float, float]:
         """The factor and the summand for the logit of a vulnerable token."""
         raise NotImplementedError

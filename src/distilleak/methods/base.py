@@ -34,7 +34,7 @@ P = TypeVar("P", bound=DistillationParameters)
 
 @dataclass(frozen=True)
 class DistillationSet:
-    """The members, from which a student's records are selected.
+    """The members, or the public records, from which a student's records are selected.
 
     Attributes:
         record_id: (records,) their ids.
@@ -57,8 +57,13 @@ class PlainDistillation(Generic[P]):
     """Whether training uses the teacher's logits."""
     needs_vulnerability: bool = False
     """Whether a hook reads `DistillationSet.vulnerable`."""
+    pool: ClassVar[str] = "member"
+    """The records that are selected from: the students' share of the members, or `public`."""
     changes: ClassVar[str] = ""
     """What a combination may have of one part only; empty: the method is no part of any."""
+
+    only_finishes: bool = False
+    """Whether training is that of kd with the same objective, and `finish` makes the difference."""
 
     def __init__(self, parameters: P) -> None:
         self.parameters = parameters

@@ -78,6 +78,7 @@ class Method(PlainDistillation[Parameters]):
         super().__init__(parameters)
         self.parts = [_method(part) for part in parameters.of]
         self.needs_vulnerability = any(part.needs_vulnerability for part in self.parts)
+        self.pool = next((p.pool for p in self.parts if p.pool != "member"), "member")  # type: ignore[misc]
         self._tokens: list[NDArray[np.bool_] | None] = [None] * len(self.parts)
 
     def check(self, student: ArchitectureSettings) -> None:

@@ -20,7 +20,7 @@ def _number(value: Any) -> Any:
 
 
 Size = Annotated[int | float, BeforeValidator(_number)]
-OPTIONAL = ("population", "shown")
+OPTIONAL = ("population", "shown", "public")
 """Pools that a study may do without."""
 
 
@@ -42,6 +42,8 @@ class PoolSettings(Settings):
     """Members that the attacker knows: trained on like the others and never evaluated; the prefix
     of `con_recall` is made of them."""
 
+    public: Size = Field(default=0, ge=0)
+    """What students of the method `public` learn from instead of members; nobody else sees it."""
     assignment: Literal["random", "labels"] = "random"
     """`random`: one seeded draw over all passages. `labels`: members are drawn from the passages
     that the corpus labels members and the three other pools from those that it labels non-members,

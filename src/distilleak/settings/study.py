@@ -1,6 +1,7 @@
 """The whole configuration of a study: all sections together, checked against each other."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from distilleak import catalogue
 from distilleak.errors import DistilleakError
+from distilleak.methods.base import PlainDistillation
 from distilleak.settings.architecture import (
     ArchitectureSettings,
     CheckpointSettings,
@@ -29,6 +31,7 @@ from distilleak.settings.pools import PoolSettings
 from distilleak.settings.problems import ConfigurationError, explained
 from distilleak.settings.tokenizer import TokenizerSettings
 from distilleak.settings.training import (
+    EarlySettings,
     HardwareSettings,
     StudentTrainingSettings,
     TrainingSettings,
@@ -40,13 +43,15 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 PREFIXED = {"prefix_nonmember", "prefix_member"}
 """Views that begin with evidence.prefix_tokens tokens."""
 PAIR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-OWN = ("training", "student")
-"""Keys of a student's entry that are not its method's: what it changes of the settings of all."""
-TAKEN = {
+OWN = ("training", "student", "teacher", "early")
+"""Keys of a student's entry that are not its method's: what it changes of the settings of all, and
+what it is an early epoch of."""
+TAKEN: dict[str, tuple[str, ...]] = {
     "methods": ("teacher", "tokenizer"),
     "attacks": ("record_id", "pool", "teacher_member", "student_member"),
     "pairs": ("tokenizer", "masked"),
     "corpora": ("tokenizer", "masked"),
+    "teachers": (),
     "ensembles.subsets": (),
 }
 """Names that stand for something else beside those that a user gives."""
@@ -116,6 +121,9 @@ class Study(Settings):
     """Name of the study; results go to results/<study>/."""
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
     """Different whole numbers; every seed repeats everything from the split on."""
+    split_seed: int | None = Field(default=None, ge=0)
+    """Of the split of all seeds, which then differ in training alone. Left out: each seed draws a
+    split of its own."""
     corpus: Raw | None = None
     """`source`, a module of distilleak.corpora, and its parameters."""
     corpora: dict[str, Raw] = Field(default={})
@@ -134,7 +142,11 @@ class Study(Settings):
     methods: dict[str, Raw | None] = Field(min_length=1)
     """Name of the student -> parameters. `method` says which method it is, where the name does
     not. `training` and `student` change keys of `training.student` and of the pair's student for
-    this one alone."""
+    this one alone; `teacher` is one of `teachers`; `early: {of, epoch}` takes another student as it
+    was after that epoch, and nothing else is said then."""
+    teachers: dict[str, Raw] = Field(default={})
+    """Further teachers: name -> keys of `training.teacher` that are otherwise for it. They are not
+    attacked; students choose them by `teacher`."""
     references: int = Field(default=4, ge=0)
     """Reference models per pair, each trained on a draw of its own from the auxiliary pool."""
     shadows: int = Field(default=0, ge=0, multiple_of=2)
@@ -168,6 +180,8 @@ class Study(Settings):
         _check_needs(self)
         _check_positions(self)
         _check_pairs(self)
+        for name in self.teachers:
+            self.teacher_training(name)
         _check_methods(self)
         _check_ensembles(self)
         return self
@@ -210,12 +224,96 @@ class Study(Settings):
         """Name of the student -> {"method": module, "parameters": all of them}."""
         shared = self.distillation.model_dump(exclude={"stored_gib"})
         return {
-            name: _entry("methods", "method", f"methods.{name}", name, _without_own(raw), shared)
-            for name, raw in self.methods.items()
-        }
+            name: _entry(
+                "methods", "method", f"methods.{name}",
+                *self._origin(name), shared,
+            )
+            for name in self.methods
+        }  # fmt: skip
+
+    def _origin(self, student: str) -> tuple[str, Raw | None]:
+        """The name and the entry that say a student's method: its own, or those that it is early
+        of."""
+        early = self.early_of(student)
+        origin = student if early is None else early.of
+        return origin, _without_own(self.methods[origin])
+
+    def early_of(self, student: str) -> EarlySettings | None:
+        """Which student this one is an early epoch of; None if it is trained itself."""
+        raw = self.methods[student] or {}
+        if "early" not in raw:
+            return None
+        key = f"methods.{student}.early"
+        if others := sorted(raw.keys() - {"early"}):
+            raise ConfigurationError(
+                f"methods.{student}.{others[0]}", "is that of the student that this is early of"
+            )
+        try:
+            found = EarlySettings.model_validate(_own(raw, student, "early"))
+        except ValidationError as error:
+            raise explained(error, EarlySettings, "methods", student, "early") from error
+        if found.of not in self.methods or "early" in (self.methods[found.of] or {}):
+            trained = [name for name, raw in self.methods.items() if "early" not in (raw or {})]
+            near = catalogue.suggestion(found.of, trained)
+            raise ConfigurationError(f"{key}.of", f"no trained student {found.of!r}{near}")
+        epochs = self.training_of(found.of).epochs
+        if found.epoch >= epochs:
+            raise ConfigurationError(
+                f"{key}.epoch", f"{found.epoch}, but {found.of} ends after {epochs}; allowed: 1 to "
+                f"{epochs - 1}"
+            )  # fmt: skip
+        return found
+
+    def teacher_of(self, student: str) -> str | None:
+        """The one of `teachers` that a student learns from; None for the teacher of all."""
+        early = self.early_of(student)
+        name = (self.methods[student if early is None else early.of] or {}).get("teacher")
+        if name is not None and name not in self.teachers:
+            near = catalogue.suggestion(str(name), list(self.teachers))
+            raise ConfigurationError(
+                f"methods.{student}.teacher", f"no {name!r} among `teachers`{near}"
+            )
+        return name
+
+    def trained_as(self, student: str) -> str | None:
+        """A student whose trained model this one is made from, since its method only acts on a
+        trained one; None if there is none, and it is trained itself."""
+        method = self._method(student)
+        if not method.only_finishes:
+            return None
+
+        def training(name: str) -> tuple[object, ...]:
+            own = _own(self.methods[name], name, "student")
+            objective = self._method(name).objective()
+            return objective, self.training_of(name), own, self.teacher_of(name)
+
+        alike = (
+            name
+            for name, entry in self.method_entries().items()
+            if entry["method"] == "kd"
+            and self.early_of(name) is None
+            and training(name) == training(student)
+        )
+        return next(alike, None)
+
+    def _method(self, student: str) -> PlainDistillation[Any]:
+        entry = self.method_entries()[student]
+        module = catalogue.load("methods", entry["method"])
+        return module.Method(module.Parameters.model_validate(entry["parameters"]))  # type: ignore[no-any-return]
+
+    def teacher_training(self, name: str) -> TrainingSettings:
+        """How one of `teachers` is trained."""
+        merged = {**self.training.teacher.model_dump(), **self.teachers[name]}
+        try:
+            return TrainingSettings.model_validate(merged)
+        except ValidationError as error:
+            raise explained(error, TrainingSettings, "teachers", name) from error
 
     def training_of(self, student: str) -> StudentTrainingSettings:
         """How a student is trained: as all are, but for what its own entry says."""
+        early = self.early_of(student)
+        if early is not None:
+            return self.training_of(early.of)
         given = _own(self.methods[student], student, "training")
         merged = {**self.training.student.model_dump(), **given}
         try:
@@ -227,6 +325,9 @@ class Study(Settings):
 
     def student_of(self, student: str, pair: PairSettings) -> StudentSettings:
         """What a student starts from: as all of its pair do, but for what its own entry says."""
+        early = self.early_of(student)
+        if early is not None:
+            return self.student_of(early.of, pair)
         given = _own(self.methods[student], student, "student")
         if not given:
             return pair.student
@@ -262,11 +363,17 @@ class Study(Settings):
             **self.model_dump(mode="json"),
             **self._complete_corpora(flat),
             "methods": {
-                name: {**flat(entry, "method"), **_own_keys(self.methods[name])}
+                name: {
+                    **self._flat_unless_early(name, flat, entry),
+                    **_own_keys(self.methods[name]),
+                }
                 for name, entry in self.method_entries().items()
             },
             "attacks": {name: flat(e, "attack") for name, e in self.attack_entries().items()},
         }
+
+    def _flat_unless_early(self, name: str, flat: Callable[[Raw, str], Raw], entry: Raw) -> Raw:
+        return flat(entry, "method") if self.early_of(name) is None else {}
 
     def ensemble_members(self) -> dict[str, list[str]]:
         """Name of the ensemble, `<kind>-<subset>` -> its students."""
@@ -389,6 +496,7 @@ def _check_names(study: Study) -> None:
         ("ensembles.subsets", study.ensembles.subsets, NAME),
         ("pairs", study.pairs, PAIR_NAME),
         ("corpora", study.corpora, NAME),
+        ("teachers", study.teachers, NAME),
     ):
         for name in names:
             if not pattern.fullmatch(name):
@@ -437,7 +545,7 @@ def _check_methods(study: Study) -> None:
     for name, entry in study.method_entries().items():
         module = catalogue.load("methods", entry["method"])
         method = module.Method(module.Parameters.model_validate(entry["parameters"]))
-        study.training_of(name)
+        _check_origin(study, name, method)
         for pair, roles in study.pairs.items():
             start = study.student_of(name, roles)
             shape = student_shape(roles.model_copy(update={"student": start}))
@@ -457,6 +565,34 @@ def _check_methods(study: Study) -> None:
                     f"pair {pair}: the teacher is {roles.teacher.width} wide and the student "
                     f"{shape.width}; hidden states of different width have no cosine",
                 )
+
+
+def _check_origin(study: Study, name: str, method: PlainDistillation[Any]) -> None:
+    """What a student is trained on, by whom, and whether its privacy can be kept."""
+    training = study.training_of(name)
+    for corpus in study.corpus_entries():
+        if method.pool not in study.pools_of(corpus).sizes():
+            raise ConfigurationError(
+                f"pools.{method.pool}", f"0, but methods.{name} trains on such records"
+            )
+    if study.teacher_of(name) is not None:
+        if not method.needs_teacher:
+            raise ConfigurationError(f"methods.{name}.teacher", "this method has no teacher")
+        if method.needs_vulnerability:
+            raise ConfigurationError(
+                f"methods.{name}.teacher",
+                "this method needs the vulnerable members, which are those of the other teacher",
+            )
+    if training.privacy is not None and method.changes not in ("", "the records"):
+        raise ConfigurationError(
+            f"methods.{name}.training.privacy",
+            f"{method.changes} that it changes are not private; allowed: kd, no_teacher, public",
+        )
+    if training.privacy is not None and method.needs_vulnerability:
+        raise ConfigurationError(
+            f"methods.{name}.training.privacy",
+            "which members are vulnerable is not private; allowed: kd, no_teacher, public",
+        )
 
 
 def _check_needs(study: Study) -> None:

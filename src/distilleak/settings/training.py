@@ -7,6 +7,21 @@ from pydantic import Field
 from distilleak.settings.base import Settings
 
 
+class PrivacySettings(Settings):
+    """DP-SGD: the training's records are protected by (epsilon, delta)-differential privacy.
+
+    Of a student the guarantee covers what it reads of its records itself, not what its teacher
+    tells of them; a private teacher and public records leave nothing uncovered.
+    """
+
+    epsilon: float = Field(gt=0)
+    """Budget of the whole training, for adding or removing one record."""
+    delta: float = Field(default=1e-5, gt=0, lt=1)
+    """Probability with which the guarantee may fail; far below one over the number of records."""
+    record_clip: float = Field(default=1.0, gt=0)
+    """Largest norm of one record's gradient."""
+
+
 class TrainingSettings(Settings):
     """AdamW with linear warm-up and cosine decay; one record a row, batches drawn without
     replacement in every epoch."""
@@ -26,6 +41,8 @@ class TrainingSettings(Settings):
     mask_share: float = Field(default=0.15, gt=0, lt=1)
     """Masked models only: share of a record's tokens that is predicted in an update, drawn anew in
     every epoch."""
+    privacy: PrivacySettings | None = None
+    """Train with DP-SGD; batches are then drawn at random, of `batch_size` records on average."""
 
 
 class StudentTrainingSettings(TrainingSettings):
@@ -36,9 +53,18 @@ class StudentTrainingSettings(TrainingSettings):
     makes as many updates as one that trains on all members."""
 
 
+class EarlySettings(Settings):
+    """A student that is another one as it was before the end of its training."""
+
+    of: str
+    """The other student, which is trained to the end."""
+    epoch: int = Field(ge=1)
+    """After which of its epochs."""
+
+
 class HardwareSettings(Settings):
     """How the machine is used. None of it changes what is computed beyond rounding, so no model is
-    trained again when it changes."""
+    trained again when it changes; only dropout is drawn anew when micro_batch or gpus change."""
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of matrix products in training; weights are float32. `auto`: bfloat16 on a GPU that has it,
