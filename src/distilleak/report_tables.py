@@ -18,6 +18,8 @@ from distilleak.figures.base import Tables
 from distilleak.wording import p_text
 
 _NONE = "–"
+_LOSS = {"loss": "value", "loss_low": "low", "loss_high": "high"}
+_LEAKAGE = {"leakage": "value", "leakage_low": "low", "leakage_high": "high"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ def of_pair(tables: Tables, pair: str, attack: str) -> list[Table]:
         epsilon(tables, pair, attack),
         utility(tables, pair),
         supervision(tables, pair),
+        frontier(tables, pair),
         ensembles(tables, pair, attack),
     ]
     return [table for table in found if table.rows]
@@ -206,13 +209,41 @@ def supervision(tables: Tables, pair: str) -> Table:
     )
 
 
+def frontier(tables: Tables, pair: str) -> Table:
+    """Per model: leakage under the strongest attack, and against the trivial frontier."""
+    rows = pick(tables["frontier"], pair=pair, metric="auc").set_index("model")
+    compared = rows.rename(columns={"difference": "value"})
+    rows = rows.drop(columns=["difference", "low", "high"])
+    return Table(
+        "At equal utility: against the trivial frontier",
+        "AUC of the strongest attack; its difference from the trivial alternatives at the same "
+        "held-out loss, and the p-value after Holm correction. Below 0: leaks less than doing "
+        "something trivial. Front: on the Pareto front of all models. Other metrics: frontier.csv.",
+        ("model", "held-out loss", "AUC", "sd over seeds", "front", "difference", "p", "verdict"),
+        [
+            (
+                label,
+                _interval(rows.rename(columns=_LOSS), model),
+                _interval(rows.rename(columns=_LEAKAGE), model),
+                _number(_numbers(rows, model, "seed_sd")[0], 4),
+                {"True": "yes", "False": "no"}[_text(rows, model, "front")],
+                *_difference(compared, model),
+                _text(rows, model, "verdict") or _text(rows, model, "role"),
+            )
+            for model, label in _labels(tables, pair)
+            if model in rows.index
+        ],
+    )
+
+
 def ensembles(tables: Tables, pair: str, attack: str) -> Table:
     """Per kind, size and metric: the mean over subsets and the spread between seeds."""
-    rows = pick(tables["ensembles"], pair=pair, attack=attack)
+    rows = pick(tables["ensembles"], pair=pair, attack=(attack, ""))
     return Table(
         f"Ensembles, attack {attack}",
         "Mean over the subsets of a size, 95 % interval, standard deviation between seeds. Size 1 "
-        "is the mean of the single students.",
+        "is the mean of the single students; `single` is one student as large as all of them. The "
+        "held-out loss is in nats per token.",
         ("kind and metric", "students", "subsets", "value", "sd over seeds"),
         [
             (
@@ -309,6 +340,10 @@ def _numbers(rows: pd.DataFrame, model: str, *names: str) -> list[float]:
     if model not in rows.index:
         return [np.nan] * len(names)
     return [float(rows[name].loc[[model]].iloc[0]) for name in names]
+
+
+def _text(rows: pd.DataFrame, model: str, name: str) -> str:
+    return str(rows[name].loc[[model]].iloc[0])
 
 
 def _three(value: float, low: float, high: float, digits: int = 3, sign: str = "") -> str:

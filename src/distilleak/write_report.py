@@ -19,6 +19,7 @@ from distilleak.settings.figures import FigureSettings
 
 TABLES = (
     *("models", "metrics", "comparisons", "supervision", "ensembles", "effects", "epsilon"),
+    "frontier",
     *("blind", "split"),
 )
 _PACKAGES = (

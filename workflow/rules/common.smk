@@ -393,10 +393,27 @@ def get_all(pattern, models):
     return expand(pattern, seed=STUDY.seeds, pair=ARMS, model=models)
 
 
+def get_role(model):
+    """What a student is in the comparison at equal utility: trivial ways of leaking less have to be
+    beaten; where no member is seen or privacy is formal, that is a strong alternative.
+    """
+    if METHODS[model]["method"] == "public" or STUDY.teacher_of(model) is not None:
+        return "strong"
+    if METHODS[model]["method"] in ("kd", "no_teacher"):
+        return "strong" if STUDY.training_of(model).privacy else "trivial"
+    return "method"
+
+
 def get_layout():
     """Which models there are, in the order in which figures and tables show them."""
     students = [
-        {"model": name, "kind": "student", "method": entry["method"], "members": []}
+        {
+            "model": name,
+            "kind": "student",
+            "method": entry["method"],
+            "role": get_role(name),
+            "members": [],
+        }
         for name, entry in METHODS.items()
     ]
     ensembles = [

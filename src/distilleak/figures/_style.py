@@ -56,6 +56,15 @@ def looks(models: pd.DataFrame) -> dict[str, Look]:
     return found
 
 
+def named_looks(names: Sequence[str]) -> dict[str, Look]:
+    """A look for each of some names that are no models."""
+    return {
+        name: Look(colour, _MARKERS[i % len(_MARKERS)], colour, _DASHES[i % len(_DASHES)])
+        for i, name in enumerate(names)
+        for colour in [_COLOURS[i % len(_COLOURS)]]
+    }
+
+
 def parameters(style: FigureSettings) -> dict[str, Any]:
     """The matplotlib parameters under which a figure is drawn and saved."""
     return {

@@ -21,6 +21,8 @@ COLUMNS = {
     "supervision": "pair group records tokens agreement agreement_low agreement_high "
     "confidence confidence_low confidence_high",
     "ensembles": "pair kind size models attack metric value low high seed_sd seeds",
+    "frontier": "pair model role metric attack loss loss_low loss_high leakage leakage_low "
+    "leakage_high seed_sd front trivial_front alternative difference low high p_value p_holm verdict",
     "epsilon": "seed pair model attack audit epsilon delta",
     "effects": "pair model attack effect value low high",
     "exposure": "pair model repetitions canaries exposure low high most",
@@ -34,7 +36,7 @@ _TEXT = frozenset(
     (
         *("seed", "pair", "model", "kind", "method", "label", "attack", "metric", "threshold"),
         *("baseline", "pool", "outcome", "group", "classifier", "gate", "rule"),
-        *("verdict", "effect", "audit"),
+        *("verdict", "effect", "audit", "role", "front", "trivial_front", "alternative"),
     )
 )
 

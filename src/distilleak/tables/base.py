@@ -22,6 +22,8 @@ class Model(Settings):
     kind: Literal["teacher", "student", "vote", "mixture"]
     method: str
     label: str
+    role: Literal["trivial", "strong", "method"] = "method"
+    """What it is in the comparison at equal utility: what has to be beaten, or what has to beat."""
     members: list[str] = Field(default=[])
     """Of an ensemble: the students in it."""
 

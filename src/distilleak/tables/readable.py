@@ -79,6 +79,13 @@ def build(
             _ensembles(tables["ensembles"], layout),
             f"Ensembles under the {headline} attack, mean over those of a size. {_INTERVALS}",
         ),
+        "frontier": Readable(
+            _frontier(tables["frontier"], layout),
+            "Leakage under the strongest attack, and its difference from the trivial alternatives "
+            "at the same held-out loss; attack and alternatives are picked on the other seeds. "
+            f"{_INTERVALS} The verdict is that of p after Holm's correction for all models of the "
+            "pair and the metric.",
+        ),
         "blind": Readable(
             _blind(tables["blind"], layout),
             "Classifiers that never see a model, members against non-members. In brackets: 95 % "
@@ -197,7 +204,7 @@ def _supervision(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ensembles(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
-    shown = table[table["attack"] == layout.headline_attack].to_dict("records")
+    shown = table[table["attack"].isin([layout.headline_attack, ""])].to_dict("records")
     return pd.DataFrame(
         [
             [
@@ -208,6 +215,36 @@ def _ensembles(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
             for row in shown
         ],
         columns=["pair", "kind", "size", "models", "metric", "value", "sd between seeds"],
+    )
+
+
+def _frontier(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+    labels = {(pair, model.model): model.label for pair, model in layout.models()}
+    rows = table.to_dict("records")
+    return pd.DataFrame(
+        {
+            "pair": [row["pair"] for row in rows],
+            "model": [labels[row["pair"], row["model"]] for row in rows],
+            "metric": [row["metric"] for row in rows],
+            "held-out loss": [
+                _interval(row["loss"], row["loss_low"], row["loss_high"]) for row in rows
+            ],
+            "leakage": [
+                _interval(row["leakage"], row["leakage_low"], row["leakage_high"]) for row in rows
+            ],
+            "attack": [row["attack"] for row in rows],
+            "compared with": [row["alternative"] or NONE for row in rows],
+            "difference": [
+                NONE
+                if pd.isna(row["difference"])
+                else f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+                for row in rows
+            ],
+            "p (Holm)": [
+                NONE if pd.isna(row["p_holm"]) else _p_value(row["p_holm"]) for row in rows
+            ],
+            "verdict": [row["verdict"] or row["role"] for row in rows],
+        }
     )
 
 

@@ -1,0 +1,105 @@
+"""Does a student leak less than the trivial alternatives that are as useful?"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from distilleak.figures import _style
+from distilleak.figures._labels import label_points
+from distilleak.figures._tables import models_of, pick
+from distilleak.figures.base import Tables
+from distilleak.settings.figures import FigureSettings
+
+TITLE = "Leakage against utility, and the trivial frontier"
+CAPTION = (
+    "Top: held-out loss (nats per token, lower is more useful) against the AUC of the strongest of "
+    "all attacks (0.5, dotted, is chance); lower left is good on both. Grey: the trivial "
+    "alternatives, such as fewer epochs; the line joins those on their Pareto front. Points of "
+    "one method are joined in the order of the configuration. Bottom: leakage minus that of the trivial "
+    "frontier at the same loss; left of zero a student leaks less than doing something trivial. "
+    "Filled: better or worse after Holm correction; hollow: not distinguishable, or more useful "
+    "than all alternatives. Bars: 95 % intervals, over seeds where there are several. The attack "
+    "and the alternatives are picked on the other seeds. Numbers: frontier.csv."
+)
+TABLES = ("models", "frontier")
+_SHOWN = "auc"
+_TRIVIAL = "trivial"
+
+
+def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
+    """Draw all models by loss and AUC, and below them each one's difference from the frontier."""
+    models = models_of(tables, pair)
+    found = pick(tables["frontier"], pair=pair, metric=_SHOWN)
+    if found.empty:
+        return _style.sentence(style, f"No model of the pair {pair} has both an AUC and a loss.")
+    rows = found.merge(models[["method", "label"]], left_on="model", right_index=True, sort=False)
+    trivial = rows[rows["role"] == _TRIVIAL]
+    others = rows[rows["role"] != _TRIVIAL]
+    compared = others[others["difference"].notna()]
+    looks = _style.named_looks(list(dict.fromkeys(map(str, others["method"]))))
+
+    heights = [4.6, 0.6 + 0.17 * len(compared)][: 2 if len(compared) else 1]
+    figure, grid = _style.panels(
+        style, sum(heights), len(heights), 1, gridspec_kw={"height_ratios": heights}
+    )
+    axes = grid[0, 0]
+    _draw_points(axes, trivial, "o", _style.GREY, 4)
+    best = trivial[trivial["trivial_front"] == "True"].sort_values("loss", kind="stable")
+    axes.plot(best["loss"], best["leakage"], color=_style.GREY, linewidth=2.5, alpha=0.5, zorder=0)
+    for method, look in looks.items():
+        line = others[others["method"] == method]
+        _draw_points(axes, line, look.marker, look.colour, 5.5)
+        axes.plot(
+            line["loss"], line["leakage"], color=look.colour, linewidth=0.8, linestyle=look.dash
+        )
+    axes.axhline(0.5, color=_style.GREY, linestyle=":", zorder=0)
+    axes.grid(visible=True)
+    axes.margins(0.1)
+    axes.set_xlabel("held-out loss (nats per token, lower is better)")
+    axes.set_ylabel("AUC of the strongest attack (0.5 = chance)")
+    _style.title(figure, style, f"{TITLE} ({pair})")
+    if len(compared):
+        _draw_differences(grid[1, 0], compared, looks)
+    label_points(
+        figure,
+        axes,
+        list(zip(rows["loss"], rows["leakage"], map(str, rows["label"]), strict=True)),
+        [],
+    )
+    return figure
+
+
+def _draw_points(axes: Axes, rows: pd.DataFrame, marker: str, colour: str, size: float) -> None:
+    axes.errorbar(
+        rows["loss"],
+        rows["leakage"],
+        xerr=_style.whiskers(rows, "loss"),
+        yerr=_style.whiskers(rows, "leakage"),
+        fmt=marker,
+        color=colour,
+        markersize=size,
+        elinewidth=0.5,
+    )
+
+
+def _draw_differences(axes: Axes, compared: pd.DataFrame, looks: Mapping[str, _style.Look]) -> None:
+    rows = compared.rename(columns={"difference": "value"})
+    for place, (_, row) in enumerate(rows.iterrows()):
+        look = looks[str(row["method"])]
+        decided = row["verdict"] in ("better", "worse")
+        axes.errorbar(
+            row["value"],
+            place,
+            xerr=_style.whiskers(rows.iloc[[place]]),
+            fmt=look.marker,
+            color=look.colour,
+            markerfacecolor=look.colour if decided else "white",
+            elinewidth=0.9,
+        )
+    axes.axvline(0, color=_style.GREY, linestyle=":")
+    axes.set_yticks(range(len(rows)), list(map(str, rows["label"])))
+    axes.invert_yaxis()
+    axes.grid(visible=True, axis="x")
+    axes.set_xlabel("AUC minus that of the trivial frontier at the same loss (left: leaks less)")

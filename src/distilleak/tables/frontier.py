@@ -1,0 +1,192 @@
+"""frontier: does a student leak less than the trivial alternatives of the same utility?"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from distilleak.metrics import frontier
+from distilleak.metrics.compare import holm, two_sided
+from distilleak.metrics.rates import Floats
+from distilleak.metrics.seeds import over_seeds
+from distilleak.tables.base import Layout, Model, PooledMetrics
+
+COLUMNS = [
+    *("pair", "model", "role", "metric", "attack"),
+    *("loss", "loss_low", "loss_high", "leakage", "leakage_low", "leakage_high", "seed_sd"),
+    *(
+        "front",
+        "trivial_front",
+        "alternative",
+        "difference",
+        "low",
+        "high",
+        "p_value",
+        "p_holm",
+        "verdict",
+    ),
+]
+METRICS = ("auc", "tpr_at_fpr_0.01", "member_accuracy")
+TRIVIAL = "trivial"
+LEVEL = 0.05
+BEYOND = "more useful than all"
+
+
+@dataclass(frozen=True)
+class _Point:
+    """One model under the strongest attack; (S,) of seeds, (S, B) of their replicates."""
+
+    model: Model
+    attack: str
+    loss: Floats
+    losses: Floats
+    leakage: Floats
+    leakages: Floats
+
+
+def build(layout: Layout, pooled: PooledMetrics) -> pd.DataFrame:
+    """The table: a row per pair, metric and model that has a loss, without the teacher.
+
+    `leakage` is the metric under the strongest attack, which for every seed is picked on the others
+    (`metrics.frontier`): by the TPR for the TPR, by the AUC for all else. `attack` is the one that
+    most seeds pick. `seed_sd` is the standard deviation of leakage between seeds. `front` marks the
+    Pareto front of all models at their means, `trivial_front` that of the trivial alternatives.
+    `difference` is leakage minus that of the frontier of
+    trivial alternatives at the model's own loss, `alternative` what it is compared with there.
+    `p_holm` corrects for all models of the pair and metric, and the verdict goes by it. A model
+    more useful than all alternatives is compared with the most useful one; if it does not leak
+    less, the two cannot be compared, and the verdict says so.
+    """
+    found = pd.DataFrame(
+        [
+            row
+            for name, pair in layout.pairs.items()
+            for metric in METRICS
+            for row in _rows(name, metric, _points(layout, name, pair.models, metric, pooled))
+        ],
+        columns=[name for name in COLUMNS if name not in ("p_holm", "verdict")],
+    )
+    families = found.groupby(["pair", "metric"])["p_value"]
+    found["p_holm"] = families.transform(_adjusted).astype(float)
+    found["verdict"] = [
+        _verdict(row["difference"], row["p_holm"], row["alternative"])
+        for row in found.to_dict("records")
+    ]
+    return found[COLUMNS]
+
+
+def _points(
+    layout: Layout, pair: str, models: list[Model], metric: str, pooled: PooledMetrics
+) -> list[_Point]:
+    points = []
+    for model in models:
+        found = pooled[pair, model.model]
+        loss = found.get(("", "heldout_loss", ""))
+        if model.kind == "teacher" or loss is None:
+            continue
+        threshold = model.decision if metric == "member_accuracy" else ""
+        ranked_by = metric if metric.startswith("tpr") else "auc"
+        ranks = np.array([found[attack, ranked_by, ""].by_seed for attack in layout.attacks])
+        estimates = [found[attack, metric, threshold] for attack in layout.attacks]
+        best = frontier.strongest(ranks)
+        seeds = range(len(best))
+        most = int(np.bincount(best).argmax())
+        points.append(
+            _Point(
+                model,
+                layout.attacks[most],
+                loss.by_seed,
+                loss.replicates,
+                np.array([estimates[best[seed]].by_seed[seed] for seed in seeds]),
+                np.stack([estimates[best[seed]].replicates[seed] for seed in seeds]),
+            )
+        )
+    return points
+
+
+def _rows(pair: str, metric: str, points: list[_Point]) -> list[tuple[object, ...]]:
+    trivial = [point for point in points if point.model.role == TRIVIAL]
+    on_front, on_trivial = (_on_front(some) for some in (points, trivial))
+    rows: list[tuple[object, ...]] = []
+    for point in points:
+        loss = over_seeds(point.loss, point.losses)
+        leakage = over_seeds(point.leakage, point.leakages)
+        spread = float(point.leakage.std(ddof=1)) if len(point.leakage) > 1 else math.nan
+        compared: tuple[object, ...] = ("", *(math.nan,) * 4)
+        if point.model.role != TRIVIAL and trivial:
+            compared = _compare(point, trivial)
+        rows.append(
+            (
+                *(pair, point.model.model, point.model.role, metric, point.attack),
+                *(loss.value, loss.low, loss.high),
+                *(leakage.value, leakage.low, leakage.high, spread),
+                point.model.model in on_front,
+                point.model.model in on_trivial,
+                *compared,
+            )
+        )
+    return rows
+
+
+def _on_front(points: list[_Point]) -> set[str]:
+    if not points:
+        return set()
+    loss = np.array([point.loss.mean() for point in points])
+    leakage = np.array([point.leakage.mean() for point in points])
+    return {points[row].model.model for row in frontier.front(loss, leakage)}
+
+
+def _compare(point: _Point, trivial: list[_Point]) -> tuple[object, ...]:
+    """(alternative, difference, low, high, p-value)."""
+    losses = np.array([other.loss for other in trivial])
+    leakages = np.array([other.leakage for other in trivial])
+    differences, replicates = [], []
+    for seed, target in enumerate(frontier.others_mean(point.loss)):
+        between = frontier.neighbours(
+            target,
+            frontier.others_mean(losses)[:, seed],
+            frontier.others_mean(leakages)[:, seed],
+        )
+        here = slice(seed, seed + 1)
+        differences += list(
+            frontier.excess(
+                point.loss[here], point.leakage[here], losses[:, here], leakages[:, here], between
+            )
+        )
+        replicates.append(
+            frontier.excess(
+                point.losses[seed],
+                point.leakages[seed],
+                np.array([other.losses[seed] for other in trivial]),
+                np.array([other.leakages[seed] for other in trivial]),
+                between,
+            )
+        )
+    found = over_seeds(np.array(differences), np.stack(replicates))
+    overall = frontier.neighbours(point.loss.mean(), losses.mean(axis=1), leakages.mean(axis=1))
+    left, right = (trivial[place].model.model for place in (overall.left, overall.right))
+    name = left if left == right else f"{left} to {right}"
+    if not overall.inside and point.loss.mean() < losses[overall.left].mean():
+        name = f"{BEYOND}; {left}"
+    p_value = two_sided(found.value, found.standard_error, found.degrees)
+    return name, found.value, found.low, found.high, p_value
+
+
+def _adjusted(p_values: "pd.Series[float]") -> Floats:
+    """Holm's correction among the models that were compared."""
+    p = np.asarray(p_values, np.float64)
+    compared = ~np.isnan(p)
+    adjusted = np.full_like(p, math.nan)
+    adjusted[compared] = holm(p[compared])
+    return adjusted
+
+
+def _verdict(difference: float, p_holm: float, alternative: str) -> str:
+    if math.isnan(p_holm):
+        return ""
+    if p_holm < LEVEL and difference < 0:
+        return "better"
+    if alternative.startswith(BEYOND):
+        return "no alternative as useful"
+    return "worse" if p_holm < LEVEL else "not distinguishable"
