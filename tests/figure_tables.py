@@ -156,6 +156,25 @@ def plausible(
             ("interaction", -0.02),
         )
     ]
+    frontier = []
+    for metric in ("auc", "tpr_at_fpr_0.01"):
+        for _, model, kind, *_ in models:
+            if kind in ("teacher", "vote"):
+                continue
+            auc, loss = truth[model]
+            role = "trivial" if model in ("kd", "no_teacher") else "method"
+            gap = auc - truth["kd"][0]
+            compared: tuple[Any, ...] = ("", *(np.nan,) * 5, "")
+            if role == "method":
+                verdict = "better" if gap < -0.02 else "not distinguishable"
+                compared = ("kd", gap, gap - 0.015, gap + 0.015, 0.001, 0.01, verdict)
+            frontier.append(
+                (
+                    *(pair, model, role, metric, "loss", loss, loss - 0.01, loss + 0.01),
+                    *(auc, auc - 0.02, auc + 0.02, 0.01 if seeds > 1 else np.nan),
+                    *(model == "kd", model == "kd", *compared),
+                )
+            )
     epsilon = [
         (str(seed), pair, model, "loss", audit, round(4 * (truth[model][0] - 0.5), 2), 1e-5)
         for _, model, *_ in models
@@ -201,6 +220,7 @@ def plausible(
         "success": success,
         "supervision": supervision,
         "ensembles": ensembles,
+        "frontier": frontier,
         "exposure": exposure,
         "effects": effects,
         "epsilon": epsilon,

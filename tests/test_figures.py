@@ -45,7 +45,8 @@ def words(figure: Figure) -> str:
 
 def test_the_catalogue_lists_the_figures_and_not_their_helpers() -> None:
     assert [
-        *("accuracy", "auc_heatmap", "effects", "ensembles", "exposure", "privacy_utility", "roc"),
+        *("accuracy", "auc_heatmap", "effects", "ensembles", "exposure", "frontier"),
+        *("privacy_utility", "roc"),
         *("score_histograms", "success", "supervision"),
     ] == NAMES
 

@@ -101,9 +101,12 @@ class Costs:
         teacher = self._teacher(arm)
         if job.rule == "train_teacher":
             return 6 * teacher * learned * training.teacher.epochs
+        if job.rule == "train_other_teacher":
+            other = self.study.teacher_training(model.removeprefix("teacher-"))
+            return 6 * teacher * learned * other.epochs
         if job.rule == "train_reference":
             return 6 * self._reference(arm) * learned * training.reference.epochs
-        if job.rule == "train_student":
+        if job.rule in ("train_student", "train_kept_student"):
             asked = 0 if self.study.stores_targets(arm) or model == "no_teacher" else 2 * teacher
             own = self._student(arm, model)
             return (6 * own + asked) * learned * self.study.training_of(model).epochs
@@ -117,12 +120,14 @@ class Costs:
             return 0.0
         pair, model = self._names(job)
         arm = self.arms[pair]
-        if job.rule == "train_teacher":
+        if job.rule in ("train_teacher", "train_other_teacher"):
             return 4 * self._teacher(arm)
         if job.rule == "train_reference":
             return 4 * self._reference(arm)
         if job.rule == "train_student":
             return 4 * self._student(arm, model)
+        if job.rule == "train_kept_student":
+            return 4 * self._student(arm, model) * self.study.training_of(model).epochs
         if job.rule == "store_targets":
             tokens = self._members(arm) * self.study.encoding.context
             return 4.0 * tokens * self.study.tokenizer.vocabulary
@@ -197,6 +202,13 @@ class Costs:
                 f"{name}: its number of parameters is not known here; add --size {name}=125e6"
             )
         return self.sizes[name]
+
+
+def student_weights(study: Study, arm: Arm, model: str | None) -> float:
+    """Weights in matrix products of a student, or of the pair's; 0 for a pretrained model."""
+    start = arm.pair.student if model is None else study.student_of(model, arm.pair)
+    shape = student_shape(arm.pair.model_copy(update={"student": start}))
+    return 0.0 if shape is None else matrix_weights(shape, study.tokenizer.vocabulary)
 
 
 def matrix_weights(shape: ArchitectureSettings, vocabulary: int) -> float:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from distilleak import catalogue, stage
 from distilleak.files import write_json
 from distilleak.settings.study import Study
+from distilleak.settings.training import EarlySettings
 
 Schema = dict[str, Any]
 
@@ -54,6 +55,21 @@ def schema() -> Schema:
             },
             "additionalProperties": False,
         },
+    }
+    own["teacher"] = {"type": "string", "description": "One of `teachers`, to learn from."}
+    definitions["EarlySettings"] = _plain(EarlySettings.model_json_schema())
+    properties["methods"]["additionalProperties"] = {
+        "if": {"type": "object", "required": ["early"]},
+        "then": {
+            "properties": {"early": {"$ref": "#/$defs/EarlySettings"}},
+            "additionalProperties": False,
+        },
+        "else": properties["methods"]["additionalProperties"],
+    }
+    properties["teachers"]["additionalProperties"] = {
+        "type": "object",
+        "properties": definitions["TrainingSettings"]["properties"],
+        "additionalProperties": False,
     }
     definitions |= {
         f"method-{name}": _with(definitions[f"method-{name}"], **own)

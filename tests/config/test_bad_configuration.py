@@ -98,7 +98,10 @@ def test_the_complete_configuration_gives_the_same_study() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("seedz: [0]", "seedz: unknown key; did you mean 'seeds'? allowed: study, seeds, corpus"),
+        (
+            "seedz: [0]",
+            "seedz: unknown key; did you mean 'seeds'? allowed: study, seeds, split_seed",
+        ),
         ("pools.membr: 3", "pools.membr: unknown key; did you mean 'member'? allowed: member, non"),
         (
             "training.student.epoch: 3",
@@ -141,8 +144,8 @@ def test_a_section_named_like_another_does_not_mislead_the_suggestion() -> None:
         (
             "methods.kdd: {}",
             "methods.kdd: unknown method 'kdd'; did you mean 'kd'? allowed: bottleneck, "
-            "combination, kd, no_teacher, nonorm, nonvulnerable, red_list, temperature; another "
-            "name says its `method`",
+            "combination, kd, no_teacher, nonorm, nonvulnerable, public, red_list, temperature; "
+            "another name says its `method`",
         ),
         (
             "methods.soft: {method: kdd}",

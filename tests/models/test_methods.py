@@ -23,7 +23,7 @@ from tiny_study import (
 )
 from transformers import PreTrainedModel
 
-from distilleak import catalogue, models, seeding, training
+from distilleak import catalogue, models, seeding, take_epoch, training
 from distilleak.batches import Batch
 from distilleak.errors import DistilleakError
 from distilleak.methods._output_map import most_over_represented
@@ -49,6 +49,7 @@ CHANGES = {
     "red_list": {"release"},
     "temperature": {"release"},
     "combination": {"records", "architecture", "release"},
+    "public": {"pool"},
 }
 EXAMPLES = {
     "combination": {
@@ -96,6 +97,7 @@ def test_a_method_changes_what_it_says_and_nothing_else(name: str) -> None:
     released = one.finish(tiny_model(), tokens)
     differences = {
         "records": one.select(SET, rng()).tolist() != list(range(MEMBERS)),
+        "pool": one.pool != "member",
         "objective": one.objective() != KD_OBJECTIVE,
         "teacher": not one.needs_teacher,
         "architecture": bool(surgery),
@@ -131,7 +133,9 @@ def trained(study: Study, name: str, *options: str, label: str = "", **parameter
     directory = study.root / (label or name)
     if not (directory / "facts.json").is_file():
         given = {**EXAMPLES.get(name, {}), **parameters}
-        study.train_student(directory.name, name, *options, **given)
+        stored = method(name, **parameters).pool == "member"
+        asked = () if stored else ("--teacher", study.path("teacher/model"))
+        study.train_student(directory.name, name, *asked, *options, targets=stored, **given)
     return directory
 
 
@@ -176,10 +180,15 @@ def test_a_student_is_trained_loaded_and_told_of(name: str, study: Study) -> Non
     records = read_records(study.path("records.parquet"), ["member"])
     assert selection.record_id.tolist() == records.record_id
     seen = 20 if "records" in CHANGES[name] else 30
-    assert selection.seen.sum() == found["training_records"] == seen
+    assert found["training_records"] == seen
     assert found["updates"] == 2 * -(-seen // 8)
-    shown = sum(len(tokens) for tokens, s in zip(records.tokens, selection.seen, strict=True) if s)
-    assert found["training_tokens"] == 2 * shown
+    if "pool" in CHANGES[name]:
+        assert not selection.seen.any()
+        tokens = read_records(study.path("records.parquet"), ["public"]).tokens
+    else:
+        assert selection.seen.sum() == seen
+        tokens = [t for t, s in zip(records.tokens, selection.seen, strict=True) if s]
+    assert found["training_tokens"] == 2 * sum(map(len, tokens))
     assert len(found["loss"]) == 2
     assert found["loss"][1] < found["loss"][0]
     assert ("vulnerable_token_share" in found) == ("release" in CHANGES[name])
@@ -233,6 +242,73 @@ def test_the_objective_reaches_the_training(study: Study) -> None:
     ]
     warmer = first_loss(alpha=0.0, distillation_temperature=4.0)
     assert warmer != pytest.approx(soft, rel=0.01)
+
+
+def test_an_epoch_that_is_kept_is_the_student_of_a_training_that_ends_there(study: Study) -> None:
+    """In a schedule without decay the first of two epochs is a whole training of one."""
+    given = {**STUDENT_TRAINING, "warmup": 0.0}
+    kept = study.root / "kept/epochs"
+    options = ("--training", json.dumps(given), "--snapshots", study.path("kept_snapshots"))
+    whole = trained(study, "red_list", *options, "--epochs", str(kept), label="kept")
+    assert [path.name for path in kept.iterdir()] == ["1"]
+    early = json.loads((kept / "1/facts.json").read_text())
+    found = facts(whole)
+    assert early["loss"] == found["loss"][:1]
+    assert (early["updates"], found["updates"]) == (4, 8)
+    first, last = (state(models.load(path / "model", "cpu")) for path in (kept / "1", whole))
+    assert first.keys() == last.keys()  # with its map of logits
+    assert not same(first, last)
+    plain = trained(study, "red_list", "--training", json.dumps(given), label="not_kept")
+    assert same(weights(plain), last)  # keeping epochs changes nothing
+    assert not (study.root / "kept_snapshots").exists()
+
+    take_epoch.main(
+        [
+            *("--epochs", str(kept), "--epoch", "1"),
+            *("--selected", str(whole / "selection.parquet")),
+            *("--output", study.path("early/model"), "--facts", study.path("early/facts.json")),
+            *("--selection", study.path("early/selection.parquet")),
+        ]
+    )
+    assert same(weights(study.root / "early"), first)
+    assert facts(study.root / "early") == early
+    with pytest.raises(DistilleakError, match="epoch 2 was not kept"):
+        take_epoch.main(
+            [
+                *("--epochs", str(kept), "--epoch", "2", "--selected", "none"),
+                *("--output", "none", "--facts", "none", "--selection", "none"),
+            ]
+        )
+
+
+def test_epochs_are_kept_beside_snapshots_only(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        study.train_student("none", "kd", "--epochs", study.path("none/epochs"))
+    assert "--epochs needs --snapshots" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["red_list", "temperature"])
+def test_a_student_that_is_only_finished_is_the_trained_one(name: str, study: Study) -> None:
+    assert method(name).only_finishes
+    assert not method(name, where="teacher").only_finishes
+    whole = trained(study, name)
+    base = trained(study, "kd")
+    finished = trained(study, name, "--trained", str(base / "model"), label=f"{name}_finished")
+    assert same(weights(finished), weights(whole))
+    assert facts(finished) == facts(whole)
+    assert pd.read_parquet(finished / "selection.parquet").equals(
+        pd.read_parquet(whole / "selection.parquet")
+    )
+
+
+def test_a_private_student_says_what_it_guarantees(study: Study) -> None:
+    training = {**STUDENT_TRAINING, "privacy": {"epsilon": 8.0}}
+    directory = trained(study, "kd", "--training", json.dumps(training), label="kd_private")
+    assert facts(directory)["dp_epsilon"] == 8.0
+    assert facts(directory)["dp_delta"] == 1e-5
+    assert not same(weights(directory), weights(trained(study, "kd")))
 
 
 def test_online_targets_train_the_same_student(study: Study) -> None:

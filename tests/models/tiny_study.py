@@ -31,7 +31,7 @@ VOCABULARY = 300
 START = 0  # tokenization.train gives the start token the id 0
 LAYOUT = Format(START)
 SHAPE = ArchitectureSettings(layers=2, width=32, heads=2, positions=96)
-POOLS = {"member": 30, "nonmember": 30, "holdout": 20, "auxiliary": 40}
+POOLS = {"member": 30, "nonmember": 30, "holdout": 20, "auxiliary": 40, "public": 30}
 STUDENT_TRAINING = {"epochs": 2, "batch_size": 8, "learning_rate": 0.003}
 NOUNS = ("Rain", "Sea", "Wind", "Stone", "River", "Light", "Road", "Hill", "Tree", "Bird", "Snow")
 VERBS = ("sees", "hears", "takes", "finds", "leaves", "follows", "holds", "turns", "calls", "meets")

@@ -236,6 +236,7 @@ def test_a_teacher_alone_gives_empty_comparisons(study, tmp_path):
         "comparisons",
         "success",
         "ensembles",
+        "frontier",
         "effects",
     }
     assert sorted(path.name for path in directory.iterdir()) == sorted(FILES)

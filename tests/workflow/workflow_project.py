@@ -83,16 +83,16 @@ class Project:
         for line in summary.stdout.splitlines()[1:]:
             output = self.file(line.split("\t")[0])
             output.parent.mkdir(parents=True, exist_ok=True)
-            if output.name in ("model", "tokenizer"):
+            if output.name in ("model", "tokenizer", "epochs"):
                 output.mkdir(exist_ok=True)
             else:
                 output.write_text(output.name)
         done = self.snakemake("--touch", "--forceall", "--cores", "8", *study)
         assert done.returncode == 0, done.stderr
 
-    def reruns(self) -> dict[str, int]:
+    def reruns(self, *options: str) -> dict[str, int]:
         """Rule -> number of jobs that would run now."""
-        done = self.snakemake("--dry-run", "--configfile", "study.yaml")
+        done = self.snakemake("--dry-run", "--configfile", "study.yaml", *options)
         assert done.returncode == 0, done.stdout + done.stderr
         table = re.findall(r"^(\w+) +(\d+)$", done.stdout.partition("Reasons:")[0], re.MULTILINE)
         counts = Counter({rule: int(count) for rule, count in table})

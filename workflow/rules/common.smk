@@ -10,7 +10,7 @@ sys.path.insert(0, str(PACKAGE.parent))
 from snakemake.utils import update_config
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
-from distilleak import attacking, catalogue, closure, layout
+from distilleak import attacking, catalogue, closure, costing, layout
 from distilleak.errors import DistilleakError
 from distilleak.settings import reading
 from distilleak.settings.architecture import CheckpointSettings
@@ -399,9 +399,16 @@ def get_role(model):
     """
     if METHODS[model]["method"] == "public" or STUDY.teacher_of(model) is not None:
         return "strong"
-    if METHODS[model]["method"] in ("kd", "no_teacher"):
-        return "strong" if STUDY.training_of(model).privacy else "trivial"
-    return "method"
+    if METHODS[model]["method"] not in ("kd", "no_teacher"):
+        return "method"
+    private = STUDY.training_of(model).privacy is not None
+    # A larger student is a way to more utility, not one to less leakage.
+    larger = any(
+        costing.student_weights(STUDY, arm, model)
+        > costing.student_weights(STUDY, arm, None)
+        for arm in ARMS.values()
+    )
+    return "strong" if private or larger else "trivial"
 
 
 def get_layout():

@@ -22,7 +22,8 @@ COLUMNS = {
     "confidence confidence_low confidence_high",
     "ensembles": "pair kind size models attack metric value low high seed_sd seeds",
     "frontier": "pair model role metric attack loss loss_low loss_high leakage leakage_low "
-    "leakage_high seed_sd front trivial_front alternative difference low high p_value p_holm verdict",
+    "leakage_high seed_sd front trivial_front alternative difference low high p_value p_holm "
+    "verdict",
     "epsilon": "seed pair model attack audit epsilon delta",
     "effects": "pair model attack effect value low high",
     "exposure": "pair model repetitions canaries exposure low high most",

@@ -17,10 +17,10 @@ CAPTION = (
     "Top: held-out loss (nats per token, lower is more useful) against the AUC of the strongest of "
     "all attacks (0.5, dotted, is chance); lower left is good on both. Grey: the trivial "
     "alternatives, such as fewer epochs; the line joins those on their Pareto front. Points of "
-    "one method are joined in the order of the configuration. Bottom: leakage minus that of the trivial "
-    "frontier at the same loss; left of zero a student leaks less than doing something trivial. "
-    "Filled: better or worse after Holm correction; hollow: not distinguishable, or more useful "
-    "than all alternatives. Bars: 95 % intervals, over seeds where there are several. The attack "
+    "one method are joined in the order of the configuration. Bottom: leakage minus that of the "
+    "trivial frontier at the same loss; left of zero a student leaks less than doing something "
+    "trivial. Filled: better or worse after Holm correction; hollow: not distinguishable, or more "
+    "useful than all alternatives. Bars: 95 % intervals, over seeds where there are several. The attack "
     "and the alternatives are picked on the other seeds. Numbers: frontier.csv."
 )
 TABLES = ("models", "frontier")
@@ -51,8 +51,9 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     for method, look in looks.items():
         line = others[others["method"] == method]
         _draw_points(axes, line, look.marker, look.colour, 5.5)
+        sweep = line[line["role"] == "method"]
         axes.plot(
-            line["loss"], line["leakage"], color=look.colour, linewidth=0.8, linestyle=look.dash
+            sweep["loss"], sweep["leakage"], color=look.colour, linewidth=0.8, linestyle=look.dash
         )
     axes.axhline(0.5, color=_style.GREY, linestyle=":", zorder=0)
     axes.grid(visible=True)

@@ -41,6 +41,7 @@ def build(layout: Layout, pooled: PooledMetrics) -> pd.DataFrame:
             _alone(name, pair, pooled) if kind == SINGLE else _by_size(pair, kind)
         ).items()
         for metric in METRICS
+        if metric != LOSS or kind != "vote"
         for attack in ([""] if metric == LOSS else layout.attacks)
         if all(_key(model, attack, metric) in pooled[name, model.model] for model in models)
     ]
