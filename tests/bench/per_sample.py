@@ -13,12 +13,12 @@ import torch.nn.functional as F  # noqa: N812
 from opacus import GradSampleModule
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
-from tiny_training import CAUSAL, MASKED, VOCABULARY, records  # noqa: E402
+from tiny_training import CAUSAL, MASKED, VOCABULARY, records
 
-from distilleak import families  # noqa: E402
-from distilleak.batches import Batch, training_batch  # noqa: E402
-from distilleak.family_table import FAMILIES  # noqa: E402
-from distilleak.settings.architecture import ArchitectureSettings  # noqa: E402
+from distilleak import families
+from distilleak.batches import Batch, training_batch
+from distilleak.family_table import FAMILIES
+from distilleak.settings.architecture import ArchitectureSettings
 
 TOKENS = [record for record in records(40) if len(record) == 12] or records(4)[:1]
 
@@ -89,7 +89,9 @@ def main() -> None:
     for family in FAMILIES:
         for tied in (True, False):
             for positions in (False, True):
-                words = f"{'tied' if tied else 'untied'}, positions {'given' if positions else 'own'}"
+                words = (
+                    f"{'tied' if tied else 'untied'}, positions {'given' if positions else 'own'}"
+                )
                 print(f"{family:12} {words:24} {answer(family, tied, positions)}", flush=True)
 
 

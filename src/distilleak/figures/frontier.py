@@ -20,8 +20,8 @@ CAPTION = (
     "one method are joined in the order of the configuration. Bottom: leakage minus that of the "
     "trivial frontier at the same loss; left of zero a student leaks less than doing something "
     "trivial. Filled: better or worse after Holm correction; hollow: not distinguishable, or more "
-    "useful than all alternatives. Bars: 95 % intervals, over seeds where there are several. The attack "
-    "and the alternatives are picked on the other seeds. Numbers: frontier.csv."
+    "useful than all alternatives. Bars: 95 % intervals, over seeds where there are several. The "
+    "attack and the alternatives are picked on the other seeds. Numbers: frontier.csv."
 )
 TABLES = ("models", "frontier")
 _SHOWN = "auc"
