@@ -1,6 +1,6 @@
-"""Which model types Opacus's own per-sample gradients can handle: `python tests/bench/per_sample.py`.
+"""Which models Opacus's own per-sample gradients can handle: `python tests/bench/per_sample.py`.
 
-Every type is tried with weights tied and untied, as it comes and with positions given for every row,
+Every type is tried with weights tied and untied, with its own positions and with some for every row,
 against gradients of single records taken one at a time, as DP-SGD here takes them.
 """
 
