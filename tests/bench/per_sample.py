@@ -1,6 +1,6 @@
 """Which models Opacus's own per-sample gradients can handle: `python tests/bench/per_sample.py`.
 
-Every type is tried with weights tied and untied, with its own positions and with some for every row,
+Every type is tried with weights tied and untied, with positions of its own and given for every row,
 against gradients of single records taken one at a time, as DP-SGD here takes them.
 """
 
