@@ -76,6 +76,28 @@ def test_a_student_that_asks_its_teacher_costs_that_as_well() -> None:
     assert kd - alone == pytest.approx(2 * TEACHER * 100 * 20 * 3)
 
 
+def test_students_that_are_not_trained_by_the_common_teacher_on_members_ask_theirs() -> None:
+    other = costs(
+        pools={**STUDY["pools"], "public": 100},  # type: ignore[dict-item]
+        teachers={"private": {"epochs": 7}},
+        methods={
+            **STUDY["methods"],  # type: ignore[dict-item]
+            "early": {"early": {"of": "kd", "epoch": 1}},
+            "public": {},
+            "mine": {"method": "kd", "teacher": "private"},
+        },
+    )
+    stored, *asked = (
+        other.operations(Job("train_student", f"0.p.{name}")) for name in ("kd", "public", "mine")
+    )
+    assert [one - stored for one in asked] == [pytest.approx(2 * TEACHER * 100 * 20 * 3)] * 2
+    teacher = other.operations(Job("train_other_teacher", "0.p.teacher-private"))
+    assert teacher == pytest.approx(6 * TEACHER * 100 * 20 * 7)
+    # All three epochs of kd are kept.
+    sizes = [other.bytes(Job("train_student", f"0.p.{name}")) for name in ("kd", "public")]
+    assert sizes == [pytest.approx(3 * 4 * STUDENT), pytest.approx(4 * STUDENT)]
+
+
 @pytest.mark.parametrize("family", ["gpt2", "llama", "gpt_neox", "bert", "opt"])
 def test_weights_are_those_of_the_model_up_to_its_embeddings(family: str) -> None:
     shape = ArchitectureSettings.model_validate(
@@ -120,6 +142,8 @@ def test_jobs_are_those_that_the_summary_calls_pending() -> None:
         ("store_targets", "seed-0/p/teacher/targets.npy", "update pending"),
         ("train_student", "seed-0/shadow-1/p/kd/model", "update pending"),
         ("train_student", "seed-0/p/no_teacher/model", "no update"),
+        ("train_kept_student", "seed-0/p/kd/epochs", "update pending"),
+        ("train_other_teacher", "seed-0/p/teacher-private/model", "update pending"),
         ("compute_evidence", "seed-0/p/shards/2-of-4/kd/evidence/plain.parquet", "update pending"),
         ("compute_evidence", "seed-0/p/shards/2-of-4/kd/evidence/lower.parquet", "update pending"),
         ("compute_mixture_evidence", "seed-0/p/mixture-two/evidence/plain.parquet",
@@ -138,6 +162,8 @@ def test_jobs_are_those_that_the_summary_calls_pending() -> None:
         ("train_reference", "0.p.reference-3", 1),
         ("store_targets", "0.p.teacher", 1),
         ("train_student", "0.shadow-1.p.kd", 1),
+        ("train_student", "0.p.kd", 1),
+        ("train_other_teacher", "0.p.teacher-private", 1),
         ("compute_evidence", "0.p.kd.2-of-4", 2),
         ("compute_mixture_evidence", "0.p.mixtures", 1),
         ("load_corpus", "all", 1),

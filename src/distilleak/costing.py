@@ -106,8 +106,9 @@ class Costs:
             return 6 * teacher * learned * other.epochs
         if job.rule == "train_reference":
             return 6 * self._reference(arm) * learned * training.reference.epochs
-        if job.rule in ("train_student", "train_kept_student"):
-            asked = 0 if self.study.stores_targets(arm) or model == "no_teacher" else 2 * teacher
+        if job.rule == "train_student":
+            alone = self.methods[model]["method"] == "no_teacher"
+            asked = 0 if alone or self.study.reads_stored_targets(model, arm) else 2 * teacher
             own = self._student(arm, model)
             return (6 * own + asked) * learned * self.study.training_of(model).epochs
         if job.rule == "store_targets":
@@ -125,9 +126,7 @@ class Costs:
         if job.rule == "train_reference":
             return 4 * self._reference(arm)
         if job.rule == "train_student":
-            return 4 * self._student(arm, model)
-        if job.rule == "train_kept_student":
-            return 4 * self._student(arm, model) * self.study.training_of(model).epochs
+            return 4 * self._student(arm, model) * self._epochs_kept(model)
         if job.rule == "store_targets":
             tokens = self._members(arm) * self.study.encoding.context
             return 4.0 * tokens * self.study.tokenizer.vocabulary
@@ -167,6 +166,11 @@ class Costs:
         if arm.masked:
             passes = context if settings.masking == "each" else settings.passes
         return records * context * passes
+
+    def _epochs_kept(self, model: str) -> int:
+        """How many times a student is stored: after every epoch if another one is early of it."""
+        origins = [early.of for name in self.methods if (early := self.study.early_of(name))]
+        return self.study.training_of(model).epochs if model in origins else 1
 
     def _asked(self, arm: Arm, model: str) -> float:
         if model == "teacher":

@@ -32,6 +32,8 @@ from distilleak.settings.study import Study
 
 COLUMNS = ("rule", "wildcards", "gpus", "seconds", "bytes", "basis", "outputs")
 HOUR, GIB = 3600.0, 2.0**30
+SAME = {"train_kept_student": "train_student"}
+"""Rules that do and measure the same as another one."""
 ONE_JOB = ("build_tables", "measure_exposure")
 """Rules with one job for the whole study, whatever it writes."""
 
@@ -118,7 +120,8 @@ def pending(table: str, study: Study) -> Iterator[Job]:
     for row in csv.DictReader(io.StringIO(table), delimiter="\t"):
         if row["plan"] == "update pending":
             name = _wildcards(row["rule"], row["output_file"], study, pattern)
-            outputs.setdefault((row["rule"], name), []).append(row["output_file"])
+            rule = SAME.get(row["rule"], row["rule"])
+            outputs.setdefault((rule, name), []).append(row["output_file"])
     for (rule, name), files in outputs.items():
         yield Job(rule, name, tuple(files))
 

@@ -334,13 +334,7 @@ def get_lesson(wildcards):
     teacher = get_teacher(wildcards)
     lesson = {}
     arm = ARMS[wildcards.pair]
-    # What is stored is what the teacher of all says of the members.
-    stored = (
-        STUDY.stores_targets(arm)
-        and not get_hidden_weight(wildcards.model)
-        and method.pool == "member"
-        and STUDY.teacher_of(wildcards.model) is None
-    )
+    stored = STUDY.reads_stored_targets(wildcards.model, arm)
     if method.needs_teacher and stored:
         lesson["targets"] = f"{teacher}/targets.npy"
     asked = method.needs_teacher and (not stored or arm.copies_layers)
@@ -357,11 +351,6 @@ def get_teacher_start(wildcards):
     if not arm.copies_layers or get_method(wildcards.model).needs_teacher:
         return ""
     return f"--teacher-start {quote(canonical(arm.pair.teacher))}"
-
-
-def get_hidden_weight(model):
-    """The weight of the hidden states in a student's loss; stored logits do not have them."""
-    return METHODS[model]["parameters"].get("hidden_weight", 0)
 
 
 def get_utility(wildcards):

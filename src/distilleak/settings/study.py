@@ -383,6 +383,17 @@ class Study(Settings):
             for subset, members in self.ensembles.subsets.items()
         }
 
+    def reads_stored_targets(self, student: str, arm: Arm) -> bool:
+        """Whether a student with a teacher learns from the stored logits, which are those of the
+        teacher of all on the members, without hidden states."""
+        method = self._method(student)
+        return (
+            self.stores_targets(arm)
+            and not method.objective().hidden_weight
+            and method.pool == "member"
+            and self.teacher_of(student) is None
+        )
+
     def stores_targets(self, arm: Arm) -> bool:
         """Whether the teacher's logits on the members are fixed and small enough to be stored.
 
