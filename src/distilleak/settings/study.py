@@ -222,14 +222,12 @@ class Study(Settings):
 
     def method_entries(self) -> dict[str, Raw]:
         """Name of the student -> {"method": module, "parameters": all of them}."""
+        return {name: self._method_entry(name) for name in self.methods}
+
+    def _method_entry(self, student: str) -> Raw:
         shared = self.distillation.model_dump(exclude={"stored_gib"})
-        return {
-            name: _entry(
-                "methods", "method", f"methods.{name}",
-                *self._origin(name), shared,
-            )
-            for name in self.methods
-        }  # fmt: skip
+        origin, raw = self._origin(student)
+        return _entry("methods", "method", f"methods.{student}", origin, raw, shared)
 
     def _origin(self, student: str) -> tuple[str, Raw | None]:
         """The name and the entry that say a student's method: its own, or those that it is early
@@ -297,7 +295,7 @@ class Study(Settings):
         return next(alike, None)
 
     def _method(self, student: str) -> PlainDistillation[Any]:
-        entry = self.method_entries()[student]
+        entry = self._method_entry(student)
         module = catalogue.load("methods", entry["method"])
         return module.Method(module.Parameters.model_validate(entry["parameters"]))  # type: ignore[no-any-return]
 
