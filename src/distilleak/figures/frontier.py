@@ -16,16 +16,20 @@ TITLE = "Leakage against utility, and the trivial frontier"
 CAPTION = (
     "Top: held-out loss (nats per token, lower is more useful) against the AUC of the strongest of "
     "all attacks (0.5, dotted, is chance); lower left is good on both. Grey: the trivial "
-    "alternatives, such as fewer epochs; the line joins those on their Pareto front. Points of "
-    "one method are joined in the order of the configuration. Bottom: leakage minus that of the "
-    "trivial frontier at the same loss; left of zero a student leaks less than doing something "
-    "trivial. Filled: better or worse after Holm correction; hollow: not distinguishable, or more "
-    "useful than all alternatives. Bars: 95 % intervals, over seeds where there are several. The "
-    "attack and the alternatives are picked on the other seeds. Numbers: frontier.csv."
+    "alternatives, such as fewer epochs; the line joins those on their Pareto front. Points of one "
+    "method are joined in the order of the configuration. Of many models those on a front or with "
+    "a verdict are named. Bottom: leakage minus that of the trivial frontier at the same loss; left "
+    "of zero a student leaks less than doing something trivial. Filled: better or worse after Holm "
+    "correction; hollow: not distinguishable, or more useful than all alternatives. Bars: 95 % "
+    "intervals, over seeds where there are several. The attack and the alternatives are picked on "
+    "the other seeds. Numbers: frontier.csv."
 )
 TABLES = ("models", "frontier")
 _SHOWN = "auc"
 _TRIVIAL = "trivial"
+_DECIDED = ("better", "worse")
+_CROWD = 15
+"""More models than this cannot all be named beside their points; the panel below names them."""
 
 
 def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
@@ -45,12 +49,12 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
         style, sum(heights), len(heights), 1, gridspec_kw={"height_ratios": heights}
     )
     axes = grid[0, 0]
-    _draw_points(axes, trivial, "o", _style.GREY, 4)
+    _draw_points(axes, trivial, "o", _style.GREY, 4, _TRIVIAL)
     best = trivial[trivial["trivial_front"] == "True"].sort_values("loss", kind="stable")
     axes.plot(best["loss"], best["leakage"], color=_style.GREY, linewidth=2.5, alpha=0.5, zorder=0)
     for method, look in looks.items():
         line = others[others["method"] == method]
-        _draw_points(axes, line, look.marker, look.colour, 5.5)
+        _draw_points(axes, line, look.marker, look.colour, 5.5, method.replace("_", " "))
         sweep = line[line["role"] == "method"]
         axes.plot(
             sweep["loss"], sweep["leakage"], color=look.colour, linewidth=0.8, linestyle=look.dash
@@ -60,19 +64,26 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     axes.margins(0.1)
     axes.set_xlabel("held-out loss (nats per token, lower is better)")
     axes.set_ylabel("AUC of the strongest attack (0.5 = chance)")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=6, borderaxespad=0.1)
     _style.title(figure, style, f"{TITLE} ({pair})")
     if len(compared):
         _draw_differences(grid[1, 0], compared, looks)
+    named = rows
+    if len(rows) > _CROWD:
+        fronts = (rows["front"] == "True") | (rows["trivial_front"] == "True")
+        named = rows[fronts | rows["verdict"].isin(_DECIDED)]
     label_points(
         figure,
         axes,
-        list(zip(rows["loss"], rows["leakage"], map(str, rows["label"]), strict=True)),
+        list(zip(named["loss"], named["leakage"], map(str, named["label"]), strict=True)),
         [],
     )
     return figure
 
 
-def _draw_points(axes: Axes, rows: pd.DataFrame, marker: str, colour: str, size: float) -> None:
+def _draw_points(
+    axes: Axes, rows: pd.DataFrame, marker: str, colour: str, size: float, name: str
+) -> None:
     axes.errorbar(
         rows["loss"],
         rows["leakage"],
@@ -82,6 +93,7 @@ def _draw_points(axes: Axes, rows: pd.DataFrame, marker: str, colour: str, size:
         color=colour,
         markersize=size,
         elinewidth=0.5,
+        label=name,
     )
 
 
@@ -89,7 +101,7 @@ def _draw_differences(axes: Axes, compared: pd.DataFrame, looks: Mapping[str, _s
     rows = compared.rename(columns={"difference": "value"})
     for place, (_, row) in enumerate(rows.iterrows()):
         look = looks[str(row["method"])]
-        decided = row["verdict"] in ("better", "worse")
+        decided = row["verdict"] in _DECIDED
         axes.errorbar(
             row["value"],
             place,
