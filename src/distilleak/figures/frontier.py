@@ -14,15 +14,15 @@ from distilleak.settings.figures import FigureSettings
 
 TITLE = "Leakage against utility, and the trivial frontier"
 CAPTION = (
-    "Top: held-out loss (nats per token, lower is more useful) against the AUC of the strongest of "
-    "all attacks (0.5, dotted, is chance); lower left is good on both. Grey: the trivial "
-    "alternatives, such as fewer epochs; the line joins those on their Pareto front. Points of one "
-    "method are joined in the order of the configuration. Of many models those on a front or with "
-    "a verdict are named. Bottom: leakage minus that of the trivial frontier at the same loss; left "
-    "of zero a student leaks less than doing something trivial. Filled: better or worse after Holm "
-    "correction; hollow: not distinguishable, or more useful than all alternatives. Bars: 95 % "
-    "intervals, over seeds where there are several. The attack and the alternatives are picked on "
-    "the other seeds. Numbers: frontier.csv."
+    "Top: held-out loss (nats per token, lower is more useful) against the AUC of the strongest "
+    "of all attacks (0.5, dotted, is chance); lower left is good on both. Grey: the trivial "
+    "alternatives, such as fewer epochs; the line joins those on their Pareto front. Points of "
+    "one method are joined in the order of the configuration. Of many models those on a front or "
+    "with a verdict are named. Bottom: leakage minus that of the trivial frontier at the same "
+    "loss; left of zero a student leaks less than doing something trivial. Filled: better or "
+    "worse after Holm correction; hollow: not distinguishable, or more useful than all "
+    "alternatives. Bars: 95 % intervals, over seeds where there are several. The attack and the "
+    "alternatives are picked on the other seeds. Numbers: frontier.csv."
 )
 TABLES = ("models", "frontier")
 _SHOWN = "auc"
@@ -64,7 +64,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     axes.margins(0.1)
     axes.set_xlabel("held-out loss (nats per token, lower is better)")
     axes.set_ylabel("AUC of the strongest attack (0.5 = chance)")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=6, borderaxespad=0.1)
+    figure.legend(loc="outside lower center", ncols=4)
     _style.title(figure, style, f"{TITLE} ({pair})")
     if len(compared):
         _draw_differences(grid[1, 0], compared, looks)
