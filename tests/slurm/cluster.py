@@ -6,11 +6,12 @@ root and a machine on which no SLURM is set up. What is started here is stopped 
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ETC = Path("/etc/slurm")
@@ -115,6 +116,18 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
+
+
+def end_jobs(place: Path) -> None:
+    """Kill what jobs of projects below `place` left behind: a node that was down forgets them."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue  # it has ended
+        if "--snakefile" in words and words[words.index("--snakefile") + 1].startswith(str(place)):
+            with suppress(ProcessLookupError):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 @contextmanager

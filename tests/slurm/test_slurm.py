@@ -41,6 +41,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     pytest.importorskip("snakemake_executor_plugin_slurm", reason="needs the extra `slurm`")
     with cluster.running(tmp_path_factory.mktemp("cluster")) as running:
         yield running
+    cluster.end_jobs(tmp_path_factory.getbasetemp())
 
 
 def copied(place: Path) -> Path:
