@@ -137,6 +137,19 @@ def test_no_method_is_told_from_kd_when_no_p_value_survives_holm(tables: Tables)
     )
 
 
+def test_the_fourth_sentence_gives_the_verdicts_at_equal_utility(tables: Tables) -> None:
+    change(tables["frontier"], {"metric": "auc", "verdict": "better"}, verdict="worse")
+    change(
+        tables["frontier"],
+        {"metric": "auc", "model": "nonvulnerable"},
+        **{"verdict": "better", "difference": -0.08, "low": -0.1, "high": -0.06},
+    )
+    said = answer(tables, "small", "loss")[3]
+    assert "leaking less: nonvulnerable (−0.080 (−0.100 to −0.060)); leaking more: " in said
+    change(tables["frontier"], {"metric": "auc"}, verdict="")
+    assert len(answer(tables, "small", "loss")) == 3
+
+
 def test_a_method_that_leaks_less_is_marked_when_its_loss_is_worse(tables: Tables) -> None:
     expected = (
         "less than kd but only at a worse held-out loss: nonvulnerable (AUC difference −0.080"
@@ -401,7 +414,7 @@ def test_a_study_with_two_pairs_answers_for_each(two_pairs: Tables, figures: Pat
 
 
 def test_each_pair_has_its_own_records_bar_and_gate(two_pairs: Tables, figures: Path) -> None:
-    asked, small, large, *_ = report(two_pairs, figures).split("the answer in three sentences")
+    asked, small, large, *_ = report(two_pairs, figures).split(": the answer</h2>")
     assert "never saw a model" not in asked
     for part, size, bar in (
         (small, "1,000", "0.520 (0.490 to 0.550)"),

@@ -1,4 +1,4 @@
-"""The answer of a study in three sentences, worked out from its tables.
+"""The answer of a study in three or four sentences, worked out from its tables.
 
 Each conclusion follows from an interval or a corrected p-value in the tables, by the rules that the
 functions below state; where an interval does not allow a conclusion, the sentence says so.
@@ -17,23 +17,25 @@ LEVEL = 0.05  # of the tests; the intervals are the matching 95 %
 _PLAIN = "kd"
 
 
-def answer(tables: Tables, pair: str, attack: str) -> tuple[str, str, str]:
+def answer(tables: Tables, pair: str, attack: str) -> list[str]:
     """What the study found of `pair` with `attack`; in brackets are 95 % intervals.
 
-    Reads the tables models, metrics, comparisons, ensembles and blind. Sentence 1: does plain
-    distillation leak, more or less than the teacher, and does the attack on the teacher find more
-    than classifiers without a model do? Sentence 2: which methods leak less than plain
+    Reads the tables models, metrics, comparisons, ensembles, frontier, blind. Sentence 1: does
+    plain distillation leak, more or less than the teacher, and does the attack on the teacher find
+    more than classifiers without a model do? Sentence 2: which methods leak less than plain
     distillation, and at what utility? Sentence 3: do ensembles leak less or vary less, and does
-    distillation protect members and non-members alike?
+    distillation protect members and non-members alike? Sentence 4, where there are trivial
+    alternatives: who leaks less than they do at equal utility?
 
     Raises:
         DistilleakError: there is no such pair.
     """
-    return (
+    return [
         f"{_leak(tables, pair, attack)}{_bar(tables, pair, attack)}.",
         _methods(tables, pair, attack),
         f"{_ensembles(tables, pair, attack)}; {_sides(tables, pair, attack)}.",
-    )
+        *_at_equal_utility(tables, pair),
+    ]
 
 
 def _leak(tables: Tables, pair: str, attack: str) -> str:
@@ -144,6 +146,38 @@ def _methods(tables: Tables, pair: str, attack: str) -> str:
     if rest:
         parts.append(f"not to be told from {_PLAIN}: {rest}")
     return f"After Holm correction, of the {total} methods compared, leaking {'; '.join(parts)}."
+
+
+def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
+    """The verdicts of the table `frontier` on the AUC, a sentence; none without any."""
+    rows = pick(tables["frontier"], pair=pair, metric="auc")
+    rows = rows[rows["verdict"] != ""].sort_values("difference", kind="stable")
+    if rows.empty:
+        return []
+    labels = models_of(tables, pair)["label"]
+
+    def named(verdict: str) -> list[str]:
+        return [
+            f"{labels[row['model']]} "
+            f"({Estimate(row['difference'], row['low'], row['high']).signed()})"
+            for _, row in pick(rows, verdict=verdict).iterrows()
+        ]
+
+    better, worse = named("better"), named("worse")
+    parts = [
+        f"leaking less: {listed(better) if better else 'none'}",
+        f"leaking more: {listed(worse) if worse else 'none'}",
+    ]
+    for verdict, words in (
+        ("not distinguishable", "not distinguishable from them"),
+        ("no alternative as useful", "more useful than all of them without leaking less"),
+    ):
+        if count := int((rows["verdict"] == verdict).sum()):
+            parts.append(f"{words}: {count}")
+    return [
+        "At the same held-out loss, compared with the trivial alternatives by the AUC of the "
+        f"strongest attack, of {len(rows)} models after Holm correction {'; '.join(parts)}."
+    ]
 
 
 def _ensembles(tables: Tables, pair: str, attack: str) -> str:

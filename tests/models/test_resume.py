@@ -20,7 +20,7 @@ from tiny_training import FINGERPRINT, STEPS, finish, result, start
 
 from distilleak import interruption, snapshots, training
 from distilleak.errors import DistilleakError
-from distilleak.settings.training import TrainingSettings
+from distilleak.settings.training import HardwareSettings, TrainingSettings
 from distilleak.snapshots import Snapshots
 
 KILLS = 4
@@ -239,6 +239,53 @@ def test_only_the_last_snapshot_is_kept(tmp_path: Path) -> None:
     model, layout = tiny_training.tiny()
     tiny_training.train(model, layout, steps=4, kept=Snapshots(tmp_path, FINGERPRINT, 1e-9))
     assert [path.name for path in (tmp_path / FINGERPRINT).iterdir()] == ["step-000000004"]
+
+
+def test_what_else_lies_beside_the_snapshots_outlives_them_until_the_end(tmp_path: Path) -> None:
+    model, layout = tiny_training.tiny()
+    kept = Snapshots(tmp_path, FINGERPRINT, 1e-9)
+    (kept.home / "epochs/1").mkdir(parents=True)
+    tiny_training.train(model, layout, steps=4, kept=kept)
+    assert (kept.home / "epochs/1").is_dir()
+    kept.finish()
+    assert not kept.home.exists()
+
+
+def test_every_epoch_but_the_last_is_shown_once_also_after_an_interruption(tmp_path: Path) -> None:
+    seen: list[tuple[int, int, torch.Tensor]] = []
+    model, layout = tiny_training.tiny()
+    given = tiny_training.settings(epochs=3)
+    steps = 3 * 3  # ten records, four at a time
+
+    def train(kept: Snapshots | None, accumulate: Any) -> None:
+        training.train(
+            model, tiny_training.records(), layout, accumulate, given, HardwareSettings(),
+            steps=steps, seed=3, snapshots=kept,
+            keep=lambda epoch, facts: seen.append(
+                (epoch, facts["updates"], tiny_training.weights(model).clone())
+            ),
+        )  # fmt: skip
+
+    train(None, tiny_training.cross_entropy(model))
+    whole, seen = seen, []
+    assert [(epoch, updates) for epoch, updates, _ in whole] == [(1, 3), (2, 6)]
+
+    model, layout = tiny_training.tiny()
+    plain, calls = tiny_training.cross_entropy(model), 0
+
+    def fails(now: Any, tokens: int) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise KeyboardInterrupt
+        return plain(now, tokens)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Snapshots(tmp_path, FINGERPRINT, 1e-9), fails)
+    model, layout = tiny_training.tiny()
+    train(Snapshots(tmp_path, FINGERPRINT, 1e-9), tiny_training.cross_entropy(model))
+    assert [epoch for epoch, *_ in seen] == [1, 2]
+    assert all(torch.equal(one[2], other[2]) for one, other in zip(whole, seen, strict=True))
 
 
 def test_a_training_that_had_ended_is_not_repeated(tmp_path: Path) -> None:
