@@ -95,6 +95,7 @@ def test_students_that_are_not_trained_by_the_common_teacher_on_members_ask_thei
     assert teacher == pytest.approx(6 * TEACHER * 100 * 20 * 7)
     # All three epochs of kd are kept.
     sizes = [other.bytes(Job("train_student", f"0.p.{name}")) for name in ("kd", "public")]
+    assert other.bytes(Job("take_epoch", "0.p.early")) == pytest.approx(4 * STUDENT)
     assert sizes == [pytest.approx(3 * 4 * STUDENT), pytest.approx(4 * STUDENT)]
 
 

@@ -117,10 +117,13 @@ class Costs:
 
     def bytes(self, job: Job) -> float:
         """Bytes that a job leaves on the disk; 0 where they are too few to matter."""
-        if not job.needs_model:
+        made = job.rule in ("finish_student", "take_epoch")
+        if not job.needs_model and not made:
             return 0.0
         pair, model = self._names(job)
         arm = self.arms[pair]
+        if made:
+            return 4 * self._student(arm, model)
         if job.rule in ("train_teacher", "train_other_teacher"):
             return 4 * self._teacher(arm)
         if job.rule == "train_reference":
