@@ -216,7 +216,7 @@ def starved(
     project = copied(tmp_path_factory.mktemp("starved"))
     options = (
         "evidence={shards: 2}", "--profile", "profiles/slurm", *SOON,
-        "--set-resources", "train_teacher:mem_mb=600 * attempt",
+        "--set-resources", "train_teacher:mem_mb=400 * attempt",
         "--slurm-array-jobs", "compute_evidence,compute_mixture_evidence",
     )  # fmt: skip
     run = snakemake(project, *options)
@@ -255,8 +255,8 @@ def test_a_training_that_ran_out_of_memory_asks_for_more(starved: tuple[Path, st
     project, _ = starved
     first, *others = [job for job in jobs_of(project) if rule_of(job) == "rule_train_teacher"]
     assert first["JobState"] in ("OUT_OF_MEMORY", "FAILED", "CANCELLED")
-    assert first["MinMemoryNode"] == "600M"
-    assert others[0]["MinMemoryNode"] == "1200M"
+    assert first["MinMemoryNode"] == "400M"
+    assert others[0]["MinMemoryNode"] == "800M"
     assert others[-1]["JobState"] == "COMPLETED"
 
 
