@@ -133,9 +133,15 @@ def plausible(
         (
             *(pair, kind, size, max(1, 7 - size), "loss", metric),
             *(value, value - 0.01, value + 0.01, 0.02 / size if seeds > 1 else np.nan, seeds),
+            *(
+                (-0.008, -0.018, 0.002, 0.1)
+                if size > 1 and kind != "average"
+                else (np.nan, np.nan, np.nan, np.nan)
+            ),
         )
-        for kind in ("vote", "mixture")
+        for kind in ("vote", "mixture", "average")
         for size in ((1, *sizes) if students else ())
+        if kind != "average" or size > 1
         for metric, value in (
             ("auc", 0.63 - 0.008 * size - (0.01 if kind == "mixture" and size > 1 else 0)),
             ("member_accuracy", 0.6 - 0.01 * size),
@@ -175,6 +181,17 @@ def plausible(
                     *(model == "kd", model == "kd", *compared),
                 )
             )
+    luck = [
+        (
+            *(pair, model, attack, metric, "split and training", seeds),
+            *((0.012, 0.007, 0.04) if seeds > 1 else (np.nan, np.nan, np.nan)),
+            0.009,
+        )
+        for _, model, kind, *_ in models
+        for metric in ("auc", "heldout_loss")
+        if metric == "auc" or kind != "vote"
+        for attack in (attacks if metric == "auc" else ("",))
+    ]
     epsilon = [
         (str(seed), pair, model, "loss", audit, round(4 * (truth[model][0] - 0.5), 2), 1e-5)
         for _, model, *_ in models
@@ -221,6 +238,7 @@ def plausible(
         "supervision": supervision,
         "ensembles": ensembles,
         "frontier": frontier,
+        "luck": luck,
         "exposure": exposure,
         "effects": effects,
         "epsilon": epsilon,

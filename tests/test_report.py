@@ -25,7 +25,7 @@ def tables() -> Tables:
     return figure_tables.plausible(students=4, attacks=("loss",), sizes=(2, 3))
 
 
-def change(table: pd.DataFrame, where: dict[str, str | int], **values: float) -> None:
+def change(table: pd.DataFrame, where: dict[str, str | int], **values: float | str) -> None:
     """Write `values` into the rows of `table` that agree with `where`."""
     rows = (table[list(where)] == pd.Series(where)).all(axis=1)
     assert rows.any()
@@ -147,7 +147,27 @@ def test_the_fourth_sentence_gives_the_verdicts_at_equal_utility(tables: Tables)
     said = answer(tables, "small", "loss")[3]
     assert "leaking less: nonvulnerable (−0.080 (−0.100 to −0.060)); leaking more: " in said
     change(tables["frontier"], {"metric": "auc"}, verdict="")
-    assert len(answer(tables, "small", "loss")) == 3
+    assert not any("At the same held-out loss" in said for said in answer(tables, "small", "loss"))
+
+
+def test_the_last_sentence_tells_how_much_is_luck(tables: Tables) -> None:
+    said = answer(tables, "small", "loss")[-1]
+    assert said == (
+        "Between the 3 seeds, which differ in split and training, the AUC of the loss attack on kd "
+        "has a standard deviation of 0.012 (0.007 to 0.040); other evaluated records alone would "
+        "make it differ by 0.009."
+    )
+    change(tables["luck"], {"model": "kd", "metric": "auc"}, differing="training")
+    assert "which differ in training, " in answer(tables, "small", "loss")[-1]
+    rows = printed(tables, "How much is luck")
+    assert rows[1] == ["kd", *["0.0120 (0.0070 to 0.0400)", "0.0090"] * 2]
+
+
+def test_one_seed_says_nothing_of_luck() -> None:
+    alone = figure_tables.plausible(students=2, attacks=("loss",), sizes=(2,), seeds=1)
+    assert not any("standard deviation of" in said for said in answer(alone, "small", "loss"))
+    titles = [table.title for table in of_pair(alone, "small", "loss")]
+    assert not any(title.startswith("How much is luck") for title in titles)
 
 
 def test_a_method_that_leaks_less_is_marked_when_its_loss_is_worse(tables: Tables) -> None:
@@ -183,28 +203,31 @@ def ensemble(tables: Tables, kind: str, size: int, **values: float) -> None:
 @pytest.mark.parametrize(
     ("low", "value", "high", "expected"),
     [
-        (0.50, 0.52, 0.54, "leak less than"),
-        (0.70, 0.72, 0.74, "leak more than"),
-        (0.60, 0.62, 0.64, "show no difference in leakage from"),
+        (-0.04, -0.02, -0.01, "leak less than"),
+        (0.01, 0.02, 0.04, "leak more than"),
+        (-0.02, 0.00, 0.02, "show no difference in leakage from"),
     ],
 )
-def test_ensembles_leak_less_when_the_intervals_do_not_overlap(
+def test_ensembles_leak_less_when_the_paired_difference_says_so(
     tables: Tables, low: float, value: float, high: float, expected: str
 ) -> None:
-    ensemble(tables, "vote", 3, value=value, low=low, high=high)
-    assert f"Ensembles of 3 by vote {expected} the single students" in third(tables)
+    ends = {"difference_low": low, "difference_high": high}
+    ensemble(tables, "vote", 3, difference=value, **ends)
+    assert f"Ensembles of 3 by vote {expected} the same students on average" in third(tables)
 
 
 def test_ensembles_are_steadier_when_the_variances_differ(tables: Tables) -> None:
     ensemble(tables, "mixture", 3, seed_sd=0.019)
     assert (
-        "with no difference in steadiness to be told (standard deviation over 3 seeds 0.01"
-        in third(tables)
+        "with no difference in steadiness from one student to be told (standard deviation over 3 "
+        "seeds 0.01" in third(tables)
     )
     ensemble(tables, "mixture", 3, seed_sd=0.0019)
-    assert "and are steadier (standard deviation over 3 seeds 0.0019 against 0.02" in third(tables)
+    steadier = "and are steadier than one student (standard deviation over 3 seeds 0.0019 against "
+    assert f"{steadier}0.02" in third(tables)
     ensemble(tables, "mixture", 3, seed_sd=0.2)
-    assert "and are less steady (standard deviation over 3 seeds 0.2000" in third(tables)
+    less = "and are less steady than one student (standard deviation over 3 seeds 0.2000"
+    assert less in third(tables)
 
 
 def test_steadiness_is_not_judged_from_one_seed() -> None:

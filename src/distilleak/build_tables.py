@@ -20,6 +20,7 @@ from distilleak.tables import (
     curves,
     ensembles,
     frontier,
+    luck,
     metrics,
     models,
     privacy,
@@ -60,6 +61,7 @@ def build(
         "supervision": supervision.build(layout, results, evaluation.replicates),
         "ensembles": ensembles.build(layout, pooled),
         "frontier": frontier.build(layout, pooled),
+        "luck": luck.build(layout, pooled),
         "roc": curves.build_roc(layout, results),
         "histograms": curves.build_histograms(layout, results),
         "blind": conditions.build_blind(layout, results),
@@ -98,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help='JSON: {"seeds": [...], "headline_attack": ..., "attacks": [...], "pairs": {name: '
         '{"models": [{"model", "kind", "method", "label", "members"}, ...], "data": '
-        "directory below that of a seed}}}",
+        'directory below that of a seed}}, "differing": what seeds differ in}',
     )
     parser.add_argument(
         "--evaluation",

@@ -20,12 +20,13 @@ _PLAIN = "kd"
 def answer(tables: Tables, pair: str, attack: str) -> list[str]:
     """What the study found of `pair` with `attack`; in brackets are 95 % intervals.
 
-    Reads the tables models, metrics, comparisons, ensembles, frontier, blind. Sentence 1: does
-    plain distillation leak, more or less than the teacher, and does the attack on the teacher find
-    more than classifiers without a model do? Sentence 2: which methods leak less than plain
+    Reads the tables models, metrics, comparisons, ensembles, frontier, luck, blind. Sentence 1:
+    does plain distillation leak, more or less than the teacher, and does the attack on the teacher
+    find more than classifiers without a model do? Sentence 2: which methods leak less than plain
     distillation, and at what utility? Sentence 3: do ensembles leak less or vary less, and does
     distillation protect members and non-members alike? Sentence 4, where there are trivial
-    alternatives: who leaks less than they do at equal utility?
+    alternatives: who leaks less than they do at equal utility? Last, of several seeds: how much do
+    results differ by luck?
 
     Raises:
         DistilleakError: there is no such pair.
@@ -35,6 +36,7 @@ def answer(tables: Tables, pair: str, attack: str) -> list[str]:
         _methods(tables, pair, attack),
         f"{_ensembles(tables, pair, attack)}; {_sides(tables, pair, attack)}.",
         *_at_equal_utility(tables, pair),
+        *_luck(tables, pair, attack),
     ]
 
 
@@ -180,11 +182,26 @@ def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
     ]
 
 
-def _ensembles(tables: Tables, pair: str, attack: str) -> str:
-    """The largest ensembles against the single students.
+def _luck(tables: Tables, pair: str, attack: str) -> list[str]:
+    """How much plain distillation differs between seeds; nothing of a single one."""
+    rows = pick(tables["luck"], pair=pair, model=_PLAIN, attack=attack, metric="auc")
+    rows = rows[rows["seed_sd"].notna()]
+    if rows.empty:
+        return []
+    row = rows.iloc[0]
+    spread = Estimate(row["seed_sd"], row["low"], row["high"])
+    return [
+        f"Between the {row['seeds']:.0f} seeds, which differ in {row['differing']}, the AUC of the "
+        f"{attack} attack on {_PLAIN} has a standard deviation of {spread}; other evaluated "
+        f"records alone would make it differ by {row['record_sd']:.3f}."
+    ]
 
-    Less or more: the two intervals do not overlap, which is stricter than a paired test. Steadier
-    or not: a two-sided F test of the variances between seeds.
+
+def _ensembles(tables: Tables, pair: str, attack: str) -> str:
+    """The largest ensembles against the same students, each by itself, and a single student.
+
+    Less or more: the interval of the paired difference excludes 0. Steadier or not than one
+    student: a two-sided F test of the variances between seeds.
     """
     rows = pick(tables["ensembles"], pair=pair, attack=attack, metric="auc")
     parts = []
@@ -193,18 +210,19 @@ def _ensembles(tables: Tables, pair: str, attack: str) -> str:
         if line["size"].nunique() < 2:
             continue
         one, many = line.iloc[0], line.iloc[-1]
-        single, joint = (Estimate(row["value"], row["low"], row["high"]) for row in (one, many))
-        if not np.isfinite([*single, *joint]).all():
+        joint = Estimate(many["value"], many["low"], many["high"])
+        change = Estimate(*(many[f"difference{end}"] for end in ("", "_low", "_high")))
+        if not np.isfinite([*joint, *change]).all():
             continue
-        if joint.high < single.low:
+        if change.high < 0:
             verdict = "leak less than"
-        elif joint.low > single.high:
+        elif change.low > 0:
             verdict = "leak more than"
         else:
             verdict = "show no difference in leakage from"
         parts.append(
-            f"ensembles of {many['size']:.0f} by {kind} {verdict} the single students "
-            f"(AUC {joint} against {single}) {_steadiness(one, many)}"
+            f"ensembles of {many['size']:.0f} by {kind} {verdict} the same students on average "
+            f"(AUC {joint}, paired difference {change.signed()}) {_steadiness(one, many)}"
         )
     if not parts:
         return "No ensembles were made"
@@ -217,6 +235,7 @@ def _steadiness(one: "pd.Series[float]", many: "pd.Series[float]") -> str:
     before, after = float(one["seed_sd"]), float(many["seed_sd"])
     if seeds < 2 or not np.isfinite([before, after]).all():
         return "and steadiness cannot be judged from one seed"
+    # Size 1 is the students of all ensembles, and its spread that of one of them.
     spread = f"standard deviation over {seeds} seeds {after:.4f} against {before:.4f}"
     if min(before, after) == 0:
         p = 1.0 if before == after else 0.0
@@ -226,10 +245,12 @@ def _steadiness(one: "pd.Series[float]", many: "pd.Series[float]") -> str:
             stats.f.sf(ratio, seeds - 1, seeds - 1), stats.f.cdf(ratio, seeds - 1, seeds - 1)
         )
     if p >= LEVEL:
-        return f"with no difference in steadiness to be told ({spread}, F test {p_text(p)})"
-    return (
-        f"and are {'steadier' if after < before else 'less steady'} ({spread}, F test {p_text(p)})"
-    )
+        return (
+            f"with no difference in steadiness from one student to be told ({spread}, F test "
+            f"{p_text(p)})"
+        )
+    verdict = "steadier" if after < before else "less steady"
+    return f"and are {verdict} than one student ({spread}, F test {p_text(p)})"
 
 
 def _sides(tables: Tables, pair: str, attack: str) -> str:

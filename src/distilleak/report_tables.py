@@ -15,7 +15,7 @@ from distilleak.figures._tables import (
     pool_size,
 )
 from distilleak.figures.base import Tables
-from distilleak.wording import p_text
+from distilleak.wording import listed, p_text
 
 _NONE = "–"
 _LOSS = {"loss": "value", "loss_low": "low", "loss_high": "high"}
@@ -46,6 +46,7 @@ def of_pair(tables: Tables, pair: str, attack: str) -> list[Table]:
         supervision(tables, pair),
         frontier(tables, pair),
         ensembles(tables, pair, attack),
+        luck(tables, pair, attack),
     ]
     return [table for table in found if table.rows]
 
@@ -241,10 +242,11 @@ def ensembles(tables: Tables, pair: str, attack: str) -> Table:
     rows = pick(tables["ensembles"], pair=pair, attack=(attack, ""))
     return Table(
         f"Ensembles, attack {attack}",
-        "Mean over the subsets of a size, 95 % interval, standard deviation between seeds. Size 1 "
-        "is the mean of the single students; `single` is one student as large as all of them. The "
-        "held-out loss is in nats per token.",
-        ("kind and metric", "students", "subsets", "value", "sd over seeds"),
+        "Mean over the subsets of a size, 95 % interval, standard deviation between seeds of one "
+        "of them. Size 1: the single students. `average`: the students of the ensembles of that "
+        "size, each by itself; `single`: one student as large as all of them. Difference: from "
+        "that average, paired. The held-out loss is in nats per token.",
+        ("kind and metric", "students", "subsets", "value", "sd over seeds", "difference"),
         [
             (
                 f"{row['kind']}, {str(row['metric']).replace('_', ' ')}",
@@ -252,8 +254,39 @@ def ensembles(tables: Tables, pair: str, attack: str) -> Table:
                 f"{row['models']:.0f}",
                 _three(row["value"], row["low"], row["high"]),
                 _NONE if np.isnan(row["seed_sd"]) else f"{row['seed_sd']:.4f}",
+                _three(row["difference"], row["difference_low"], row["difference_high"], sign="+"),
             )
             for _, row in rows.sort_values(["kind", "metric", "size"], kind="stable").iterrows()
+        ],
+    )
+
+
+def luck(tables: Tables, pair: str, attack: str) -> Table:
+    """Per model: how much leakage and utility differ between seeds, and between records alone."""
+    rows = pick(tables["luck"], pair=pair, attack=(attack, ""))
+    rows = rows[rows["seed_sd"].notna()].rename(columns={"seed_sd": "value"})
+    parts = [pick(rows, metric=metric).set_index("model") for metric in ("auc", "heldout_loss")]
+    differing = listed(sorted(set(rows["differing"]))) if len(rows) else ""
+    return Table(
+        f"How much is luck, attack {attack}",
+        f"Standard deviation between seeds, which differ in {differing}, and its 95 % interval. "
+        "Records: that between draws of the evaluated records, for models as they are. Other "
+        "attacks: luck.csv.",
+        ("model", "AUC", "records", "held-out loss (nats per token)", "records"),
+        [
+            (
+                label,
+                *(
+                    text
+                    for part in parts
+                    for text in (
+                        _interval(part, model, 4),
+                        _number(_numbers(part, model, "record_sd")[0], 4),
+                    )
+                ),
+            )
+            for model, label in _labels(tables, pair)
+            if any(model in part.index for part in parts)
         ],
     )
 

@@ -19,7 +19,7 @@ from distilleak.settings.figures import FigureSettings
 
 TABLES = (
     *("models", "metrics", "comparisons", "supervision", "ensembles", "effects", "epsilon"),
-    "frontier",
+    *("frontier", "luck"),
     *("blind", "split"),
 )
 _PACKAGES = (

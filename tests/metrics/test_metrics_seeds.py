@@ -7,7 +7,7 @@ from scipy import stats
 from distilleak.errors import DistilleakError
 from distilleak.metrics.bootstrap import interval, pooled, stratified, weights
 from distilleak.metrics.rates import Ranking
-from distilleak.metrics.seeds import difference_over_seeds, over_seeds
+from distilleak.metrics.seeds import difference_over_seeds, over_seeds, spread
 
 DATASETS = 1000
 
@@ -74,6 +74,23 @@ def test_the_interval_is_that_of_students_t():
     expected = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
     assert (found.low, found.high) == pytest.approx(expected)
     assert (found.value, found.degrees) == (pytest.approx(values.mean()), 3)
+
+
+@pytest.mark.parametrize("seeds", [2, 5, 10])
+def test_the_interval_of_a_spread_covers_the_true_one_in_93_to_97_percent(seeds):
+    rng = np.random.default_rng(6)
+    found = [spread(values) for values in rng.normal(0.7, 0.02, (DATASETS, seeds))]
+    assert 0.93 <= np.mean([s.low <= 0.02 <= s.high for s in found]) <= 0.97
+
+
+def test_a_spread_is_the_sample_standard_deviation_and_needs_two_seeds():
+    values = np.array([0.5, 0.6, 0.55, 0.7, 0.62])
+    found = spread(values)
+    ends = np.sqrt(4 * values.var(ddof=1) / stats.chi2.ppf([0.975, 0.025], 4))
+    assert found.value == pytest.approx(values.std(ddof=1))
+    assert (found.low, found.high) == pytest.approx(tuple(ends))
+    assert (found.low / found.value, found.high / found.value) == pytest.approx((0.6, 2.9), abs=0.1)
+    assert np.isnan([*vars(spread(values[:1])).values()]).all()
 
 
 def test_one_seed_keeps_the_percentile_interval_over_its_records():

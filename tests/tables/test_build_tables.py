@@ -331,9 +331,12 @@ def test_ensembles_of_size_one_are_the_mean_of_their_students(tables):
         row = one(tables["ensembles"], kind=kind, size=1, attack="loss", metric="auc")
         singles = metrics[metrics["model"].isin(MEMBERS)]
         pooled = pick(singles, seed="all")["value"].mean()
-        by_seed = [pick(singles, seed=str(seed))["value"].mean() for seed in SEEDS]
+        by_seed = [pick(singles, seed=str(seed))["value"] for seed in SEEDS]
         assert row["value"] == pytest.approx(pooled, rel=1e-6)
-        assert row["seed_sd"] == pytest.approx(np.std(by_seed, ddof=1), rel=1e-4)
+        # That of one student, not that of their mean.
+        variances = np.var(by_seed, axis=0, ddof=1)
+        assert row["seed_sd"] == pytest.approx(np.sqrt(variances.mean()), rel=1e-4)
+        assert math.isnan(row["difference"])
         assert (row["models"], row["seeds"]) == (2, 2)
         assert row["low"] < row["value"] < row["high"]
 
@@ -347,9 +350,48 @@ def test_ensembles_of_two_repeat_the_metrics_of_the_only_ones_there_are(tables):
         assert [row["value"], row["low"], row["high"]] == list(found[["value", "low", "high"]])
 
 
+def test_ensembles_are_compared_with_the_average_of_their_own_students(tables):
+    wanted = {"attack": "loss", "metric": "auc", "size": 2}
+    average = one(tables["ensembles"], kind="average", **wanted)
+    metrics = pick(tables["metrics"], attack="loss", metric="auc")
+    singles = metrics[metrics["model"].isin(MEMBERS)]
+    alone = np.array([pick(singles, seed=str(seed))["value"].mean() for seed in SEEDS])
+    assert average["value"] == pytest.approx(alone.mean(), rel=1e-6)
+    assert average["seed_sd"] == pytest.approx(alone.std(ddof=1), rel=1e-4)
+    assert math.isnan(average["difference"])
+    for kind in ("vote", "mixture"):
+        row = one(tables["ensembles"], kind=kind, **wanted)
+        own = pick(metrics, model=f"{kind}-two")
+        together = np.array([pick(own, seed=str(seed))["value"].iloc[0] for seed in SEEDS])
+        expected = stats.ttest_rel(together, alone)
+        ends = tuple(expected.confidence_interval())
+        assert row["difference"] == pytest.approx((together - alone).mean(), abs=1e-5)
+        assert (row["difference_low"], row["difference_high"]) == pytest.approx(ends, rel=1e-3)
+        assert row["p_value"] == pytest.approx(expected.pvalue, rel=1e-3)
+
+
+def test_luck_is_the_spread_between_seeds_and_that_of_the_bootstrap(study, tables):
+    row = one(tables["luck"], model="kd", attack="loss", metric="auc")
+    metrics = pick(tables["metrics"], model="kd", attack="loss", metric="auc")
+    by_seed = [pick(metrics, seed=str(seed))["value"].iloc[0] for seed in SEEDS]
+    assert row["seed_sd"] == pytest.approx(np.std(by_seed, ddof=1), rel=1e-4)
+    assert row["low"] < row["seed_sd"] < row["high"]
+    drawn = []
+    for seed in SEEDS:
+        table = pq.read_table(model_directory(study, seed, PAIR, "kd") / "bootstrap.parquet")
+        rows = pick(table.to_pandas(), attack="loss", metric="auc", threshold="")
+        drawn.append(np.var(np.float64(rows["replicates"].iloc[0]), ddof=1))
+    assert row["record_sd"] == pytest.approx(np.sqrt(np.mean(drawn)), rel=1e-4)
+    assert (row["differing"], row["seeds"]) == ("split and training", 2)
+    assert len(pick(tables["luck"], model="kd", metric="heldout_loss")) == 1
+    assert not len(pick(tables["luck"], model="vote-two", metric="heldout_loss"))
+
+
 def test_one_seed_has_no_spread(study, tmp_path):
-    tables = read_tables(build(study, tmp_path, layout(seeds=[0])), ["ensembles"])
+    tables = read_tables(build(study, tmp_path, layout(seeds=[0])), ["ensembles", "luck"])
     assert tables["ensembles"]["seed_sd"].isna().all()
+    assert tables["luck"][["seed_sd", "low", "high"]].isna().all(axis=None)
+    assert tables["luck"]["record_sd"].notna().all()
 
 
 def test_roc_at_one_percent_is_the_metric(tables):

@@ -98,9 +98,24 @@ def test_all_seeds_have_the_split_of_the_split_seed(project: Project) -> None:
     assert seeds == {"3", "4"}
 
 
+def test_all_seeds_train_with_the_training_seed(project: Project) -> None:
+    project.configure(seeds=[3, 4], training_seed=9)
+    done = project.snakemake("--dry-run", "--printshellcmds", "--configfile", "study.yaml")
+    lines = done.stdout.splitlines()
+    splits = [line for line in lines if "distilleak split_records" in line]
+    assert {re.findall(r"--seed (\d+) ", command)[0] for command in splits} == {"3", "4"}
+    trainings = [line for line in lines if "distilleak train_" in line and "--training" in line]
+    assert len(trainings) > 10
+    assert all("--seed 9 " in command for command in trainings)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        (
+            {"seeds": [0, 1], "split_seed": 0, "training_seed": 0},
+            "training_seed: with split_seed too, all seeds are the same study; leave one out",
+        ),
         (
             {"methods__kd_1": {"early": {"of": "kdd", "epoch": 1}}},
             "methods.kd_1.early.of: no trained student 'kdd'; did you mean 'kd'?",

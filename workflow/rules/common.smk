@@ -299,11 +299,11 @@ def get_study_seed(wildcards):
 
 
 def get_seed(wildcards):
-    """The seed of a job: a shadow starts from other weights than the study, which nobody knows."""
+    """The seed of a training: that of the job's study, or one for all. A shadow starts from other
+    weights than the study, which nobody knows."""
     seed, *shadow = wildcards.seed.split("/")
-    if not shadow:
-        return int(seed)
-    return int(seed) + 10**6 * (1 + int(shadow[0].rpartition("-")[2]))
+    own = int(seed) if STUDY.training_seed is None else STUDY.training_seed
+    return own + (10**6 * (1 + int(shadow[0].rpartition("-")[2])) if shadow else 0)
 
 
 def get_split_seed(wildcards):
@@ -429,6 +429,14 @@ def get_layout():
     ]
     return {
         "seeds": STUDY.seeds,
+        "differing": " and ".join(
+            name
+            for name, fixed in (
+                ("split", STUDY.split_seed),
+                ("training", STUDY.training_seed),
+            )
+            if fixed is None or len(STUDY.seeds) == 1
+        ),
         "headline_attack": STUDY.figures.headline_attack,
         "attacks": list(ATTACKS),
         "pairs": {

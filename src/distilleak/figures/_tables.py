@@ -20,10 +20,12 @@ COLUMNS = {
     "success": "pair model attack pool outcome records share",
     "supervision": "pair group records tokens agreement agreement_low agreement_high "
     "confidence confidence_low confidence_high",
-    "ensembles": "pair kind size models attack metric value low high seed_sd seeds",
+    "ensembles": "pair kind size models attack metric value low high seed_sd seeds difference "
+    "difference_low difference_high p_value",
     "frontier": "pair model role metric attack loss loss_low loss_high leakage leakage_low "
     "leakage_high seed_sd front trivial_front alternative difference low high p_value p_holm "
     "verdict",
+    "luck": "pair model attack metric differing seeds seed_sd low high record_sd",
     "epsilon": "seed pair model attack audit epsilon delta",
     "effects": "pair model attack effect value low high",
     "exposure": "pair model repetitions canaries exposure low high most",
@@ -38,6 +40,7 @@ _TEXT = frozenset(
         *("seed", "pair", "model", "kind", "method", "label", "attack", "metric", "threshold"),
         *("baseline", "pool", "outcome", "group", "classifier", "gate", "rule"),
         *("verdict", "effect", "audit", "role", "front", "trivial_front", "alternative"),
+        "differing",
     )
 )
 

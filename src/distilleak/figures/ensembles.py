@@ -13,10 +13,11 @@ TITLE = "Ensembles: leakage against the number of students"
 CAPTION = (
     "The headline attack on ensembles of so many students, mean over the subsets of that size: by "
     "vote (each student's attack decision is a vote) and by mixture (the average of the students' "
-    "next-token distributions). Size 1 is the mean of the single students. Star: a single student "
-    "as large as all students of such an ensemble together. Bars: 95 % intervals. "
-    "Lower row, where there are several seeds: the standard deviation between seeds of the same "
-    "value, so lower is steadier. Dotted: chance. Numbers: ensembles.csv."
+    "next-token distributions). Size 1: the single students. Grey: the mean over the students of "
+    "such an ensemble, each by itself. Star: a single student as large as all of them together. "
+    "Bars: 95 % intervals. Lower row, where there are several seeds: the standard deviation "
+    "between seeds of one such ensemble or student, so lower is steadier. Dotted: chance. Numbers: "
+    "ensembles.csv."
 )
 TABLES = ("models", "ensembles")
 
@@ -29,6 +30,7 @@ _PANELS = (
 _KINDS = (
     ("vote", "s", "--", _style.BLUE, -0.08),
     ("mixture", "o", "-", _style.VERMILION, 0.08),
+    ("average", "d", ":", _style.GREY, 0.0),
     ("single", "*", "", _style.GREEN, 0.0),
 )
 
@@ -71,6 +73,6 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
         "students in the ensemble (number)", x=0.12, ha="left", fontsize=style.font_size
     )
     handles, labels = grid[0, -1 if len(shown) == 1 else -2].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower right", ncols=2)
+    figure.legend(handles, labels, loc="outside lower right", ncols=4)
     _style.title(figure, style, f"{TITLE} ({pair}, attack {attack})")
     return figure

@@ -69,6 +69,34 @@ def over_seeds(values: Floats, replicates: Floats, level: float = 0.95) -> SeedE
     return SeedEstimate(mean, mean - reach, mean + reach, error, seeds - 1)
 
 
+@dataclass(frozen=True)
+class Spread:
+    """A standard deviation between seeds with its interval, all NaN for one seed."""
+
+    value: float
+    low: float
+    high: float
+
+
+def spread(values: Floats, level: float = 0.95) -> Spread:
+    """The sample standard deviation of (S,) `values` of seeds and its interval.
+
+    The values must be about normal; then (S - 1) s^2 / sigma^2 follows chi-squared with S - 1
+    degrees of freedom. Few seeds say little about a spread: with five of them the true one lies
+    between 0.6 and 2.9 times the one seen.
+    """
+    degrees = len(values) - 1
+    if degrees < 1:
+        return Spread(math.nan, math.nan, math.nan)
+    found = float(values.std(ddof=1))
+    # chdtri takes the probability above.
+    low, high = (
+        found * math.sqrt(degrees / special.chdtri(degrees, above))
+        for above in ((1 - level) / 2, (1 + level) / 2)
+    )
+    return Spread(found, low, high)
+
+
 def difference_over_seeds(
     values_a: Floats, replicates_a: Floats, values_b: Floats, replicates_b: Floats
 ) -> Difference:

@@ -124,6 +124,9 @@ class Study(Settings):
     split_seed: int | None = Field(default=None, ge=0)
     """Of the split of all seeds, which then differ in training alone. Left out: each seed draws a
     split of its own."""
+    training_seed: int | None = Field(default=None, ge=0)
+    """Of all that is drawn in the trainings of all seeds, starting weights and the order of records
+    among it; seeds then differ in their split alone. Left out: each seed trains by itself."""
     corpus: Raw | None = None
     """`source`, a module of distilleak.corpora, and its parameters."""
     corpora: dict[str, Raw] = Field(default={})
@@ -499,6 +502,10 @@ def _own(raw: Raw | None, student: str, key: str) -> Raw:
 def _check_names(study: Study) -> None:
     if len(set(study.seeds)) != len(study.seeds):
         raise ConfigurationError("seeds", f"{study.seeds} holds a seed twice")
+    if len(study.seeds) > 1 and None not in (study.split_seed, study.training_seed):
+        raise ConfigurationError(
+            "training_seed", "with split_seed too, all seeds are the same study; leave one out"
+        )
     for section, names, pattern in (
         ("methods", study.methods, NAME),
         ("attacks", study.attacks, NAME),

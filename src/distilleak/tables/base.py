@@ -57,6 +57,8 @@ class Layout(Settings):
     headline_attack: str
     attacks: list[str] = Field(min_length=1)
     pairs: dict[str, Pair] = Field(min_length=1)
+    differing: Literal["split and training", "training", "split"] = "split and training"
+    """What seeds differ in."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Layout":

@@ -1,19 +1,23 @@
 """ensembles: do more students together leak less, and vary less from seed to seed?"""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from distilleak.metrics.measure import ACCURACIES
-from distilleak.metrics.seeds import over_seeds
+from distilleak.metrics.rates import Floats
+from distilleak.metrics.seeds import difference_over_seeds, over_seeds
 from distilleak.tables.base import Key, Layout, Model, Pair, Pooled, PooledMetrics
 
 COLUMNS = [
     *("pair", "kind", "size", "models", "attack", "metric", "value", "low", "high"),
-    *("seed_sd", "seeds"),
+    *("seed_sd", "seeds", "difference", "difference_low", "difference_high", "p_value"),
 ]
 KINDS = ("vote", "mixture")
+AVERAGE = "average"
 SINGLE = "single"
 LOSS = "heldout_loss"
 METRICS = ("auc", "tpr_at_fpr_0.01", *ACCURACIES, LOSS)
@@ -24,28 +28,54 @@ LIKE = 0.1
 def build(layout: Layout, pooled: PooledMetrics) -> pd.DataFrame:
     """The table: the mean over all ensembles of a kind and size, and its spread over seeds.
 
-    Size 1 is the mean of the single students that are in any ensemble, whatever the kind; it is
-    what larger sizes are to be compared with. Accuracies are at each model's own decision: a
-    majority for votes, the cross-fitted threshold otherwise. `seed_sd` is the sample standard
-    deviation over seeds of that mean, NaN with one seed. The kind `single` is students as large as
-    an ensemble of that size, alone. The held-out loss depends on no attack, and votes have none.
+    Size 1 is the single students that are in any ensemble, whatever the kind. The kind `average` is
+    the mean over the students of each ensemble of that size: what they do on average, each by
+    itself. The kind `single` is students as large as an ensemble of that size, alone. Accuracies
+    are at each model's own decision: a majority for votes, the cross-fitted threshold otherwise.
+    `seed_sd` is the sample standard deviation over seeds, NaN with one seed; where there are
+    several models of a kind and size, the root of their mean variance, so that it is that of one of
+    them. `difference` is the value minus that of `average` at the same size, paired on records and
+    seeds, NaN where a size or kind is compared with nothing. The held-out loss depends on no
+    attack, and votes have none.
     """
     rows = [
         (
-            *(name, kind, size, len(models), attack, metric),
-            *_mean(name, models, attack, metric, pooled),
+            *(name, kind, size, len(groups), attack, metric),
+            *_described(drawn := _drawn(name, groups, attack, metric, pooled)),
+            *_against(
+                drawn, name, alone.get(size) if kind != AVERAGE else None, attack, metric, pooled
+            ),
         )
         for name, pair in layout.pairs.items()
-        for kind in (*KINDS, SINGLE)
-        for size, models in (
-            _alone(name, pair, pooled) if kind == SINGLE else _by_size(pair, kind)
-        ).items()
+        for alone in [_groups(name, pair, AVERAGE, pooled)]
+        for kind in (*KINDS, AVERAGE, SINGLE)
+        for size, groups in _groups(name, pair, kind, pooled).items()
         for metric in METRICS
         if metric != LOSS or kind != "vote"
         for attack in ([""] if metric == LOSS else layout.attacks)
-        if all(_key(model, attack, metric) in pooled[name, model.model] for model in models)
+        if all(
+            _key(model, attack, metric) in pooled[name, model.model]
+            for group in groups
+            for model in group
+        )
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _groups(
+    name: str, pair: Pair, kind: str, pooled: PooledMetrics
+) -> dict[int, list[list[Model]]]:
+    """Size -> what is of this kind and size, each as the models whose mean it is."""
+    if kind == AVERAGE:
+        students = {model.model: model for model in pair.of_kind("student")}
+        subsets = list(dict.fromkeys(tuple(e.members) for e in pair.of_kind(*KINDS)))
+        sizes = sorted({len(subset) for subset in subsets})
+        return {
+            size: [[students[m] for m in subset] for subset in subsets if len(subset) == size]
+            for size in sizes
+        }
+    found = _alone(name, pair, pooled) if kind == SINGLE else _by_size(pair, kind)
+    return {size: [[model] for model in models] for size, models in found.items()}
 
 
 def _alone(name: str, pair: Pair, pooled: PooledMetrics) -> dict[int, list[Model]]:
@@ -85,14 +115,53 @@ def _by_size(pair: Pair, kind: str) -> dict[int, list[Model]]:
     return {size: models for size, models in sizes.items() if models}
 
 
-def _mean(
-    pair: str, models: Sequence[Model], attack: str, metric: str, pooled: PooledMetrics
-) -> tuple[float, float, float, float, int]:
-    found: list[Pooled] = [
-        pooled[pair, model.model][_key(model, attack, metric)] for model in models
+@dataclass(frozen=True)
+class _Drawn:
+    """A metric of the models of a kind and size."""
+
+    by_seed: Floats  # (models, S)
+    replicates: Floats  # (models, S, B)
+
+    def mean(self) -> tuple[Floats, Floats]:
+        """Over the models, seed by seed: (S,) and (S, B)."""
+        return self.by_seed.mean(axis=0), self.replicates.mean(axis=0)
+
+
+def _drawn(
+    pair: str, groups: Sequence[list[Model]], attack: str, metric: str, pooled: PooledMetrics
+) -> _Drawn:
+    found: list[list[Pooled]] = [
+        [pooled[pair, model.model][_key(model, attack, metric)] for model in group]
+        for group in groups
     ]
-    by_seed = np.mean([each.by_seed for each in found], axis=0)
-    # Of the mean over the ensembles of a size, seed by seed.
-    joint = over_seeds(by_seed, np.mean([each.replicates for each in found], axis=0))
-    spread = float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else float("nan")
-    return joint.value, joint.low, joint.high, spread, len(by_seed)
+    return _Drawn(
+        np.array([np.mean([each.by_seed for each in group], axis=0) for group in found]),
+        np.array([np.mean([each.replicates for each in group], axis=0) for group in found]),
+    )
+
+
+def _described(drawn: _Drawn) -> tuple[float, float, float, float, int]:
+    """(value, low, high, seed_sd, seeds)."""
+    joint = over_seeds(*drawn.mean())
+    seeds = drawn.by_seed.shape[1]
+    spread = math.nan
+    if seeds > 1:
+        spread = float(np.sqrt(drawn.by_seed.var(axis=1, ddof=1).mean()))
+    return joint.value, joint.low, joint.high, spread, seeds
+
+
+def _against(
+    drawn: _Drawn,
+    pair: str,
+    alone: Sequence[list[Model]] | None,
+    attack: str,
+    metric: str,
+    pooled: PooledMetrics,
+) -> tuple[float, float, float, float]:
+    """The difference from the students of `alone`: (difference, low, high, p-value)."""
+    if alone is None:
+        return (math.nan,) * 4
+    found = difference_over_seeds(
+        *drawn.mean(), *_drawn(pair, alone, attack, metric, pooled).mean()
+    )
+    return found.difference, found.low, found.high, found.p_value

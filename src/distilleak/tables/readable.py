@@ -77,7 +77,9 @@ def build(
         ),
         "ensembles": Readable(
             _ensembles(tables["ensembles"], layout),
-            f"Ensembles under the {headline} attack, mean over those of a size. {_INTERVALS}",
+            f"Ensembles under the {headline} attack, mean over those of a size; `average`: their "
+            "students, each by itself; `single`: one student as large as all of them. Difference: "
+            f"from the average of the same students, paired. {_INTERVALS}",
         ),
         "frontier": Readable(
             _frontier(tables["frontier"], layout),
@@ -85,6 +87,12 @@ def build(
             "at the same held-out loss; attack and alternatives are picked on the other seeds. "
             f"{_INTERVALS} The verdict is that of p after Holm's correction for all models of the "
             "pair and the metric.",
+        ),
+        "luck": Readable(
+            _luck(tables["luck"], layout),
+            f"Standard deviations: between seeds, with its 95 % interval, under the {headline} "
+            "attack; and between draws of the evaluated records for models as they are, by "
+            "bootstrap.",
         ),
         "blind": Readable(
             _blind(tables["blind"], layout),
@@ -210,11 +218,18 @@ def _ensembles(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
             [
                 *(str(row[name]) for name in ("pair", "kind", "size", "models", "metric")),
                 _interval(row["value"], row["low"], row["high"]),
-                NONE if pd.isna(row["seed_sd"]) else f"{row['seed_sd']:.3f}",
+                NONE if pd.isna(row["seed_sd"]) else f"{row['seed_sd']:.4f}",
+                NONE
+                if pd.isna(row["difference"])
+                else f"{row['difference']:+.3f} [{row['difference_low']:+.3f}, "
+                f"{row['difference_high']:+.3f}]",
             ]
             for row in shown
         ],
-        columns=["pair", "kind", "size", "models", "metric", "value", "sd between seeds"],
+        columns=[
+            *("pair", "kind", "size", "models", "metric", "value", "sd between seeds"),
+            "difference",
+        ],
     )
 
 
@@ -244,6 +259,27 @@ def _frontier(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
                 NONE if pd.isna(row["p_holm"]) else _p_value(row["p_holm"]) for row in rows
             ],
             "verdict": [row["verdict"] or row["role"] for row in rows],
+        }
+    )
+
+
+def _luck(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+    labels = {(pair, model.model): model.label for pair, model in layout.models()}
+    rows = table[table["attack"].isin([layout.headline_attack, ""])].to_dict("records")
+    return pd.DataFrame(
+        {
+            "pair": [row["pair"] for row in rows],
+            "model": [labels[row["pair"], row["model"]] for row in rows],
+            "metric": [row["metric"] for row in rows],
+            "seeds": [str(row["seeds"]) for row in rows],
+            "seeds differ in": [row["differing"] for row in rows],
+            "sd between seeds": [
+                NONE
+                if pd.isna(row["seed_sd"])
+                else f"{row['seed_sd']:.4f} [{row['low']:.4f}, {row['high']:.4f}]"
+                for row in rows
+            ],
+            "sd between draws of records": [f"{row['record_sd']:.4f}" for row in rows],
         }
     )
 
