@@ -291,8 +291,8 @@ def test_epochs_are_kept_beside_snapshots_only(
 
 @pytest.mark.parametrize("name", ["red_list", "temperature"])
 def test_a_student_that_is_only_finished_is_the_trained_one(name: str, study: Study) -> None:
-    assert method(name).only_finishes
-    assert not method(name, where="teacher").only_finishes
+    assert method(name).trained_like()["method"] == "kd"
+    assert method(name, where="teacher").trained_like() is None
     whole = trained(study, name)
     base = trained(study, "kd")
     finished = trained(study, name, "--trained", str(base / "model"), label=f"{name}_finished")
@@ -301,6 +301,26 @@ def test_a_student_that_is_only_finished_is_the_trained_one(name: str, study: St
     assert pd.read_parquet(finished / "selection.parquet").equals(
         pd.read_parquet(whole / "selection.parquet")
     )
+
+
+def test_a_combination_is_finished_from_the_student_of_its_other_parts(study: Study) -> None:
+    parts = [{"method": "red_list"}, {"method": "bottleneck", "reduction": 2}]
+    both = method("combination", alpha=0.3, of=parts)
+    like = both.trained_like()
+    assert like["method"] == "bottleneck"
+    assert like["parameters"]["alpha"] == 0.3
+    assert like["parameters"]["reduction"] == 2
+    three = method("combination", of=[*parts, {"method": "nonorm"}]).trained_like()
+    assert three["method"] == "combination"
+    assert [part["method"] for part in three["parameters"]["of"]] == ["nonorm", "bottleneck"]
+    assert method("combination", of=[parts[1], {"method": "nonorm"}]).trained_like() is None
+
+    whole = trained(study, "combination", label="narrow_red", of=parts)
+    base = trained(study, "bottleneck", label="narrow", reduction=2)
+    options = ("--trained", str(base / "model"))
+    finished = trained(study, "combination", *options, label="narrow_finished", of=parts)
+    assert same(weights(finished), weights(whole))
+    assert facts(finished) == facts(whole)
 
 
 def test_a_private_student_says_what_it_guarantees(study: Study) -> None:

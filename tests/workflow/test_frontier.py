@@ -16,6 +16,7 @@ METHODS: dict[str, Any] = {
     "softer": {"method": "red_list", "alpha": 0.3},
     "public": {},
     "safe": {"method": "public", "teacher": "private"},
+    "safe_red": {"method": "combination", "of": [{"method": "red_list"}, {"method": "public"}]},
 }
 AGGREGATES = {"build_tables": 1, "draw_figure": FIGURES, "collect_costs": 1, "write_report": 1}
 CONFIGURED = {**AGGREGATES, "write_config": 1}
@@ -45,7 +46,9 @@ def test_nothing_is_trained_twice(project: Project) -> None:
     jobs = project.reruns("--forceall")
     # `softer` has no kd with its own alpha to be made from; the others that are trained differ.
     assert jobs["train_student"] == 3
-    assert jobs["train_kept_student"] == jobs["take_epoch"] == jobs["finish_student"] == 1
+    assert jobs["train_kept_student"] == jobs["take_epoch"] == 1
+    # `red_list` is made from `kd`, and `safe_red` from `public`.
+    assert jobs["finish_student"] == 2
     assert jobs["train_teacher"] == jobs["train_other_teacher"] == 1
 
 
@@ -72,8 +75,8 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
             **{"split_records": 1, "train_tokenizer": 1, "encode_records": 1, "audit_split": 1},
             **{"train_teacher": 1, "train_other_teacher": 1, "store_targets": 1},
             **{"find_vulnerable": 1, "train_reference": 1, "compute_reference_evidence": 1},
-            **{"train_student": 3, "train_kept_student": 1, "take_epoch": 1, "finish_student": 1},
-            **{"compute_evidence": 7, "score_attacks": 7, "measure_metrics": 7},
+            **{"train_student": 3, "train_kept_student": 1, "take_epoch": 1, "finish_student": 2},
+            **{"compute_evidence": 8, "score_attacks": 8, "measure_metrics": 8},
             **CONFIGURED,
         },
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,10 +40,11 @@ class OutputMapMethod(PlainDistillation[Q], Generic[Q]):
     needs_vulnerability: bool = True
     changes: ClassVar[str] = "the output"
 
-    @property
-    def only_finishes(self) -> bool:  # type: ignore[override]
-        """With `where: inference` the trained student is that of kd."""
-        return self.parameters.where == "inference"
+    def trained_like(self) -> dict[str, Any] | None:
+        """With `where: inference`, kd with the same objective."""
+        if self.parameters.where == "teacher":
+            return None
+        return {"method": "kd", "parameters": self.objective().model_dump()}
 
     def scale_shift(self) -> tuple[float, float]:
         """The factor and the summand for the logit of a vulnerable token."""

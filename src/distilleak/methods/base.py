@@ -62,9 +62,6 @@ class PlainDistillation(Generic[P]):
     changes: ClassVar[str] = ""
     """What a combination may have of one part only; empty: the method is no part of any."""
 
-    only_finishes: bool = False
-    """Whether training is that of kd with the same objective, and `finish` makes the difference."""
-
     def __init__(self, parameters: P) -> None:
         self.parameters = parameters
 
@@ -74,6 +71,12 @@ class PlainDistillation(Generic[P]):
         Raises:
             DistilleakError: says why, and what would work.
         """
+
+    def trained_like(self) -> dict[str, Any] | None:
+        """The method, {"method": name, "parameters": some of them}, that trains the same model, of
+        which only `finish` makes another one; None where there is no such method.
+        """
+        return None
 
     def objective(self) -> ObjectiveSettings:
         """The loss."""

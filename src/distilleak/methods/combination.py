@@ -81,6 +81,22 @@ class Method(PlainDistillation[Parameters]):
         self.pool = next((p.pool for p in self.parts if p.pool != "member"), "member")  # type: ignore[misc]
         self._tokens: list[NDArray[np.bool_] | None] = [None] * len(self.parts)
 
+    def trained_like(self) -> dict[str, Any] | None:
+        """What is left without the parts that only finish a student."""
+        trained = [
+            part
+            for part, method in zip(self.parameters.of, self.parts, strict=True)
+            if method.trained_like() is None
+        ]
+        if len(trained) == len(self.parts):
+            return None
+        objective = self.objective().model_dump()
+        if len(trained) > 1:
+            return {"method": "combination", "parameters": {"of": trained, **objective}}
+        # One part at most changes the output, so another one is left.
+        own = {key: value for key, value in trained[0].items() if key != "method"}
+        return {"method": trained[0]["method"], "parameters": {**own, **objective}}
+
     def check(self, student: ArchitectureSettings) -> None:
         """As every part."""
         for part in self.parts:

@@ -279,19 +279,20 @@ class Study(Settings):
     def trained_as(self, student: str) -> str | None:
         """A student whose trained model this one is made from, since its method only acts on a
         trained one; None if there is none, and it is trained itself."""
-        method = self._method(student)
-        if not method.only_finishes:
+        wanted = self._method(student).trained_like()
+        if wanted is None:
             return None
+        parameters = self._parameters(wanted).model_dump(mode="json")
+        entry = {"method": wanted["method"], "parameters": parameters}
 
         def training(name: str) -> tuple[object, ...]:
             own = _own(self.methods[name], name, "student")
-            objective = self._method(name).objective()
-            return objective, self.training_of(name), own, self.teacher_of(name)
+            return self.training_of(name), own, self.teacher_of(name)
 
         alike = (
             name
-            for name, entry in self.method_entries().items()
-            if entry["method"] == "kd"
+            for name, found in self.method_entries().items()
+            if found == entry
             and self.early_of(name) is None
             and training(name) == training(student)
         )
@@ -300,7 +301,12 @@ class Study(Settings):
     def _method(self, student: str) -> PlainDistillation[Any]:
         entry = self._method_entry(student)
         module = catalogue.load("methods", entry["method"])
-        return module.Method(module.Parameters.model_validate(entry["parameters"]))  # type: ignore[no-any-return]
+        return module.Method(self._parameters(entry))  # type: ignore[no-any-return]
+
+    @staticmethod
+    def _parameters(entry: Raw) -> BaseModel:
+        kind: type[BaseModel] = catalogue.load("methods", entry["method"]).Parameters
+        return kind.model_validate(entry["parameters"])
 
     def teacher_training(self, name: str) -> TrainingSettings:
         """How one of `teachers` is trained."""
