@@ -172,7 +172,8 @@ def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
     ]
     for verdict, words in (
         ("not distinguishable", "not distinguishable from them"),
-        ("no alternative as useful", "more useful than all of them without leaking less"),
+        ("more useful than all", "more useful than all of them without leaking less"),
+        ("less useful than all", "less useful than all of them without leaking more"),
     ):
         if count := int((rows["verdict"] == verdict).sum()):
             parts.append(f"{words}: {count}")

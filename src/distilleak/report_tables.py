@@ -218,9 +218,13 @@ def frontier(tables: Tables, pair: str) -> Table:
     return Table(
         "At equal utility: against the trivial frontier",
         "AUC of the strongest attack; its difference from the trivial alternatives at the same "
-        "held-out loss, and the p-value after Holm correction. Below 0: leaks less than doing "
-        "something trivial. Front: on the Pareto front of all models. Other metrics: frontier.csv.",
-        ("model", "held-out loss", "AUC", "sd over seeds", "front", "difference", "p", "verdict"),
+        "held-out loss (nats per token), and the p-value after Holm correction. Below 0: leaks "
+        "less than doing something trivial. Front: on the Pareto front of all models. Other "
+        "metrics: frontier.csv.",
+        (
+            *("model", "held-out loss", "AUC", "sd over seeds", "front", "compared with"),
+            *("difference", "p", "verdict"),
+        ),
         [
             (
                 label,
@@ -228,6 +232,7 @@ def frontier(tables: Tables, pair: str) -> Table:
                 _interval(rows.rename(columns=_LEAKAGE), model),
                 _number(_numbers(rows, model, "seed_sd")[0], 4),
                 {"True": "yes", "False": "no"}[_text(rows, model, "front")],
+                _text(rows, model, "alternative").replace("_", " ") or _NONE,
                 *_difference(compared, model),
                 _text(rows, model, "verdict") or _text(rows, model, "role"),
             )

@@ -1,15 +1,17 @@
 """frontier: does a student leak less than the trivial alternatives of the same utility?"""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from distilleak.metrics import frontier
 from distilleak.metrics.compare import holm, two_sided
 from distilleak.metrics.rates import Floats
-from distilleak.metrics.seeds import over_seeds
+from distilleak.metrics.seeds import difference_over_seeds, over_seeds
 from distilleak.tables.base import Layout, Model, PooledMetrics
 
 COLUMNS = [
@@ -30,7 +32,8 @@ COLUMNS = [
 METRICS = ("auc", "tpr_at_fpr_0.01", "member_accuracy")
 TRIVIAL = "trivial"
 LEVEL = 0.05
-BEYOND = "more useful than all"
+MORE = "more useful than all"
+LESS = "less useful than all"
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,14 @@ def build(layout: Layout, pooled: PooledMetrics) -> pd.DataFrame:
     `leakage` is the metric under the strongest attack, which for every seed is picked on the others
     (`metrics.frontier`): by the TPR for the TPR, by the AUC for all else. `attack` is the one that
     most seeds pick. `seed_sd` is the standard deviation of leakage between seeds. `front` marks the
-    Pareto front of all models at their means, `trivial_front` that of the trivial alternatives.
-    `difference` is leakage minus that of the frontier of
-    trivial alternatives at the model's own loss, `alternative` what it is compared with there.
-    `p_holm` corrects for all models of the pair and metric, and the verdict goes by it. A model
-    more useful than all alternatives is compared with the most useful one; if it does not leak
-    less, the two cannot be compared, and the verdict says so.
+    Pareto front of all models at their means, `trivial_front` the trivial alternatives that span
+    the frontier. `difference` is leakage minus that of this frontier at the model's own loss,
+    `alternative` what it is compared with there. `p_holm` corrects for all models of the pair and
+    metric, and the verdict goes by it.
+
+    A model shown to be more useful than all alternatives is compared with the most useful one; if
+    it does not leak less, the two cannot be compared, and the verdict says so. So it is with one
+    that is shown to be less useful than all, unless it even leaks more.
     """
     found = pd.DataFrame(
         [
@@ -107,7 +112,8 @@ def _points(
 
 def _rows(pair: str, metric: str, points: list[_Point]) -> list[tuple[object, ...]]:
     trivial = [point for point in points if point.model.role == TRIVIAL]
-    on_front, on_trivial = (_on_front(some) for some in (points, trivial))
+    on_front = _named(points, frontier.front)
+    on_trivial = _named(trivial, frontier.hull)
     rows: list[tuple[object, ...]] = []
     for point in points:
         loss = over_seeds(point.loss, point.losses)
@@ -129,12 +135,11 @@ def _rows(pair: str, metric: str, points: list[_Point]) -> list[tuple[object, ..
     return rows
 
 
-def _on_front(points: list[_Point]) -> set[str]:
-    if not points:
-        return set()
+def _named(points: list[_Point], chosen: Callable[[Floats, Floats], NDArray[np.int64]]) -> set[str]:
+    """The models that `chosen` picks by their mean loss and leakage."""
     loss = np.array([point.loss.mean() for point in points])
     leakage = np.array([point.leakage.mean() for point in points])
-    return {points[row].model.model for row in frontier.front(loss, leakage)}
+    return {points[row].model.model for row in chosen(loss, leakage)}
 
 
 def _compare(point: _Point, trivial: list[_Point]) -> tuple[object, ...]:
@@ -143,7 +148,7 @@ def _compare(point: _Point, trivial: list[_Point]) -> tuple[object, ...]:
     leakages = np.array([other.leakage for other in trivial])
     differences, replicates = [], []
     for seed, target in enumerate(frontier.others_mean(point.loss)):
-        between = frontier.neighbours(
+        at = frontier.place(
             target,
             frontier.others_mean(losses)[:, seed],
             frontier.others_mean(leakages)[:, seed],
@@ -151,7 +156,7 @@ def _compare(point: _Point, trivial: list[_Point]) -> tuple[object, ...]:
         here = slice(seed, seed + 1)
         differences += list(
             frontier.excess(
-                point.loss[here], point.leakage[here], losses[:, here], leakages[:, here], between
+                point.loss[here], point.leakage[here], losses[:, here], leakages[:, here], at
             )
         )
         replicates.append(
@@ -160,17 +165,28 @@ def _compare(point: _Point, trivial: list[_Point]) -> tuple[object, ...]:
                 point.leakages[seed],
                 np.array([other.losses[seed] for other in trivial]),
                 np.array([other.leakages[seed] for other in trivial]),
-                between,
+                at,
             )
         )
     found = over_seeds(np.array(differences), np.stack(replicates))
-    overall = frontier.neighbours(point.loss.mean(), losses.mean(axis=1), leakages.mean(axis=1))
-    left, right = (trivial[place].model.model for place in (overall.left, overall.right))
-    name = left if left == right else f"{left} to {right}"
-    if not overall.inside and point.loss.mean() < losses[overall.left].mean():
-        name = f"{BEYOND}; {left}"
     p_value = two_sided(found.value, found.standard_error, found.degrees)
-    return name, found.value, found.low, found.high, p_value
+    return _alternative(point, trivial), found.value, found.low, found.high, p_value
+
+
+def _alternative(point: _Point, trivial: list[_Point]) -> str:
+    """What a model is compared with at the means over seeds, and whether it lies beyond."""
+    overall = frontier.place(
+        point.loss.mean(),
+        np.array([other.loss.mean() for other in trivial]),
+        np.array([other.leakage.mean() for other in trivial]),
+    )
+    left, right = trivial[overall.left], trivial[overall.right]
+    if left is not right:
+        return f"{left.model.model} to {right.model.model}"
+    further = difference_over_seeds(point.loss, point.losses, left.loss, left.losses)
+    if overall.inside or further.p_value >= LEVEL:
+        return left.model.model
+    return f"{MORE if further.difference < 0 else LESS}; {left.model.model}"
 
 
 def _adjusted(p_values: "pd.Series[float]") -> Floats:
@@ -185,8 +201,11 @@ def _adjusted(p_values: "pd.Series[float]") -> Floats:
 def _verdict(difference: float, p_holm: float, alternative: str) -> str:
     if math.isnan(p_holm):
         return ""
-    if p_holm < LEVEL and difference < 0:
-        return "better"
-    if alternative.startswith(BEYOND):
-        return "no alternative as useful"
-    return "worse" if p_holm < LEVEL else "not distinguishable"
+    shown = "not distinguishable"
+    if p_holm < LEVEL:
+        shown = "better" if difference < 0 else "worse"
+    # Beyond the frontier only that counts which is worse, or better, in both.
+    for beyond, both in ((MORE, "better"), (LESS, "worse")):
+        if alternative.startswith(beyond) and shown != both:
+            return beyond
+    return shown
