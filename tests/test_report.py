@@ -158,7 +158,9 @@ def test_the_last_sentence_tells_how_much_is_luck(tables: Tables) -> None:
         "make it differ by 0.009."
     )
     change(tables["luck"], {"model": "kd", "metric": "auc"}, differing="training")
-    assert "which differ in training, " in answer(tables, "small", "loss")[-1]
+    said = answer(tables, "small", "loss")[-1]
+    assert "which differ in training, " in said
+    assert said.endswith("no interval over seeds contains the luck of the split.")
     rows = printed(tables, "How much is luck")
     assert rows[1] == ["kd", *["0.0120 (0.0070 to 0.0400)", "0.0090"] * 2]
 

@@ -191,10 +191,12 @@ def _luck(tables: Tables, pair: str, attack: str) -> list[str]:
         return []
     row = rows.iloc[0]
     spread = Estimate(row["seed_sd"], row["low"], row["high"])
+    left = {"training": "the split", "split": "training"}.get(str(row["differing"]))
+    warning = f"; no interval over seeds contains the luck of {left}" if left else ""
     return [
         f"Between the {row['seeds']:.0f} seeds, which differ in {row['differing']}, the AUC of the "
         f"{attack} attack on {_PLAIN} has a standard deviation of {spread}; other evaluated "
-        f"records alone would make it differ by {row['record_sd']:.3f}."
+        f"records alone would make it differ by {row['record_sd']:.3f}{warning}."
     ]
 
 

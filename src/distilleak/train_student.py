@@ -118,10 +118,14 @@ def _choose(arguments: argparse.Namespace, vocabulary: int) -> _Choice:
     source = members
     if method.pool != "member":
         source = read_records(arguments.records, [method.pool])
-    vulnerable = _vulnerable(arguments, method, source)
-    pool = DistillationSet(source.record_id, source.tokens, vulnerable, vocabulary)
-    selected = method.select(pool, seeding.stream(arguments.seed, "selection"))
-    return _Choice(method, members, source, selected, method.vulnerable_tokens(pool))
+
+    def judged(records: Records) -> DistillationSet:
+        vulnerable = _vulnerable(arguments, method, records)
+        return DistillationSet(records.record_id, records.tokens, vulnerable, vocabulary)
+
+    selected = method.select(judged(source), seeding.stream(arguments.seed, "selection"))
+    # Whatever a student trains on, it is the members that are vulnerable.
+    return _Choice(method, members, source, selected, method.vulnerable_tokens(judged(members)))
 
 
 def _learn(

@@ -42,6 +42,9 @@ def snapshots(arguments: argparse.Namespace, files: Sequence[str | Path]) -> Sna
     different = {
         name: value for name, value in vars(arguments).items() if name not in INDIFFERENT
     } | {"precision": arguments.hardware.precision}
+    if getattr(arguments, "epochs", None) is not None:
+        # A training that did not keep its first epochs cannot go on as one that keeps all.
+        different["keeps epochs"] = True
     return Snapshots(
         arguments.snapshots,
         fingerprint(different, files),

@@ -323,6 +323,13 @@ def test_a_combination_is_finished_from_the_student_of_its_other_parts(study: St
     assert facts(finished) == facts(whole)
 
 
+def test_tokens_are_those_of_vulnerable_members_also_for_other_records(study: Study) -> None:
+    parts = [{"method": "red_list", "penalty": 3.0}, {"method": "public"}]
+    both = trained(study, "combination", label="public_red", of=parts)
+    assert facts(both)["vulnerable_token_share"] == pytest.approx(0.1, abs=0.01)
+    assert not same(weights(both), weights(trained(study, "public")))
+
+
 def test_a_private_student_says_what_it_guarantees(study: Study) -> None:
     training = {**STUDENT_TRAINING, "privacy": {"epsilon": 8.0}}
     directory = trained(study, "kd", "--training", json.dumps(training), label="kd_private")
@@ -653,7 +660,14 @@ def test_a_combined_student_has_the_architecture_and_the_map_of_its_parts(study:
             [{"method": "nonorm"}, {"method": "red_list", "alpha": 0.1}],
             "alpha of red_list: all parts share one objective; put it beside `of`",
         ),
-        ([{"method": "nonorm"}, {"method": "red_list", "penalti": 1}], "penalti"),
+        (
+            [{"method": "nonorm"}, {"method": "red_list", "penalti": 1}],
+            "red_list.penalti: unknown key; did you mean 'penalty'",
+        ),
+        (
+            [{"method": "nonorm"}, {"method": "bottleneck", "reduction": 0}],
+            "bottleneck.reduction: should be greater than or equal to",
+        ),
     ],
 )
 def test_parts_that_do_not_go_together_are_refused(of: list[dict[str, Any]], told: str) -> None:

@@ -1,5 +1,6 @@
 """A training that is killed or asked to end goes on, and ends with the bits of one that was not."""
 
+import argparse
 import functools
 import logging
 import os
@@ -18,7 +19,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_training import FINGERPRINT, STEPS, finish, result, start
 
-from distilleak import interruption, snapshots, training
+from distilleak import interruption, snapshots, training, training_options
 from distilleak.errors import DistilleakError
 from distilleak.settings.training import HardwareSettings, TrainingSettings
 from distilleak.snapshots import Snapshots
@@ -249,6 +250,24 @@ def test_what_else_lies_beside_the_snapshots_outlives_them_until_the_end(tmp_pat
     assert (kept.home / "epochs/1").is_dir()
     kept.finish()
     assert not kept.home.exists()
+
+
+def test_a_training_that_kept_no_epochs_is_not_gone_on_with_as_one_that_does(
+    tmp_path: Path,
+) -> None:
+    parser = argparse.ArgumentParser()
+    training_options.add(parser, TrainingSettings)
+    parser.add_argument("--epochs", type=Path)
+    common = ["--training", '{"epochs":3,"learning_rate":0.1}', "--seed", "0"]
+    common += ["--snapshots", str(tmp_path)]
+
+    def home(*more: str) -> Path:
+        found = training_options.snapshots(parser.parse_args([*common, *more]), [])
+        assert found is not None
+        return found.home
+
+    assert home() == home()
+    assert home("--epochs", "here") == home("--epochs", "there") != home()
 
 
 def test_every_epoch_but_the_last_is_shown_once_also_after_an_interruption(tmp_path: Path) -> None:

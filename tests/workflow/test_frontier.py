@@ -162,6 +162,27 @@ def test_all_seeds_train_with_the_training_seed(project: Project) -> None:
         (
             {
                 "methods__safe": {
+                    "method": "combination",
+                    "of": [{"method": "nonorm"}, {"method": "public"}],
+                    "training": {"privacy": {"epsilon": 8.0}},
+                }
+            },
+            "methods.safe.training.privacy: the norms that it changes are not private",
+        ),
+        (
+            {
+                "methods__public": {"training": {"budget": "steps"}},
+                "methods__public_1": {"early": {"of": "public", "epoch": 1}},
+            },
+            "methods.public_1.early.of: public has other records than the members and `budget: st",
+        ),
+        (
+            {"methods__safe": {"method": "public", "teacher": ["private"]}},
+            "methods.safe.teacher: no ['private'] among `teachers`",
+        ),
+        (
+            {
+                "methods__safe": {
                     "method": "nonvulnerable",
                     "training": {"privacy": {"epsilon": 8.0}},
                 }

@@ -400,6 +400,19 @@ def get_role(model):
     return "strong" if private or larger else "trivial"
 
 
+def get_guarantee(model):
+    """The budget of DP-SGD, as figures and tables say it beside the name of a model."""
+    found = []
+    if model == "teacher":
+        found = [("", STUDY.training.teacher.privacy)]
+    elif model in METHODS:
+        found = [("", STUDY.training_of(model).privacy)]
+        if other := STUDY.teacher_of(model):
+            found.append(("teacher ", STUDY.teacher_training(other).privacy))
+    said = [f"{whose}epsilon {p.epsilon:g}" for whose, p in found if p is not None]
+    return f" ({', '.join(said)})" if said else ""
+
+
 def get_layout():
     """Which models there are, in the order in which figures and tables show them."""
     students = [
@@ -424,7 +437,11 @@ def get_layout():
         "members": [],
     }
     models = [
-        {**model, "label": model["model"].replace("_", " ").replace("-", " ")}
+        {
+            **model,
+            "label": model["model"].replace("_", " ").replace("-", " ")
+            + get_guarantee(model["model"]),
+        }
         for model in [teacher, *students, *ensembles]
     ]
     return {

@@ -16,17 +16,20 @@ TITLE = "Leakage against utility, and the trivial frontier"
 CAPTION = (
     "Top: held-out loss (nats per token, lower is more useful) against the AUC of the strongest "
     "of all attacks (0.5, dotted, is chance); lower left is good on both. Grey: the trivial "
-    "alternatives, such as fewer epochs; the line joins those on their Pareto front. Points of "
-    "one method are joined in the order of the configuration. Of many models those on a front or "
-    "with a verdict are named. Bottom: leakage minus that of the trivial frontier at the same "
+    "alternatives, such as fewer epochs; the line joins those that span their frontier: between "
+    "them lies what the toss of a coin between the two gives. Points of one method are joined in "
+    "the order of the configuration. Of many models those on a front, strong ones and those better "
+    "or worse are named. Bottom: leakage minus that of the trivial frontier at the same "
     "loss; left of zero a student leaks less than doing something trivial. Filled: better or "
-    "worse after Holm correction; hollow: not distinguishable, or more useful than all "
+    "worse after Holm correction; hollow: not distinguishable, or more or less useful than all "
     "alternatives. Bars: 95 % intervals, over seeds where there are several. The attack and the "
     "alternatives are picked on the other seeds. Numbers: frontier.csv."
 )
 TABLES = ("models", "frontier")
 _SHOWN = "auc"
 _TRIVIAL = "trivial"
+_STRONG = "strong"
+_SINGLE = ("combination", "mixture")
 _DECIDED = ("better", "worse")
 _CROWD = 15
 """More models than this cannot all be named beside their points; the panel below names them."""
@@ -41,8 +44,10 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     rows = found.merge(models[["method", "label"]], left_on="model", right_index=True, sort=False)
     trivial = rows[rows["role"] == _TRIVIAL]
     others = rows[rows["role"] != _TRIVIAL]
+    strong = others["role"] == _STRONG
+    others = others.assign(group=others["method"].where(~strong, _STRONG))
     compared = others[others["difference"].notna()]
-    looks = _style.named_looks(list(dict.fromkeys(map(str, others["method"]))))
+    looks = _style.named_looks(list(dict.fromkeys(map(str, others["group"]))))
 
     heights = [4.6, 0.6 + 0.17 * len(compared)][: 2 if len(compared) else 1]
     figure, grid = _style.panels(
@@ -52,10 +57,12 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     _draw_points(axes, trivial, "o", _style.GREY, 4, _TRIVIAL)
     best = trivial[trivial["trivial_front"] == "True"].sort_values("loss", kind="stable")
     axes.plot(best["loss"], best["leakage"], color=_style.GREY, linewidth=2.5, alpha=0.5, zorder=0)
-    for method, look in looks.items():
-        line = others[others["method"] == method]
-        _draw_points(axes, line, look.marker, look.colour, 5.5, method.replace("_", " "))
-        sweep = line[line["role"] == "method"]
+    for group, look in looks.items():
+        line = others[others["group"] == group]
+        name = "strong alternatives" if group == _STRONG else group.replace("_", " ")
+        _draw_points(axes, line, look.marker, look.colour, 5.5, name)
+        # Combinations and ensembles have no strength along which they could be joined.
+        sweep = line[(line["role"] == "method") & ~line["method"].isin(_SINGLE)]
         axes.plot(
             sweep["loss"], sweep["leakage"], color=look.colour, linewidth=0.8, linestyle=look.dash
         )
@@ -71,7 +78,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     named = rows
     if len(rows) > _CROWD:
         fronts = (rows["front"] == "True") | (rows["trivial_front"] == "True")
-        named = rows[fronts | rows["verdict"].isin(_DECIDED)]
+        named = rows[fronts | (rows["role"] == _STRONG) | rows["verdict"].isin(_DECIDED)]
     label_points(
         figure,
         axes,
@@ -100,7 +107,7 @@ def _draw_points(
 def _draw_differences(axes: Axes, compared: pd.DataFrame, looks: Mapping[str, _style.Look]) -> None:
     rows = compared.rename(columns={"difference": "value"})
     for place, (_, row) in enumerate(rows.iterrows()):
-        look = looks[str(row["method"])]
+        look = looks[str(row["group"])]
         decided = row["verdict"] in _DECIDED
         axes.errorbar(
             row["value"],

@@ -72,6 +72,10 @@ class PlainDistillation(Generic[P]):
             DistilleakError: says why, and what would work.
         """
 
+    def all_changes(self) -> tuple[str, ...]:
+        """What the method changes: `changes`, or that of all its parts."""
+        return (self.changes,)
+
     def trained_like(self) -> dict[str, Any] | None:
         """The method, {"method": name, "parameters": some of them}, that trains the same model, of
         which only `finish` makes another one; None where there is no such method.

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from distilleak import catalogue
 from distilleak.errors import DistilleakError
 from distilleak.methods.base import DistillationParameters, DistillationSet, PlainDistillation
 from distilleak.settings.architecture import ArchitectureSettings
 from distilleak.settings.objective import ObjectiveSettings
+from distilleak.settings.problems import explained
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,7 +62,11 @@ def _part(entry: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(
             f"{shared[0]} of {name}: all parts share one objective; put it beside `of`"
         )
-    complete = catalogue.load("methods", name).Parameters.model_validate(given)
+    kind = catalogue.load("methods", name).Parameters
+    try:
+        complete = kind.model_validate(given)
+    except ValidationError as error:
+        raise ValueError(str(explained(error, kind, str(name)))) from error
     return {"method": name, **complete.model_dump(exclude={*ObjectiveSettings.model_fields})}
 
 
@@ -80,6 +85,10 @@ class Method(PlainDistillation[Parameters]):
         self.needs_vulnerability = any(part.needs_vulnerability for part in self.parts)
         self.pool = next((p.pool for p in self.parts if p.pool != "member"), "member")  # type: ignore[misc]
         self._tokens: list[NDArray[np.bool_] | None] = [None] * len(self.parts)
+
+    def all_changes(self) -> tuple[str, ...]:
+        """Those of all parts."""
+        return tuple(part.changes for part in self.parts)
 
     def trained_like(self) -> dict[str, Any] | None:
         """What is left without the parts that only finish a student."""

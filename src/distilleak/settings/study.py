@@ -258,6 +258,16 @@ class Study(Settings):
             near = catalogue.suggestion(found.of, trained)
             raise ConfigurationError(f"{key}.of", f"no trained student {found.of!r}{near}")
         epochs = self.training_of(found.of).epochs
+        method = self._method(found.of)
+        own_records = method.pool != "member" or "the records" in method.all_changes()
+        if self.training_of(found.of).budget == "steps" and own_records:
+            raise ConfigurationError(
+                f"{key}.of",
+                f"{found.of} has other records than the members and `budget: steps`, so how many "
+                "epochs it has is not known beforehand; use `budget: epochs`",
+            )
+        if epochs == 1:
+            raise ConfigurationError(f"{key}.of", f"{found.of} has one epoch and so no earlier one")
         if found.epoch >= epochs:
             raise ConfigurationError(
                 f"{key}.epoch", f"{found.epoch}, but {found.of} ends after {epochs}; allowed: 1 to "
@@ -269,7 +279,7 @@ class Study(Settings):
         """The one of `teachers` that a student learns from; None for the teacher of all."""
         early = self.early_of(student)
         name = (self.methods[student if early is None else early.of] or {}).get("teacher")
-        if name is not None and name not in self.teachers:
+        if name is not None and (not isinstance(name, str) or name not in self.teachers):
             near = catalogue.suggestion(str(name), list(self.teachers))
             raise ConfigurationError(
                 f"methods.{student}.teacher", f"no {name!r} among `teachers`{near}"
@@ -286,8 +296,8 @@ class Study(Settings):
         entry = {"method": wanted["method"], "parameters": parameters}
 
         def training(name: str) -> tuple[object, ...]:
-            own = _own(self.methods[name], name, "student")
-            return self.training_of(name), own, self.teacher_of(name)
+            starts = [self.student_of(name, pair) for pair in self.pairs.values()]
+            return self.training_of(name), starts, self.teacher_of(name)
 
         alike = (
             name
@@ -605,10 +615,11 @@ def _check_origin(study: Study, name: str, method: PlainDistillation[Any]) -> No
                 f"methods.{name}.teacher",
                 "this method needs the vulnerable members, which are those of the other teacher",
             )
-    if training.privacy is not None and method.changes not in ("", "the records"):
+    start = [what for what in method.all_changes() if what not in ("", "the records")]
+    if training.privacy is not None and start:
         raise ConfigurationError(
             f"methods.{name}.training.privacy",
-            f"{method.changes} that it changes are not private; allowed: kd, no_teacher, public",
+            f"{start[0]} that it changes are not private; allowed: kd, no_teacher, public",
         )
     if training.privacy is not None and method.needs_vulnerability:
         raise ConfigurationError(

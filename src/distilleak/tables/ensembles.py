@@ -85,17 +85,21 @@ def _alone(name: str, pair: Pair, pooled: PooledMetrics) -> dict[int, list[Model
         found = pooled[name, model].get(("", "parameters", ""))
         return float("nan") if found is None else found.value
 
-    together = {
-        len(model.members): sum(parameters(member) for member in model.members)
+    together = [
+        (len(model.members), sum(parameters(member) for member in model.members))
         for model in pair.of_kind(*KINDS)
-    }
+    ]
     found = {
         size: [
             student
             for student in pair.of_kind("student")
-            if abs(parameters(student.model) - total) <= LIKE * total
+            if any(
+                abs(parameters(student.model) - total) <= LIKE * total
+                for like, total in together
+                if like == size
+            )
         ]
-        for size, total in sorted(together.items())
+        for size in sorted({size for size, _ in together})
     }
     return {size: students for size, students in found.items() if students}
 
