@@ -42,7 +42,10 @@ def plausible(
         for size in sizes:
             models.append((pair, f"{kind}-{size}", kind, "", f"{kind} of {size}", size, 0))
             truth[f"{kind}-{size}"] = (0.63 - 0.01 * size, 3.46 - 0.015 * size)
-    models = [(*row[:-1], order) for order, row in enumerate(models)]
+    models = [
+        (*row[:-1], order, row[3] if row[2] == "student" else "")
+        for order, row in enumerate(models)
+    ]
 
     metrics, comparisons, success, roc, histograms = [], [], [], [], []
     for _, model, kind, *_ in models:
@@ -163,7 +166,7 @@ def plausible(
         )
     ]
     frontier = []
-    for metric in ("auc", "tpr_at_fpr_0.01"):
+    for metric in ("auc", "tpr_at_fpr_0.01", "member_accuracy"):
         for _, model, kind, *_ in models:
             if kind in ("teacher", "vote"):
                 continue

@@ -18,6 +18,11 @@ from distilleak.figures.base import Tables
 from distilleak.wording import listed, p_text
 
 _NONE = "–"
+_AT_EQUAL_UTILITY = {
+    "auc": "AUC",
+    "tpr_at_fpr_0.01": "TPR at 1 % FPR",
+    "member_accuracy": "member accuracy",
+}
 _LOSS = {"loss": "value", "loss_low": "low", "loss_high": "high"}
 _LEAKAGE = {"leakage": "value", "leakage_low": "low", "leakage_high": "high"}
 
@@ -44,7 +49,7 @@ def of_pair(tables: Tables, pair: str, attack: str) -> list[Table]:
         epsilon(tables, pair, attack),
         utility(tables, pair),
         supervision(tables, pair),
-        frontier(tables, pair),
+        *(frontier(tables, pair, metric) for metric in _AT_EQUAL_UTILITY),
         ensembles(tables, pair, attack),
         luck(tables, pair, attack),
     ]
@@ -210,19 +215,20 @@ def supervision(tables: Tables, pair: str) -> Table:
     )
 
 
-def frontier(tables: Tables, pair: str) -> Table:
+def frontier(tables: Tables, pair: str, metric: str) -> Table:
     """Per model: leakage under the strongest attack, and against the trivial frontier."""
-    rows = pick(tables["frontier"], pair=pair, metric="auc").set_index("model")
+    name = _AT_EQUAL_UTILITY[metric]
+    rows = pick(tables["frontier"], pair=pair, metric=metric).set_index("model")
     compared = rows.rename(columns={"difference": "value"})
     rows = rows.drop(columns=["difference", "low", "high"])
     return Table(
-        "At equal utility: against the trivial frontier",
-        "AUC of the strongest attack; its difference from the trivial alternatives at the same "
-        "held-out loss (nats per token), and the p-value after Holm correction. Below 0: leaks "
-        "less than doing something trivial. Front: on the Pareto front of all models. Other "
+        f"At equal utility, {name}: against the trivial frontier",
+        f"The {name} of the strongest attack; its difference from the trivial alternatives at the "
+        "same held-out loss (nats per token), and the p-value after Holm correction. Below 0: "
+        "leaks less than doing something trivial. Front: on the Pareto front of all models. Other "
         "metrics: frontier.csv.",
         (
-            *("model", "held-out loss", "AUC", "sd over seeds", "front", "compared with"),
+            *("model", "held-out loss", name, "sd over seeds", "front", "compared with"),
             *("difference", "p", "verdict"),
         ),
         [

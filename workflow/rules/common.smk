@@ -413,6 +413,13 @@ def get_guarantee(model):
     return f" ({', '.join(said)})" if said else ""
 
 
+def get_sweep(model):
+    """The method whose strength this student is a step of, if it is one."""
+    method = METHODS[model]["method"]
+    swept = get_role(model) == "method" and method != "combination"
+    return method if swept and STUDY.differs_in_strength_alone(model) else ""
+
+
 def get_layout():
     """Which models there are, in the order in which figures and tables show them."""
     students = [
@@ -421,6 +428,7 @@ def get_layout():
             "kind": "student",
             "method": entry["method"],
             "role": get_role(name),
+            "sweep": get_sweep(name),
             "members": [],
         }
         for name, entry in METHODS.items()

@@ -13,7 +13,7 @@ from distilleak.settings.figures import FigureSettings
 POOLED = "all"
 DECISIONS = ("cross_fitted", "majority")
 COLUMNS = {
-    "models": "pair model kind method label size order",
+    "models": "pair model kind method label size order sweep",
     "metrics": "seed pair model attack metric threshold value low high",
     "comparisons": "pair model baseline attack metric threshold difference low high p_value "
     "p_equivalence p_holm verdict",
@@ -40,7 +40,7 @@ _TEXT = frozenset(
         *("seed", "pair", "model", "kind", "method", "label", "attack", "metric", "threshold"),
         *("baseline", "pool", "outcome", "group", "classifier", "gate", "rule"),
         *("verdict", "effect", "audit", "role", "front", "trivial_front", "alternative"),
-        "differing",
+        *("differing", "sweep"),
     )
 )
 

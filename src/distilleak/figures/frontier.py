@@ -14,81 +14,112 @@ from distilleak.settings.figures import FigureSettings
 
 TITLE = "Leakage against utility, and the trivial frontier"
 CAPTION = (
-    "Top: held-out loss (nats per token, lower is more useful) against the AUC of the strongest "
-    "of all attacks (0.5, dotted, is chance); lower left is good on both. Grey: the trivial "
-    "alternatives, such as fewer epochs; the line joins those that span their frontier: between "
-    "them lies what the toss of a coin between the two gives. Points of one method are joined in "
-    "the order of the configuration. Of many models those on a front, strong ones and those better "
-    "or worse are named. Bottom: leakage minus that of the trivial frontier at the same "
-    "loss; left of zero a student leaks less than doing something trivial. Filled: better or "
-    "worse after Holm correction; hollow: not distinguishable, or more or less useful than all "
-    "alternatives. Bars: 95 % intervals, over seeds where there are several. The attack and the "
-    "alternatives are picked on the other seeds. Numbers: frontier.csv."
+    "Top: held-out loss (nats per token, lower is more useful) against leakage to the strongest of "
+    "all attacks: AUC, TPR at 1 % FPR and member accuracy (dotted: chance); lower left is good on "
+    "both. Grey: the trivial alternatives, such as fewer epochs; the line joins those that span "
+    "their frontier: between them lies what the toss of a coin between the two gives. Points of "
+    "one method that differ in strength alone are joined. Of many models those on a front, strong "
+    "ones and those that are better are named. Bottom: leakage minus that of the trivial "
+    "frontier at the same loss; left of zero a student leaks less than doing something trivial. "
+    "Filled: better or worse after Holm correction; hollow: not distinguishable, or more or less "
+    "useful than all alternatives. Bars: 95 % intervals, over seeds where there are several. The "
+    "attack and the alternatives are picked on the other seeds. Numbers: frontier.csv."
 )
 TABLES = ("models", "frontier")
-_SHOWN = "auc"
+_METRICS = (
+    ("auc", "AUC", 0.5),
+    ("tpr_at_fpr_0.01", "TPR at 1 % FPR", 0.01),
+    ("member_accuracy", "member accuracy", 0.5),
+)
+"""Name, label, chance; the first has most room."""
 _TRIVIAL = "trivial"
 _STRONG = "strong"
-_SINGLE = ("combination", "mixture")
 _DECIDED = ("better", "worse")
 _CROWD = 15
-"""More models than this cannot all be named beside their points; the panel below names them."""
+"""More models than this cannot all be named beside their points; the panels below name them."""
 
 
 def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
-    """Draw all models by loss and AUC, and below them each one's difference from the frontier."""
+    """Draw all models by loss and leakage, and below each one's difference from the frontier."""
     models = models_of(tables, pair)
-    found = pick(tables["frontier"], pair=pair, metric=_SHOWN)
+    found = pick(tables["frontier"], pair=pair)
     if found.empty:
         return _style.sentence(style, f"No model of the pair {pair} has both an AUC and a loss.")
-    rows = found.merge(models[["method", "label"]], left_on="model", right_index=True, sort=False)
-    trivial = rows[rows["role"] == _TRIVIAL]
-    others = rows[rows["role"] != _TRIVIAL]
-    strong = others["role"] == _STRONG
-    others = others.assign(group=others["method"].where(~strong, _STRONG))
-    compared = others[others["difference"].notna()]
-    looks = _style.named_looks(list(dict.fromkeys(map(str, others["group"]))))
-
-    heights = [4.6, 0.6 + 0.17 * len(compared)][: 2 if len(compared) else 1]
-    figure, grid = _style.panels(
-        style, sum(heights), len(heights), 1, gridspec_kw={"height_ratios": heights}
+    rows = found.merge(
+        models[["method", "label", "sweep"]], left_on="model", right_index=True, sort=False
     )
-    axes = grid[0, 0]
-    _draw_points(axes, trivial, "o", _style.GREY, 4, _TRIVIAL)
-    best = trivial[trivial["trivial_front"] == "True"].sort_values("loss", kind="stable")
-    axes.plot(best["loss"], best["leakage"], color=_style.GREY, linewidth=2.5, alpha=0.5, zorder=0)
-    for group, look in looks.items():
-        line = others[others["group"] == group]
-        name = "strong alternatives" if group == _STRONG else group.replace("_", " ")
-        _draw_points(axes, line, look.marker, look.colour, 5.5, name)
-        # Combinations and ensembles have no strength along which they could be joined.
-        sweep = line[(line["role"] == "method") & ~line["method"].isin(_SINGLE)]
-        axes.plot(
-            sweep["loss"], sweep["leakage"], color=look.colour, linewidth=0.8, linestyle=look.dash
-        )
-    axes.axhline(0.5, color=_style.GREY, linestyle=":", zorder=0)
-    axes.grid(visible=True)
-    axes.margins(0.1)
-    axes.set_xlabel("held-out loss (nats per token, lower is better)")
-    axes.set_ylabel("AUC of the strongest attack (0.5 = chance)")
-    figure.legend(loc="outside lower center", ncols=4)
+    # Combinations and strong alternatives are not a method each.
+    rows["group"] = rows["method"].where(rows["role"] != _STRONG, _STRONG)
+    groups = [str(group) for group in rows.loc[rows["role"] != _TRIVIAL, "group"].unique()]
+    looks = _style.named_looks(groups)
+    first = pick(rows, metric=_METRICS[0][0])
+    compared = first[first["difference"].notna()]
+
+    heights = [3.8, 2.3, 0.7 + 0.17 * len(compared)][: 3 if len(compared) else 2]
+    figure, grid = _style.panels(
+        style, sum(heights) + 0.6, len(heights), 1, gridspec_kw={"height_ratios": heights}
+    )
+    large = grid[0, 0]
+    small = _divided(grid[1, 0], 2)
+    for axes, (metric, label, chance) in zip([large, *small], _METRICS, strict=True):
+        _draw_points(axes, pick(rows, metric=metric), looks)
+        axes.axhline(chance, color=_style.GREY, linestyle=":", zorder=0)
+        axes.set_ylabel(label)
+        axes.set_xlabel("held-out loss (nats per token, lower is better)")
+    figure.legend(*large.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     _style.title(figure, style, f"{TITLE} ({pair})")
     if len(compared):
-        _draw_differences(grid[1, 0], compared, looks)
-    named = rows
-    if len(rows) > _CROWD:
-        fronts = (rows["front"] == "True") | (rows["trivial_front"] == "True")
-        named = rows[fronts | (rows["role"] == _STRONG) | rows["verdict"].isin(_DECIDED)]
+        columns = _divided(grid[2, 0], len(_METRICS))
+        for place, (axes, (metric, label, _)) in enumerate(zip(columns, _METRICS, strict=True)):
+            part = pick(rows, metric=metric).set_index("model").reindex(compared["model"])
+            _draw_differences(axes, part, looks)
+            names = [str(text) for text in compared["label"]] if place == 0 else []
+            axes.set_yticks(range(len(part)), names or [""] * len(part))
+            axes.set_xlabel(f"{label}:\ndifference from the frontier")
+    named = first
+    if len(first) > _CROWD:
+        shown = (first["front"] == "True") & (first["role"] != _TRIVIAL)
+        shown |= (first["trivial_front"] == "True") | (first["role"] == _STRONG)
+        named = first[shown | (first["verdict"] == "better")]
     label_points(
         figure,
-        axes,
+        large,
         list(zip(named["loss"], named["leakage"], map(str, named["label"]), strict=True)),
         [],
     )
     return figure
 
 
-def _draw_points(
+def _divided(axes: Axes, number: int) -> list[Axes]:
+    """The place of `axes` as so many axes beside each other."""
+    place = axes.get_subplotspec()
+    assert place is not None
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    axes.remove()
+    beside = place.subgridspec(1, number)
+    return [figure.add_subplot(beside[0, column]) for column in range(number)]
+
+
+def _draw_points(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, _style.Look]) -> None:
+    trivial = rows[rows["role"] == _TRIVIAL]
+    _draw_group(axes, trivial, "o", _style.GREY, 4, _TRIVIAL)
+    best = trivial[trivial["trivial_front"] == "True"].sort_values("loss", kind="stable")
+    axes.plot(best["loss"], best["leakage"], color=_style.GREY, linewidth=2.5, alpha=0.5, zorder=0)
+    others = rows[rows["role"] != _TRIVIAL]
+    for group, look in looks.items():
+        line = others[others["group"] == group]
+        name = "strong alternatives" if group == _STRONG else group.replace("_", " ")
+        _draw_group(axes, line, look.marker, look.colour, 5, name)
+        sweep = line[line["sweep"] != ""]
+        axes.plot(
+            sweep["loss"], sweep["leakage"], color=look.colour, linewidth=0.8, linestyle=look.dash
+        )
+    axes.grid(visible=True)
+    axes.margins(0.1)
+
+
+def _draw_group(
     axes: Axes, rows: pd.DataFrame, marker: str, colour: str, size: float, name: str
 ) -> None:
     axes.errorbar(
@@ -105,8 +136,10 @@ def _draw_points(
 
 
 def _draw_differences(axes: Axes, compared: pd.DataFrame, looks: Mapping[str, _style.Look]) -> None:
+    """A line per model, from the top."""
     rows = compared.rename(columns={"difference": "value"})
-    for place, (_, row) in enumerate(rows.iterrows()):
+    for place in range(len(rows)):
+        row = rows.iloc[place]
         look = looks[str(row["group"])]
         decided = row["verdict"] in _DECIDED
         axes.errorbar(
@@ -119,7 +152,5 @@ def _draw_differences(axes: Axes, compared: pd.DataFrame, looks: Mapping[str, _s
             elinewidth=0.9,
         )
     axes.axvline(0, color=_style.GREY, linestyle=":")
-    axes.set_yticks(range(len(rows)), list(map(str, rows["label"])))
     axes.invert_yaxis()
     axes.grid(visible=True, axis="x")
-    axes.set_xlabel("AUC minus that of the trivial frontier at the same loss (left: leaks less)")

@@ -340,6 +340,14 @@ class Study(Settings):
                 error, StudentTrainingSettings, "methods", student, "training"
             ) from error
 
+    def differs_in_strength_alone(self, student: str) -> bool:
+        """Whether a student is trained, by the same objective, and shaped as all of the study are,
+        so that nothing but its method and that method's parameters is its own."""
+        own = (self.methods[student] or {}).keys() & set(OWN)
+        objective = self._method(student).objective().model_dump()
+        shared = self.distillation.model_dump(include=set(objective))
+        return not own and objective == shared
+
     def student_of(self, student: str, pair: PairSettings) -> StudentSettings:
         """What a student starts from: as all of its pair do, but for what its own entry says."""
         early = self.early_of(student)

@@ -24,6 +24,8 @@ class Model(Settings):
     label: str
     role: Literal["trivial", "strong", "method"] = "method"
     """What it is in the comparison at equal utility: what has to be beaten, or what has to beat."""
+    sweep: str = ""
+    """The method, if this is a student that differs from others of it in strength alone."""
     members: list[str] = Field(default=[])
     """Of an ensemble: the students in it."""
 

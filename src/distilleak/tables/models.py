@@ -4,13 +4,17 @@ import pandas as pd
 
 from distilleak.tables.base import Layout
 
-COLUMNS = ["pair", "model", "kind", "method", "label", "size", "order"]
+COLUMNS = ["pair", "model", "kind", "method", "label", "size", "order", "sweep"]
 
 
 def build(layout: Layout) -> pd.DataFrame:
-    """The table; `size` counts the students of an ensemble, `order` is that of drawing."""
+    """The table; `size` counts the students of an ensemble, `order` is that of drawing, and
+    models of one `sweep` differ in strength alone."""
     rows = [
-        (name, model.model, model.kind, model.method, model.label, max(1, len(model.members)), row)
+        (
+            *(name, model.model, model.kind, model.method, model.label),
+            *(max(1, len(model.members)), row, model.sweep),
+        )
         for name, pair in layout.pairs.items()
         for row, model in enumerate(pair.models)
     ]
