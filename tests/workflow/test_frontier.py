@@ -107,7 +107,7 @@ def test_all_seeds_train_with_the_training_seed(project: Project) -> None:
     lines = done.stdout.splitlines()
     splits = [line for line in lines if "distilleak split_records" in line]
     assert {re.findall(r"--seed (\d+) ", command)[0] for command in splits} == {"3", "4"}
-    trainings = [line for line in lines if "distilleak train_" in line and "--training" in line]
+    trainings = [line for line in lines if "distilleak train_" in line and "--snapshots" in line]
     assert len(trainings) > 10
     assert all("--seed 9 " in command for command in trainings)
 

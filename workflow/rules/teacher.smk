@@ -98,13 +98,14 @@ rule train_reference:
     params:
         start=lambda wildcards: canonical(ARMS[wildcards.pair].reference()),
         training=canonical(STUDY.training.reference),
+        seed=get_seed,
     message:
         "train reference model {wildcards.number} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
         "{resources.python} distilleak train_model --records {input.records}"
         " --role reference-{wildcards.number}"
         " --tokenizer {input.tokenizer} --model {params.start:q}"
-        ' --training {params.training:q} --hardware "$HARDWARE" --seed {wildcards.seed}'
+        ' --training {params.training:q} --hardware "$HARDWARE" --seed {params.seed}'
         " --threads {threads} --snapshots {resources.snapshots}"
         " --output {output.model} --facts {output.facts} > {log} 2>&1"
 
