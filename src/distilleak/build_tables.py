@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help='JSON: {"seeds": [...], "headline_attack": ..., "attacks": [...], "pairs": {name: '
         '{"models": [{"model", "kind", "method", "label", "members"}, ...], "data": '
-        'directory below that of a seed}}, "differing": what seeds differ in}',
+        'directory below that of a seed, "vocabulary": ...}}, "differing": what seeds differ in}',
     )
     parser.add_argument(
         "--evaluation",

@@ -465,6 +465,12 @@ def get_layout():
         "headline_attack": STUDY.figures.headline_attack,
         "attacks": list(ATTACKS),
         "pairs": {
-            pair: {"models": models, "data": arm.data} for pair, arm in ARMS.items()
+            pair: {
+                "models": models,
+                "data": arm.data,
+                # Of a pretrained model it is not known before its files are read.
+                "vocabulary": (None if arm.checkpoints else STUDY.tokenizer.vocabulary),
+            }
+            for pair, arm in ARMS.items()
         },
     }

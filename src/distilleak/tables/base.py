@@ -42,6 +42,8 @@ class Pair(Settings):
     data: str = Field(default="", pattern=r"^(/[^/]+)*$")
     """Directory of its records and blind verdict below that of a seed: empty, or beginning with a
     slash. Pairs may share one."""
+    vocabulary: int | None = Field(default=None, ge=1)
+    """Tokens that its models know; None where only a pretrained model's own files tell."""
 
     def of_kind(self, *kinds: str) -> list[Model]:
         """The models of these kinds, in drawing order."""

@@ -12,7 +12,7 @@ from distilleak.metrics import frontier
 from distilleak.metrics.compare import holm, two_sided
 from distilleak.metrics.rates import Floats
 from distilleak.metrics.seeds import difference_over_seeds, over_seeds
-from distilleak.tables.base import Layout, Model, PooledMetrics
+from distilleak.tables.base import Layout, Model, Pair, PooledMetrics
 
 COLUMNS = [
     *("pair", "model", "role", "metric", "attack"),
@@ -29,7 +29,10 @@ COLUMNS = [
         "verdict",
     ),
 ]
-METRICS = ("auc", "tpr_at_fpr_0.01", "member_accuracy")
+METRICS = {"auc": 0.5, "tpr_at_fpr_0.01": 0.01, "member_accuracy": 0.5}
+"""Each with its value by chance."""
+UNIFORM = Model(model="uniform", kind="student", method="", label="uniform", role="trivial")
+"""What everybody has without any training: all tokens equally likely."""
 TRIVIAL = "trivial"
 LEVEL = 0.05
 MORE = "more useful than all"
@@ -55,9 +58,10 @@ def build(layout: Layout, pooled: PooledMetrics) -> pd.DataFrame:
     (`metrics.frontier`): by the TPR for the TPR, by the AUC for all else. `attack` is the one that
     most seeds pick. `seed_sd` is the standard deviation of leakage between seeds. `front` marks the
     Pareto front of all models at their means, `trivial_front` the trivial alternatives that span
-    the frontier. `difference` is leakage minus that of this frontier at the model's own loss,
-    `alternative` what it is compared with there. `p_holm` corrects for all models of the pair and
-    metric, and the verdict goes by it.
+    the frontier. So does a model by which all tokens are equally likely, which has no row: it
+    leaks nothing, and whoever predicts worse has learned nothing. `difference` is leakage minus
+    that of this frontier at the model's own loss, `alternative` what it is compared with there.
+    `p_holm` corrects for all models of the pair and metric, and the verdict goes by it.
 
     A model shown to be more useful than all alternatives is compared with the most useful one; if
     it does not leak less, the two cannot be compared, and the verdict says so. So it is with one
@@ -68,7 +72,7 @@ def build(layout: Layout, pooled: PooledMetrics) -> pd.DataFrame:
             row
             for name, pair in layout.pairs.items()
             for metric in METRICS
-            for row in _rows(name, metric, _points(layout, name, pair.models, metric, pooled))
+            for row in _rows(pair, name, metric, _points(layout, name, pair.models, metric, pooled))
         ],
         columns=[name for name in COLUMNS if name not in ("p_holm", "verdict")],
     )
@@ -110,8 +114,10 @@ def _points(
     return points
 
 
-def _rows(pair: str, metric: str, points: list[_Point]) -> list[tuple[object, ...]]:
+def _rows(pair: Pair, name: str, metric: str, points: list[_Point]) -> list[tuple[object, ...]]:
     trivial = [point for point in points if point.model.role == TRIVIAL]
+    if trivial and pair.vocabulary is not None:
+        trivial.append(_uniform(trivial[0], math.log(pair.vocabulary), METRICS[metric]))
     on_front = _named(points, frontier.front)
     on_trivial = _named(trivial, frontier.hull)
     rows: list[tuple[object, ...]] = []
@@ -124,7 +130,7 @@ def _rows(pair: str, metric: str, points: list[_Point]) -> list[tuple[object, ..
             compared = _compare(point, trivial)
         rows.append(
             (
-                *(pair, point.model.model, point.model.role, metric, point.attack),
+                *(name, point.model.model, point.model.role, metric, point.attack),
                 *(loss.value, loss.low, loss.high),
                 *(leakage.value, leakage.low, leakage.high, spread),
                 point.model.model in on_front,
@@ -133,6 +139,18 @@ def _rows(pair: str, metric: str, points: list[_Point]) -> list[tuple[object, ..
             )
         )
     return rows
+
+
+def _uniform(like: _Point, loss: float, chance: float) -> _Point:
+    """The model without training, with as many seeds and replicates as another one."""
+    return _Point(
+        UNIFORM,
+        "",
+        np.full_like(like.loss, loss),
+        np.full_like(like.losses, loss),
+        np.full_like(like.leakage, chance),
+        np.full_like(like.leakages, chance),
+    )
 
 
 def _named(points: list[_Point], chosen: Callable[[Floats, Floats], NDArray[np.int64]]) -> set[str]:

@@ -1,0 +1,114 @@
+"""Verdicts at equal utility, on models whose place is known."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from distilleak.metrics.compare import holm
+from distilleak.metrics.seeds import over_seeds
+from distilleak.tables import frontier
+from distilleak.tables.base import Layout, Pooled
+
+SEEDS = 5
+TRIVIAL = {"kd": (4.0, 0.9), "early": (4.5, 0.7), "earliest": (5.0, 0.6), "dear": (4.7, 0.8)}
+"""Loss and AUC; `dear` is beaten."""
+
+
+def pooled(value: float, spread: float, rng: np.random.Generator) -> Pooled:
+    by_seed = value + spread * rng.normal(size=SEEDS)
+    replicates = by_seed[:, None] + spread * rng.normal(size=(SEEDS, 50))
+    found = over_seeds(by_seed, replicates)
+    return Pooled(found.value, found.low, found.high, by_seed, replicates)
+
+
+def table(
+    methods: dict[str, tuple[float, float]], vocabulary: int | None = None, spread: float = 0.002
+) -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    models: list[dict[str, Any]] = [
+        {"model": name, "kind": "student", "method": "kd", "label": name, "role": role}
+        for names, role in ((TRIVIAL, "trivial"), (methods, "method"))
+        for name in names
+    ]
+    teacher = {"model": "teacher", "kind": "teacher", "method": "teacher", "label": "teacher"}
+    layout = Layout.model_validate(
+        {
+            "seeds": [*range(SEEDS)],
+            "headline_attack": "loss",
+            "attacks": ["loss", "weak"],
+            "pairs": {"small": {"models": [teacher, *models], "vocabulary": vocabulary}},
+        }
+    )
+    metrics = {
+        ("small", name): {
+            ("", "heldout_loss", ""): pooled(loss, spread, rng),
+            **{
+                (attack, metric, threshold): pooled(auc - weaker, spread, rng)
+                for attack, weaker in (("loss", 0.0), ("weak", 0.1))
+                for metric, threshold in (
+                    *(("auc", ""), ("tpr_at_fpr_0.01", "")),
+                    ("member_accuracy", "cross_fitted"),
+                )
+            },
+        }
+        for name, (loss, auc) in {**TRIVIAL, **methods, "teacher": (3.9, 0.95)}.items()
+    }
+    found = frontier.build(layout, metrics)
+    return found[found["metric"] == "auc"].set_index("model")
+
+
+@pytest.mark.parametrize(
+    ("loss", "auc", "alternative", "difference", "verdict"),
+    [
+        (4.25, 0.75, "kd to early", -0.05, "better"),
+        (4.25, 0.85, "kd to early", 0.05, "worse"),
+        (4.25, 0.80, "kd to early", 0.0, "not distinguishable"),
+        (4.75, 0.60, "early to earliest", -0.05, "better"),
+        (3.8, 0.95, "more useful than all; kd", 0.05, "more useful than all"),
+        (3.8, 0.85, "more useful than all; kd", -0.05, "better"),
+        (5.5, 0.55, "less useful than all; earliest", -0.05, "less useful than all"),
+        (5.5, 0.65, "less useful than all; earliest", 0.05, "worse"),
+    ],
+)
+def test_a_method_is_compared_with_the_frontier_at_its_own_loss(
+    loss: float, auc: float, alternative: str, difference: float, verdict: str
+) -> None:
+    row = table({"method": (loss, auc)}).loc["method"]
+    assert (row["alternative"], row["verdict"]) == (alternative, verdict)
+    assert row["difference"] == pytest.approx(difference, abs=0.006)
+    assert row["low"] < row["difference"] < row["high"]
+    assert row["attack"] == "loss"
+
+
+def test_who_is_more_useful_by_luck_alone_is_compared_as_if_inside() -> None:
+    row = table({"method": (3.9999, 0.95)}).loc["method"]
+    assert (row["alternative"], row["verdict"]) == ("kd", "worse")
+
+
+def test_a_model_without_training_is_always_an_alternative() -> None:
+    row = table({"method": (5.5, 0.59)}, vocabulary=round(math.exp(6.0))).loc["method"]
+    assert (row["alternative"], row["verdict"]) == ("earliest to uniform", "worse")
+    assert row["difference"] == pytest.approx(0.04, abs=0.005)
+    beyond = table({"method": (6.5, 0.5)}, vocabulary=round(math.exp(6.0))).loc["method"]
+    assert beyond["alternative"] == "less useful than all; uniform"
+
+
+def test_the_frontier_is_spanned_by_those_that_no_toss_beats() -> None:
+    found = table({"method": (4.25, 0.75)})
+    assert found["trivial_front"].to_dict() == {
+        **{"kd": True, "early": True, "earliest": True, "dear": False},
+        "method": False,
+    }
+    # The front is that of all models, and nobody is beaten there but `dear`.
+    assert found.index[~found["front"]].tolist() == ["dear"]
+
+
+def test_p_values_are_corrected_for_all_methods_and_trivial_ones_have_none() -> None:
+    found = table({"a": (4.1, 0.85), "b": (4.3, 0.79), "c": (4.6, 0.67)})
+    tried = found.loc[["a", "b", "c"]]
+    np.testing.assert_allclose(tried["p_holm"], holm(tried["p_value"].to_numpy()))
+    assert found.loc[[*TRIVIAL], ["difference", "p_holm"]].isna().all(axis=None)
+    assert (found.loc[[*TRIVIAL], "verdict"] == "").all()
