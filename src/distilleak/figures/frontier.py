@@ -14,16 +14,17 @@ from distilleak.settings.figures import FigureSettings
 
 TITLE = "Leakage against utility, and the trivial frontier"
 CAPTION = (
-    "Top: held-out loss (nats per token, lower is more useful) against leakage to the strongest of "
-    "all attacks: AUC, TPR at 1 % FPR and member accuracy (dotted: chance); lower left is good on "
-    "both. Grey: the trivial alternatives, such as fewer epochs; the line joins those that span "
-    "their frontier: between them lies what the toss of a coin between the two gives. Points of "
-    "one method that differ in strength alone are joined. Of many models those on a front, strong "
-    "ones and those that are better are named. Bottom: leakage minus that of the trivial "
-    "frontier at the same loss; left of zero a student leaks less than doing something trivial. "
-    "Filled: better or worse after Holm correction; hollow: not distinguishable, or more or less "
-    "useful than all alternatives. Bars: 95 % intervals, over seeds where there are several. The "
-    "attack and the alternatives are picked on the other seeds. Numbers: frontier.csv."
+    "Top: held-out loss (nats per token, lower is more useful) against leakage to the strongest "
+    "of all attacks: AUC, TPR at 1 % FPR and member accuracy (dotted: chance); lower left is good "
+    "on both. Grey: the trivial alternatives, such as fewer epochs (far less useful ones lie "
+    "outside); the line joins those that span their frontier: between them lies what the toss of "
+    "a coin between the two gives. Points of one method that differ in strength alone are joined. "
+    "Of many models those on a front, strong ones and those that are better are named. Bottom: "
+    "leakage minus that of the trivial frontier at the same loss; left of zero a student leaks "
+    "less than doing something trivial. Filled: better or worse after Holm correction; hollow: "
+    "not distinguishable, or more or less useful than all alternatives. Bars: 95 % intervals, "
+    "over seeds where there are several. The attack and the alternatives are picked on the other "
+    "seeds. Numbers: frontier.csv."
 )
 TABLES = ("models", "frontier")
 _METRICS = (
@@ -51,7 +52,9 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     # Combinations and strong alternatives are not a method each.
     rows["group"] = rows["method"].where(rows["role"] != _STRONG, _STRONG)
     groups = [str(group) for group in rows.loc[rows["role"] != _TRIVIAL, "group"].unique()]
-    looks = _style.named_looks(groups)
+    looks = _style.named_looks([group for group in groups if group != _STRONG])
+    if _STRONG in groups:
+        looks[_STRONG] = _style.Look(_style.BLACK, "*", _style.BLACK, "-")
     first = pick(rows, metric=_METRICS[0][0])
     compared = first[first["difference"].notna()]
 
@@ -67,6 +70,12 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
         axes.set_ylabel(label)
         axes.set_xlabel("held-out loss (nats per token, lower is better)")
     figure.legend(*large.get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    # A useless alternative far to the right would press all others together.
+    concerned = rows[(rows["role"] != _TRIVIAL) | (rows["trivial_front"] == "True")]
+    if len(concerned):
+        low, high = concerned["loss_low"].min(), concerned["loss_high"].max()
+        for axes in (large, *small):
+            axes.set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
     _style.title(figure, style, f"{TITLE} ({pair})")
     if len(compared):
         columns = _divided(grid[2, 0], len(_METRICS))
