@@ -198,8 +198,19 @@ def test_the_models_of_a_figure_differ_by_more_than_colour() -> None:
     assert len(seen) == len(looks) == 17
 
 
-def test_no_figure_leaves_text_outside_the_page() -> None:
-    tables = figure_tables.plausible()
+CROWD = figure_tables.STUDENTS | {
+    f"{method}-{step}": (auc - 0.01 * step, loss + 0.02 * step)
+    for method, (auc, loss) in list(figure_tables.STUDENTS.items())[:7]
+    for step in range(1, 6)
+}
+
+
+@pytest.mark.parametrize("students", [figure_tables.STUDENTS, CROWD], ids=["few", "many"])
+def test_no_figure_leaves_text_outside_the_page(
+    students: dict[str, tuple[float, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figure_tables, "STUDENTS", students)
+    tables = figure_tables.plausible(students=len(students))
     for name in NAMES:
         with matplotlib.style.context(["default", _style.parameters(FigureSettings())]):
             figure = drawn(name, tables)
@@ -218,6 +229,19 @@ def test_no_figure_leaves_text_outside_the_page() -> None:
                     assert page.containsx(box.x1), (name, text)
                     assert page.containsy(box.y0), (name, text)
                     assert page.containsy(box.y1), (name, text)
+            for legend in [axes.get_legend() for axes in figure.axes]:
+                if legend is not None:
+                    assert figure.bbox.padded(4).containsy(legend.get_window_extent().y0), name
+
+
+def test_of_a_crowd_of_students_roc_curves_show_one_of_each_method(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(figure_tables, "STUDENTS", CROWD)
+    figure = drawn("roc", figure_tables.plausible(students=len(CROWD)))
+    _, labels = figure.axes[0].get_legend_handles_labels()
+    methods = list(dict.fromkeys(name.split("-")[0] for name in CROWD))
+    assert labels == ["teacher", *methods]
 
 
 def test_pool_sizes_are_said_with_their_seeds() -> None:

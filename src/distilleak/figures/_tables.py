@@ -35,6 +35,8 @@ COLUMNS = {
     "split": "seed pair pool records",
     "costs": "rule model jobs wall_s max_rss_mib tokens_per_s",
 }
+_CROWD = 15
+"""More students than this cannot be told apart in one panel."""
 _TEXT = frozenset(
     (
         *("seed", "pair", "model", "kind", "method", "label", "attack", "metric", "threshold"),
@@ -115,6 +117,14 @@ def headline(tables: Tables, pair: str, style: FigureSettings, table: str = "met
             f"headline_attack: unknown attack {attack!r}{suggestion(attack, known)}"
         )
     return attack
+
+
+def uncrowded(models: pd.DataFrame) -> pd.DataFrame:
+    """`models` (from `models_of`), and of more than 15 students the first of each method."""
+    students = models["kind"] == "student"
+    if students.sum() <= _CROWD:
+        return models
+    return models[~students | ~models["method"].where(students).duplicated()]
 
 
 def per_model(tables: Tables, pair: str, **wanted: object) -> pd.DataFrame:

@@ -4,17 +4,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from distilleak.figures import _style
-from distilleak.figures._tables import models_of, pick
+from distilleak.figures._tables import models_of, pick, uncrowded
 from distilleak.figures.base import Tables
 from distilleak.settings.figures import FigureSettings
 
 TITLE = "Exposure of canaries"
 CAPTION = (
     "Canaries are invented records with a secret each, inserted into the training data a known "
-    "number of times. Exposure says how far up a model ranks the true secret among the candidates: "
-    "0 bits for the last, the dashed line for the first. Dotted: the mean for a secret that was "
-    "never seen, 1.44 bits. Bars: 95 % intervals over canaries and, where there are several, "
-    "seeds. Numbers: exposure.csv."
+    "number of times. Exposure says how far up a model ranks the true secret among the "
+    "candidates: 0 bits for the last, the dashed line for the first. Dotted: the mean for a "
+    "secret that was never seen, 1.44 bits. Of many students the first of each method is shown. "
+    "Bars: 95 % intervals over canaries and, where there are several, seeds. Numbers: "
+    "exposure.csv."
 )
 TABLES = ("models", "exposure")
 UNSEEN = 1.4427
@@ -27,6 +28,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     rows = pick(tables["exposure"], pair=pair)
     if rows.empty:
         return _style.sentence(style, f"No exposure was measured for the pair {pair}.")
+    models = uncrowded(models)
     groups = [("teacher and students", ("teacher", "student")), ("mixtures", ("mixture",))]
     shown = [
         (name, list(models.index[models["kind"].isin(kinds)]))

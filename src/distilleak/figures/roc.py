@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from distilleak.figures import _style
-from distilleak.figures._tables import headline, models_of, pick, pool_size
+from distilleak.figures._tables import headline, models_of, pick, pool_size, uncrowded
 from distilleak.figures.base import Tables
 from distilleak.settings.figures import FigureSettings
 
@@ -14,7 +14,8 @@ CAPTION = (
     "True-positive rate of the headline attack (share of members found) against its "
     "false-positive rate (share of non-members accused), both axes logarithmic, so that points at "
     "0 are not shown; the grey diagonal is chance. The smallest false-positive rate that can be "
-    "told is one record: the number of non-members stands below the axis. No intervals are drawn: "
+    "told is one record: the number of non-members stands below the axis. Of many students the "
+    "first of each method is shown. No intervals are drawn: "
     "the TPR at 1 % FPR has its interval in the summary table. Numbers: roc.csv, split.csv."
 )
 TABLES = ("models", "metrics", "roc", "split")
@@ -27,7 +28,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     curves = pick(tables["roc"], pair=pair, attack=attack)
     if curves.empty:
         return _style.sentence(style, f"No ROC curve has been made for the pair {pair}.")
-    shown = models[models.index.isin(curves["model"])]
+    shown = uncrowded(models[models.index.isin(curves["model"])])
     groups: list[tuple[str, tuple[str, ...]]] = [("teacher and students", ("teacher", "student"))]
     if shown["kind"].isin(["vote", "mixture"]).any():
         groups.append(("teacher and ensembles", ("teacher", "vote", "mixture")))
