@@ -225,22 +225,21 @@ def frontier(tables: Tables, pair: str, metric: str) -> Table:
         f"At equal utility, {name}: against the trivial frontier",
         f"The {name} of the strongest attack; its difference from the trivial alternatives at the "
         "same held-out loss (nats per token), and the p-value after Holm correction. Below 0: "
-        "leaks less than doing something trivial. Front: on the Pareto front of all models. Other "
-        "metrics: frontier.csv.",
+        "leaks less than doing something trivial. Front: on the Pareto front of all models. All "
+        "numbers: frontier.csv.",
         (
-            *("model", "held-out loss", name, "sd over seeds", "front", "compared with"),
-            *("difference", "p", "verdict"),
+            *("model", "held-out loss", name, "difference", "p", "verdict"),
+            *("compared with", "front"),
         ),
         [
             (
                 label,
                 _interval(rows.rename(columns=_LOSS), model),
                 _interval(rows.rename(columns=_LEAKAGE), model),
-                _number(_numbers(rows, model, "seed_sd")[0], 4),
-                {"True": "yes", "False": "no"}[_text(rows, model, "front")],
-                _text(rows, model, "alternative").replace("_", " ") or _NONE,
                 *_difference(compared, model),
                 _text(rows, model, "verdict") or _text(rows, model, "role"),
+                _text(rows, model, "alternative").replace("_", " ") or _NONE,
+                {"True": "yes", "False": "no"}[_text(rows, model, "front")],
             )
             for model, label in _labels(tables, pair)
             if model in rows.index
