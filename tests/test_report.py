@@ -146,6 +146,14 @@ def test_the_fourth_sentence_gives_the_verdicts_at_equal_utility(tables: Tables)
     )
     said = answer(tables, "small", "loss")[3]
     assert "leaking less: nonvulnerable (−0.080 (−0.100 to −0.060)); leaking more: " in said
+    assert "compared with the trivial alternatives (kd and no_teacher) by" in said
+    assert said.endswith(" So few alternatives flatter the methods; config/frontier.yaml has more.")
+    change(tables["frontier"], {"metric": "auc"}, role="trivial")
+    assert "compared with the trivial alternatives (6) by" in answer(tables, "small", "loss")[3]
+    change(tables["luck"], {"metric": "auc"}, seeds=1)
+    assert answer(tables, "small", "loss")[3].endswith(
+        " Of one seed no interval contains the luck of the split or of the training."
+    )
     change(tables["frontier"], {"metric": "auc"}, verdict="")
     assert not any("At the same held-out loss" in said for said in answer(tables, "small", "loss"))
 

@@ -15,6 +15,7 @@ from distilleak.wording import Estimate, listed, p_text, signed
 
 LEVEL = 0.05  # of the tests; the intervals are the matching 95 %
 _PLAIN = "kd"
+_ENOUGH = 5  # trivial alternatives, for a frontier that does not flatter what is compared with it
 
 
 def answer(tables: Tables, pair: str, attack: str) -> list[str]:
@@ -177,9 +178,19 @@ def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
     ):
         if count := int((rows["verdict"] == verdict).sum()):
             parts.append(f"{words}: {count}")
+    trivial = pick(tables["frontier"], pair=pair, metric="auc", role="trivial")
+    few = len(trivial) < _ENOUGH
+    against = listed([str(labels[model]) for model in trivial["model"]]) if few else len(trivial)
+    warnings = [
+        " So few alternatives flatter the methods; config/frontier.yaml has more." if few else "",
+        " Of one seed no interval contains the luck of the split or of the training."
+        if (tables["luck"]["seeds"] == 1).any()
+        else "",
+    ]
     return [
-        "At the same held-out loss, compared with the trivial alternatives by the AUC of the "
-        f"strongest attack, of {len(rows)} models after Holm correction {'; '.join(parts)}."
+        f"At the same held-out loss, compared with the trivial alternatives ({against}) by the AUC "
+        f"of the strongest attack, of {len(rows)} models after Holm correction "
+        f"{'; '.join(parts)}.{''.join(warnings)}"
     ]
 
 
