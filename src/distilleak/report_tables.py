@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from distilleak.figures._tables import (
+    AT_EQUAL_UTILITY,
     DECISIONS,
     models_of,
     pairs_of,
@@ -18,11 +19,6 @@ from distilleak.figures.base import Tables
 from distilleak.wording import listed, p_text
 
 _NONE = "–"
-_AT_EQUAL_UTILITY = {
-    "auc": "AUC",
-    "tpr_at_fpr_0.01": "TPR at 1 % FPR",
-    "member_accuracy": "member accuracy",
-}
 _LOSS = {"loss": "value", "loss_low": "low", "loss_high": "high"}
 _LEAKAGE = {"leakage": "value", "leakage_low": "low", "leakage_high": "high"}
 
@@ -49,7 +45,7 @@ def of_pair(tables: Tables, pair: str, attack: str) -> list[Table]:
         epsilon(tables, pair, attack),
         utility(tables, pair),
         supervision(tables, pair),
-        *(frontier(tables, pair, metric) for metric in _AT_EQUAL_UTILITY),
+        *(frontier(tables, pair, metric, name) for metric, name, _ in AT_EQUAL_UTILITY),
         ensembles(tables, pair, attack),
         luck(tables, pair, attack),
     ]
@@ -215,9 +211,8 @@ def supervision(tables: Tables, pair: str) -> Table:
     )
 
 
-def frontier(tables: Tables, pair: str, metric: str) -> Table:
+def frontier(tables: Tables, pair: str, metric: str, name: str) -> Table:
     """Per model: leakage under the strongest attack, and against the trivial frontier."""
-    name = _AT_EQUAL_UTILITY[metric]
     rows = pick(tables["frontier"], pair=pair, metric=metric).set_index("model")
     compared = rows.rename(columns={"difference": "value"})
     rows = rows.drop(columns=["difference", "low", "high"])

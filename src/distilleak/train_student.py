@@ -123,9 +123,11 @@ def _choose(arguments: argparse.Namespace, vocabulary: int) -> _Choice:
         vulnerable = _vulnerable(arguments, method, records)
         return DistillationSet(records.record_id, records.tokens, vulnerable, vocabulary)
 
-    selected = method.select(judged(source), seeding.stream(arguments.seed, "selection"))
+    pool = judged(source)
+    selected = method.select(pool, seeding.stream(arguments.seed, "selection"))
     # Whatever a student trains on, it is the members that are vulnerable.
-    return _Choice(method, members, source, selected, method.vulnerable_tokens(judged(members)))
+    own = pool if source is members else judged(members)
+    return _Choice(method, members, source, selected, method.vulnerable_tokens(own))
 
 
 def _learn(

@@ -35,6 +35,12 @@ COLUMNS = {
     "split": "seed pair pool records",
     "costs": "rule model jobs wall_s max_rss_mib tokens_per_s",
 }
+AT_EQUAL_UTILITY = (
+    ("auc", "AUC", 0.5),
+    ("tpr_at_fpr_0.01", "TPR at 1 % FPR", 0.01),
+    ("member_accuracy", "member accuracy", 0.5),
+)
+"""Metrics of the table `frontier`, the first one first: name, label, chance."""
 _CROWD = 15
 """More students than this cannot be told apart in one panel."""
 _TEXT = frozenset(

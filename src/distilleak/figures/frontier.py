@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from distilleak.figures import _style
 from distilleak.figures._labels import label_points
-from distilleak.figures._tables import models_of, pick
+from distilleak.figures._tables import AT_EQUAL_UTILITY, models_of, pick
 from distilleak.figures.base import Tables
 from distilleak.settings.figures import FigureSettings
 
@@ -27,12 +27,6 @@ CAPTION = (
     "seeds. Numbers: frontier.csv."
 )
 TABLES = ("models", "frontier")
-_METRICS = (
-    ("auc", "AUC", 0.5),
-    ("tpr_at_fpr_0.01", "TPR at 1 % FPR", 0.01),
-    ("member_accuracy", "member accuracy", 0.5),
-)
-"""Name, label, chance; the first has most room."""
 _TRIVIAL = "trivial"
 _STRONG = "strong"
 _DECIDED = ("better", "worse")
@@ -55,7 +49,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     looks = _style.named_looks([group for group in groups if group != _STRONG])
     if _STRONG in groups:
         looks[_STRONG] = _style.Look(_style.BLACK, "*", _style.BLACK, "-")
-    first = pick(rows, metric=_METRICS[0][0])
+    first = pick(rows, metric=AT_EQUAL_UTILITY[0][0])
     compared = first[first["difference"].notna()]
 
     heights = [3.8, 2.3, 0.7 + 0.17 * len(compared)][: 3 if len(compared) else 2]
@@ -64,7 +58,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     )
     large = grid[0, 0]
     small = _divided(grid[1, 0], 2)
-    for axes, (metric, label, chance) in zip([large, *small], _METRICS, strict=True):
+    for axes, (metric, label, chance) in zip([large, *small], AT_EQUAL_UTILITY, strict=True):
         _draw_points(axes, pick(rows, metric=metric), looks)
         axes.axhline(chance, color=_style.GREY, linestyle=":", zorder=0)
         axes.set_ylabel(label)
@@ -78,8 +72,10 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
             axes.set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
     _style.title(figure, style, f"{TITLE} ({pair})")
     if len(compared):
-        columns = _divided(grid[2, 0], len(_METRICS))
-        for place, (axes, (metric, label, _)) in enumerate(zip(columns, _METRICS, strict=True)):
+        columns = _divided(grid[2, 0], len(AT_EQUAL_UTILITY))
+        for place, (axes, (metric, label, _)) in enumerate(
+            zip(columns, AT_EQUAL_UTILITY, strict=True)
+        ):
             part = pick(rows, metric=metric).set_index("model").reindex(compared["model"])
             _draw_differences(axes, part, looks)
             names = [str(text) for text in compared["label"]] if place == 0 else []

@@ -1,5 +1,7 @@
 """luck: how much results differ between seeds, and how much the evaluated records explain of it."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pandas as pd
 
@@ -25,7 +27,7 @@ def build(layout: Layout, pooled: PooledMetrics) -> pd.DataFrame:
     rows = [
         (
             *(pair, model.model, attack, metric, layout.differing, len(found.by_seed)),
-            *_spread(found.by_seed),
+            *astuple(spread(found.by_seed)),
             float(np.sqrt(np.nanvar(found.replicates, axis=1, ddof=1).mean())),
         )
         for pair, model in layout.models()
@@ -34,8 +36,3 @@ def build(layout: Layout, pooled: PooledMetrics) -> pd.DataFrame:
         if (found := pooled[pair, model.model].get((attack, metric, ""))) is not None
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _spread(by_seed: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[float, ...]:
-    found = spread(by_seed)
-    return found.value, found.low, found.high

@@ -180,9 +180,7 @@ def _comparisons(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
             "model": [labels[row["pair"], row["model"]] for row in rows],
             "baseline": [labels[row["pair"], row["baseline"]] for row in rows],
             "metric": [row["metric"] for row in rows],
-            "difference": [
-                f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" for row in rows
-            ],
+            "difference": [_difference(row["difference"], row["low"], row["high"]) for row in rows],
             "p": [_p_value(row["p_value"]) for row in rows],
             "p (Holm)": [_p_value(row["p_holm"]) for row in rows],
             "verdict": [row["verdict"] for row in rows],
@@ -219,10 +217,7 @@ def _ensembles(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
                 *(str(row[name]) for name in ("pair", "kind", "size", "models", "metric")),
                 _interval(row["value"], row["low"], row["high"]),
                 NONE if pd.isna(row["seed_sd"]) else f"{row['seed_sd']:.4f}",
-                NONE
-                if pd.isna(row["difference"])
-                else f"{row['difference']:+.3f} [{row['difference_low']:+.3f}, "
-                f"{row['difference_high']:+.3f}]",
+                _difference(row["difference"], row["difference_low"], row["difference_high"]),
             ]
             for row in shown
         ],
@@ -249,12 +244,7 @@ def _frontier(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
             ],
             "attack": [row["attack"] for row in rows],
             "compared with": [row["alternative"] or NONE for row in rows],
-            "difference": [
-                NONE
-                if pd.isna(row["difference"])
-                else f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
-                for row in rows
-            ],
+            "difference": [_difference(row["difference"], row["low"], row["high"]) for row in rows],
             "p (Holm)": [
                 NONE if pd.isna(row["p_holm"]) else _p_value(row["p_holm"]) for row in rows
             ],
@@ -338,6 +328,10 @@ def _estimate(metrics: Mapping[Key, Pooled], attack: str, metric: str, threshold
 
 def _interval(value: float, low: float, high: float) -> str:
     return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _difference(value: float, low: float, high: float) -> str:
+    return NONE if pd.isna(value) else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def _p_value(p: float) -> str:
