@@ -14,4 +14,4 @@ import wrapt
 @wrapt.when_imported("transformers.models.auto.modeling_auto")
 def _register_students(_: ModuleType) -> None:
     # By name: the import closure of every stage would otherwise hold the model classes.
-    importlib.import_module("distilleak.surgery.base")
+    importlib.import_module("distilleak.models.surgery.base")

@@ -4,34 +4,13 @@ The workflow runs all of them in their order (`snakemake --cores all`).
 """
 
 import gc
-import importlib
 import sys
 
-from distilleak.catalogue import suggestion
-from distilleak.stage import run
+from distilleak import catalogue
+from distilleak.stages.base import run
 
-STAGES = (
-    *("load_corpus", "split_records", "train_tokenizer", "copy_tokenizer", "encode_records"),
-    *(
-        "audit_split",
-        "draw_shadow",
-        "train_model",
-        "store_targets",
-        "find_vulnerable",
-        "train_student",
-        "take_epoch",
-    ),
-    *(
-        "compute_evidence",
-        "join_evidence",
-        "score_attacks",
-        "score_vote",
-        "measure_metrics",
-        "build_tables",
-    ),
-    *("measure_exposure", "draw_figure", "collect_costs", "write_report", "write_schema"),
-    "forecast",
-)
+STAGES = tuple(catalogue.names("stages"))
+"""Stages are found by file name, as methods are."""
 
 
 def main() -> None:
@@ -43,11 +22,11 @@ def main() -> None:
         )
         return
     if name not in STAGES:
-        sys.exit(f"error: unknown stage {name!r}{suggestion(name, STAGES)}")
+        sys.exit(f"error: unknown stage {name!r}{catalogue.suggestion(name, STAGES)}")
     # The collector looks through all that torch and transformers define, again and again while
     # they are imported and once more at the end, and finds nothing: a quarter of a small job.
     gc.disable()
-    stage = importlib.import_module(f"distilleak.{name}")
+    stage = catalogue.load("stages", name)
     gc.freeze()
     gc.enable()
     run(stage.main, sys.argv[2:])

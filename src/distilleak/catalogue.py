@@ -31,7 +31,7 @@ def load(package: str, name: str) -> ModuleType:
     """
     known = names(package)
     if name not in known:
-        kind = {"corpora": "corpus"}.get(package, package.removesuffix("s"))
+        kind = {"corpora": "corpus"}.get(package, package.rpartition(".")[2].removesuffix("s"))
         raise DistilleakError(f"unknown {kind} {name!r}{suggestion(name, known)}")
     return importlib.import_module(f"distilleak.{package}.{name}")
 

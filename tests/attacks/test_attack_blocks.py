@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from synthetic_evidence import random_evidence
 
-from distilleak import attacking, catalogue
-from distilleak.evidence import Evidence, View
+from distilleak import catalogue
+from distilleak.evidence.table import Evidence, View
 from distilleak.ragged import Ragged
+from distilleak.scoring import attacking
 
 
 def rows_of(view: View, rows: slice) -> View:

@@ -33,7 +33,7 @@ from distilleak.attacks import (
 )
 from distilleak.attacks.base import RESOLUTION, Needs
 from distilleak.errors import DistilleakError
-from distilleak.evidence import Evidence, Shadow, View
+from distilleak.evidence.table import Evidence, Shadow, View
 
 FLAT = [0.1] * 10  # entropy log 10 = 2.30
 CERTAIN = [0.91, *[0.01] * 9]  # entropy 0.5

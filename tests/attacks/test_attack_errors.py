@@ -13,7 +13,7 @@ from synthetic_evidence import copies_table, random_evidence, random_view, table
 from distilleak import catalogue
 from distilleak.attacks.base import Needs, checked
 from distilleak.errors import DistilleakError
-from distilleak.evidence import SCHEMA, View, read_copies, read_view
+from distilleak.evidence.table import SCHEMA, View, read_copies, read_view
 from distilleak.files import read_range, write_table
 
 ATTACKS = catalogue.names("attacks")

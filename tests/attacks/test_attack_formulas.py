@@ -19,7 +19,7 @@ from distilleak import catalogue
 from distilleak.attacks import lowercase, min_k, min_k_pp, recall, reference
 from distilleak.attacks import zlib as zlib_attack
 from distilleak.attacks.base import checked
-from distilleak.evidence import Evidence, View
+from distilleak.evidence.table import Evidence, View
 
 ATTACKS = catalogue.names("attacks")
 VARIANTS: list[tuple[str, dict[str, Any]]] = [

@@ -10,7 +10,7 @@ from synthetic_evidence import VIEWS, Array, random_members, softmax_view
 
 from distilleak import catalogue
 from distilleak.attacks.base import Scores
-from distilleak.evidence import Evidence, Shadow, View
+from distilleak.evidence.table import Evidence, Shadow, View
 
 ATTACKS = catalogue.names("attacks")
 RECORDS = 600

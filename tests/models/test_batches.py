@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tiny_families import CAUSAL, MASKED, VOCABULARY, fresh, tiny
 
-from distilleak.batches import Batch, Tokens, batch, by_length, epoch_order, training_batch
-from distilleak.format import Format
+from distilleak.models.batches import Batch, Tokens, batch, by_length, epoch_order, training_batch
+from distilleak.records.framing import Framing
 
 START, END, MASK = 0, 3, 1
-READ = Format(START)
-HIDE = Format(START, END, MASK)
+READ = Framing(START)
+HIDE = Framing(START, END, MASK)
 
 
 def random_records(count: int, seed: int, longest: int = 12) -> list[Tokens]:

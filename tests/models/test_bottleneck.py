@@ -21,10 +21,10 @@ from tiny_families import (
 )
 from transformers import PreTrainedModel
 
-from distilleak import families
 from distilleak.errors import DistilleakError
-from distilleak.surgery import bottleneck
-from distilleak.surgery.base import operate
+from distilleak.models import families
+from distilleak.models.surgery import bottleneck
+from distilleak.models.surgery.base import operate
 
 every_family = pytest.mark.parametrize("name", NAMES)
 

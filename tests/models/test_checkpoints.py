@@ -9,13 +9,15 @@ import torch
 from tiny_study import SHAPE, START, VOCABULARY, sentences
 from tokenizers.normalizers import Lowercase
 
-from distilleak import checkpoints, copy_tokenizer, families, models, tokenization
 from distilleak.errors import DistilleakError
+from distilleak.models import checkpoints, families, making
+from distilleak.records import tokenization
 from distilleak.settings.architecture import (
     ArchitectureSettings,
     CheckpointSettings,
     TeacherLayersSettings,
 )
+from distilleak.stages import copy_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pretrained(tmp_path_factory: pytest.TempPathFactory, tokenizer: Path) -> Path:
     path = tmp_path_factory.mktemp("pretrained") / "model"
-    models.save(models.make(SHAPE, tokenizer, 0), tokenizer, path)
+    making.save(making.make(SHAPE, tokenizer, 0), tokenizer, path)
     return path
 
 
@@ -52,7 +54,7 @@ def state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def test_a_directory_gives_its_weights(pretrained: Path, tokenizer: Path) -> None:
     start = CheckpointSettings(directory=str(pretrained))
-    found, expected = models.make(start, tokenizer, seed=7), models.make(SHAPE, tokenizer, seed=0)
+    found, expected = making.make(start, tokenizer, seed=7), making.make(SHAPE, tokenizer, seed=0)
     for name, weight in state(expected).items():
         assert torch.equal(state(found)[name], weight)
 
@@ -61,11 +63,11 @@ def test_random_weights_in_the_shape_of_a_checkpoint_follow_the_seed(
     pretrained: Path, tokenizer: Path
 ) -> None:
     start = CheckpointSettings(directory=str(pretrained), init="random")
-    one, again, other = (models.make(start, tokenizer, seed) for seed in (1, 1, 2))
+    one, again, other = (making.make(start, tokenizer, seed) for seed in (1, 1, 2))
     name = "transformer.h.0.attn.c_attn.weight"
     assert torch.equal(state(one)[name], state(again)[name])
     assert not torch.equal(state(one)[name], state(other)[name])
-    assert not torch.equal(state(one)[name], state(models.load(pretrained, "cpu"))[name])
+    assert not torch.equal(state(one)[name], state(making.load(pretrained, "cpu"))[name])
     assert one.config.n_layer == SHAPE.layers
 
 
@@ -73,7 +75,7 @@ def test_a_student_may_start_from_the_layers_of_the_teacher(
     pretrained: Path, tokenizer: Path
 ) -> None:
     start = TeacherLayersSettings(init="teacher_layers", layers=1)
-    student, teacher = models.make(start, tokenizer, 0, pretrained), models.load(pretrained, "cpu")
+    student, teacher = making.make(start, tokenizer, 0, pretrained), making.load(pretrained, "cpu")
     assert len(families.blocks(student)) == 1
     for name, weight in state(student).items():
         assert torch.equal(weight, state(teacher)[name])
@@ -83,8 +85,8 @@ def test_a_student_that_must_not_know_the_teacher_copies_what_it_started_from(
     tokenizer: Path,
 ) -> None:
     start = TeacherLayersSettings(init="teacher_layers", layers=1)
-    student = models.make(start, tokenizer, 3, SHAPE)
-    untrained = models.make(SHAPE, tokenizer, 3)
+    student = making.make(start, tokenizer, 3, SHAPE)
+    untrained = making.make(SHAPE, tokenizer, 3)
     for name, weight in state(student).items():
         assert torch.equal(weight, state(untrained)[name])
 
@@ -92,10 +94,10 @@ def test_a_student_that_must_not_know_the_teacher_copies_what_it_started_from(
 def test_a_student_of_a_given_shape_has_the_padded_vocabulary_of_its_teacher(
     tokenizer: Path, tmp_path: Path
 ) -> None:
-    with models.seeded(0):
+    with making.seeded(0):
         padded = families.build(SHAPE, VOCABULARY + 4, START)
-    models.save(padded, tokenizer, tmp_path / "teacher")
-    student = models.make(SHAPE, tokenizer, 0, tmp_path / "teacher")
+    making.save(padded, tokenizer, tmp_path / "teacher")
+    student = making.make(SHAPE, tokenizer, 0, tmp_path / "teacher")
     assert student.config.vocab_size == VOCABULARY + 4
 
 
@@ -157,7 +159,7 @@ def test_a_vocabulary_smaller_than_the_tokenizer(copy: Path, tmp_path: Path) -> 
     larger = tokenization.train(sentences(400, seed=2), VOCABULARY + 20)
     tokenization.save(larger, tmp_path / "larger", 64)
     with pytest.raises(DistilleakError, match=r"vocabulary of 300 tokens, .* tokenizer has 320"):
-        models.make(CheckpointSettings(directory=str(copy)), tmp_path / "larger", 0)
+        making.make(CheckpointSettings(directory=str(copy)), tmp_path / "larger", 0)
 
 
 @pytest.mark.parametrize(
@@ -182,13 +184,13 @@ def test_a_hub_id_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_context_longer_than_the_positions(tokenizer: Path) -> None:
-    model = models.make(SHAPE, tokenizer, 0)
-    layout = models.layout(model, tokenizer)
+    model = making.make(SHAPE, tokenizer, 0)
+    layout = making.layout(model, tokenizer)
     import numpy as np
 
     with pytest.raises(DistilleakError, match=r"encoding\.context: .* 96 tokens need 97 positions"):
-        models.check_length(model, layout, [np.zeros(96, dtype=np.int32)])
-    models.check_length(model, layout, [np.zeros(95, dtype=np.int32)])
+        making.check_length(model, layout, [np.zeros(96, dtype=np.int32)])
+    making.check_length(model, layout, [np.zeros(95, dtype=np.int32)])
 
 
 def test_one_tokenizer_for_all_models_of_a_pair(
@@ -244,9 +246,9 @@ def test_a_control_starts_from_the_layers_that_a_teacher_of_a_shape_started_from
     tokenizer: Path,
 ) -> None:
     shape = SHAPE.model_copy(update={"layers": 2})
-    teacher = models.make(shape, tokenizer, 7)
+    teacher = making.make(shape, tokenizer, 7)
     half = TeacherLayersSettings(init="teacher_layers", layers=1)
-    control = models.make(half, tokenizer, 8, shape, teacher_seed=7)
+    control = making.make(half, tokenizer, 8, shape, teacher_seed=7)
     expected = families.copy_layers(teacher, 1)
     for name, weight in state(expected).items():
         assert torch.equal(state(control)[name], weight), name
@@ -256,10 +258,10 @@ def test_the_head_of_a_masked_model_is_not_read_as_a_causal_one(
     tokenizer: Path, tmp_path: Path
 ) -> None:
     shape = ArchitectureSettings(type="bert", layers=1, width=16, heads=2, positions=32)
-    with models.seeded(0):
+    with making.seeded(0):
         bert = families.build(shape, VOCABULARY, START)
-    models.save(bert, tokenizer, tmp_path / "bert")
-    assert families.of(models.load(tmp_path / "bert", "cpu")).kind == "masked"
+    making.save(bert, tokenizer, tmp_path / "bert")
+    assert families.of(making.load(tmp_path / "bert", "cpu")).kind == "masked"
 
 
 def test_a_checkpoint_is_trained_without_dropout(copy: Path) -> None:

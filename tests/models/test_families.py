@@ -23,8 +23,8 @@ from tiny_families import (
 )
 from transformers import DynamicCache, PreTrainedModel
 
-from distilleak import families
 from distilleak.errors import DistilleakError
+from distilleak.models import families
 
 every_family = pytest.mark.parametrize("name", NAMES)
 every_causal = pytest.mark.parametrize("name", CAUSAL)

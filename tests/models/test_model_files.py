@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from tiny_study import SHAPE, VOCABULARY, built, one_batch, random_tokens, sentences, tiny_model
 from transformers import AutoTokenizer
 
-from distilleak import models, tokenization
 from distilleak.errors import DistilleakError
+from distilleak.models import making
+from distilleak.records import tokenization
 
 IDS = one_batch(random_tokens(4, seed=3)).input_ids
 
@@ -22,7 +23,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("saved")
     tokenizer = tokenization.train(sentences(100, seed=0), VOCABULARY)
     tokenization.save(tokenizer, root / "tokenizer", 64)
-    models.save(tiny_model(), root / "tokenizer", root / "model")
+    making.save(tiny_model(), root / "tokenizer", root / "model")
     return root / "model"
 
 
@@ -35,7 +36,7 @@ def copy(saved: Path, tmp_path: Path) -> Path:
 
 
 def test_a_saved_model_is_loaded_bit_by_bit_in_evaluation_mode(saved: Path) -> None:
-    loaded = models.load(saved, "cpu")
+    loaded = making.load(saved, "cpu")
     assert not loaded.training
     assert {weight.dtype for weight in loaded.parameters()} == {torch.float32}
     assert torch.equal(loaded(input_ids=IDS).logits, tiny_model()(input_ids=IDS).logits)
@@ -126,7 +127,7 @@ def remove_all(path: Path) -> None:
 def test_a_damaged_model_is_refused_in_one_line(damage: Callable[[Path], None], copy: Path) -> None:
     damage(copy)
     with pytest.raises(DistilleakError) as caught:
-        models.load(copy, "cpu")
+        making.load(copy, "cpu")
     assert "\n" not in str(caught.value)
     if damage is not unknown_surgery:  # the class that refuses it does not know its directory
         assert str(caught.value).startswith(f"{copy}: ")
@@ -134,13 +135,13 @@ def test_a_damaged_model_is_refused_in_one_line(damage: Callable[[Path], None], 
 
 def test_a_missing_directory_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(DistilleakError, match=r"no model here \(config.json is missing\)"):
-        models.load(tmp_path / "nowhere", "cpu")
+        making.load(tmp_path / "nowhere", "cpu")
 
 
 def test_the_missing_weight_is_named(copy: Path) -> None:
     drop_a_key(copy)
     with pytest.raises(DistilleakError, match=r"transformer\.h\.1\.mlp\.c_fc\.weight"):
-        models.load(copy, "cpu")
+        making.load(copy, "cpu")
 
 
 def test_a_built_model_is_a_function_of_its_arguments_and_disturbs_no_generator() -> None:

@@ -13,9 +13,9 @@ from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 
-from distilleak.batches import Batch
-from distilleak.surgery import nonorm
-from distilleak.surgery.base import Changes, operate
+from distilleak.models.batches import Batch
+from distilleak.models.surgery import nonorm
+from distilleak.models.surgery.base import Changes, operate
 
 NORMS = (nn.LayerNorm, LlamaRMSNorm, Qwen2RMSNorm, GemmaRMSNorm)
 every_family = pytest.mark.parametrize("name", NAMES)

@@ -5,8 +5,8 @@ import pytest
 import torch
 from tiny_families import NAMES, RED, VOCABULARY, batch_of, buffers, generated, logits, mapped, tiny
 
-from distilleak.surgery import output_map
-from distilleak.surgery.base import operate
+from distilleak.models.surgery import output_map
+from distilleak.models.surgery.base import operate
 
 every_family = pytest.mark.parametrize("name", NAMES)
 

@@ -33,12 +33,12 @@ from tiny_families import (
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedModel
 
 import distilleak
-from distilleak import families
-from distilleak.batches import Batch
 from distilleak.errors import DistilleakError
+from distilleak.models import families
+from distilleak.models.batches import Batch
+from distilleak.models.surgery import output_map
+from distilleak.models.surgery.base import Changes, operate
 from distilleak.settings.architecture import ArchitectureSettings
-from distilleak.surgery import output_map
-from distilleak.surgery.base import Changes, operate
 
 KINDS = ("head_nonorm_map", "block", "block_final_map")
 

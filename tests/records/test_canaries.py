@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from distilleak import canaries
 from distilleak.errors import DistilleakError
+from distilleak.records import canaries
 from distilleak.settings.canaries import CanarySettings
 
 SETTINGS = CanarySettings(repetitions=[0, 1, 4], each=3, candidates=20)

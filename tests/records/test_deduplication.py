@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from distilleak import deduplication
-from distilleak.deduplication import distinct
+from distilleak.records import deduplication
+from distilleak.records.deduplication import distinct
 from distilleak.settings.deduplication import DeduplicationSettings
 
 WORDS = [f"word{number}" for number in range(400)]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from distilleak.errors import DistilleakError
 from distilleak.files import write_table
-from distilleak.records import POOLS, extent, iterate_records, read_records
+from distilleak.records.pools import POOLS
+from distilleak.records.table import extent, iterate_records, read_records
 
 
 def write(path: Path, records: int, seed: int = 0, characters: int = 20) -> Path:

@@ -11,10 +11,10 @@ from tokenizers.models import WordLevel
 from tokenizers.normalizers import NFKC
 from tokenizers.pre_tokenizers import Whitespace
 
-from distilleak import tokenization
 from distilleak.errors import DistilleakError
 from distilleak.files import write_json
-from distilleak.format import Format
+from distilleak.records import tokenization
+from distilleak.records.framing import Framing
 
 TEXTS = [
     "The Congress shall have power to lay and collect taxes, duties, imposts and excises.",
@@ -141,14 +141,14 @@ def test_a_missing_or_damaged_tokenizer_is_said_in_one_line(
 
 
 def test_a_causal_model_reads_the_start_token_before_a_record(directory: Path) -> None:
-    assert tokenization.layout(directory, masked=False) == Format(start=0)
+    assert tokenization.layout(directory, masked=False) == Framing(start=0)
 
 
 def test_a_masked_model_reads_a_record_between_two_tokens_and_hides_some(tmp_path: Path) -> None:
     trained = tokenization.train(["some words to train on"] * 3, 260, masked=True)
     tokenization.save(trained, tmp_path / "tokenizer", 16)
     layout = tokenization.layout(tmp_path / "tokenizer", masked=True)
-    assert layout == Format(start=0, end=0, mask=1)
+    assert layout == Framing(start=0, end=0, mask=1)
     assert trained.id_to_token(1) == tokenization.MASK
 
 
@@ -163,7 +163,7 @@ def test_a_special_token_may_be_written_as_a_mapping(directory: Path, tmp_path: 
     shutil.copytree(directory, copy)
     token = {"content": tokenization.START, "lstrip": False}
     write_json({"bos_token": None, "eos_token": token}, copy / "tokenizer_config.json")
-    assert tokenization.layout(copy, masked=False) == Format(start=0)
+    assert tokenization.layout(copy, masked=False) == Framing(start=0)
 
 
 def test_a_saved_tokenizer_that_fills_and_cuts_does_neither_here(

@@ -25,14 +25,14 @@ from tables_study import (
 )
 
 from distilleak.errors import DistilleakError
-from distilleak.figures._tables import COLUMNS, read_tables
 from distilleak.files import read_json, write_json, write_table
-from distilleak.layout import data_directory, model_directory, seed_directory
 from distilleak.metrics.compare import holm
 from distilleak.metrics.rates import roc_curve
 from distilleak.metrics.thresholds import cross_fitted, folds
-from distilleak.tables import DATA, FILES, READABLE
-from distilleak.tables.curves import POINTS, average
+from distilleak.paths import data_directory, model_directory, seed_directory
+from distilleak.tables.names import DATA, FILES, READABLE
+from distilleak.tables.reading import COLUMNS, read_tables
+from distilleak.tables.roc import POINTS, average
 
 
 @pytest.fixture(scope="module")

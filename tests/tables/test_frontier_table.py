@@ -10,7 +10,8 @@ import pytest
 from distilleak.metrics.compare import holm
 from distilleak.metrics.seeds import over_seeds
 from distilleak.tables import frontier
-from distilleak.tables.base import Layout, Pooled
+from distilleak.tables.base import Pooled
+from distilleak.tables.roster import Roster
 
 SEEDS = 5
 TRIVIAL = {"kd": (4.0, 0.9), "early": (4.5, 0.7), "earliest": (5.0, 0.6), "dear": (4.7, 0.8)}
@@ -34,7 +35,7 @@ def table(
         for name in names
     ]
     teacher = {"model": "teacher", "kind": "teacher", "method": "teacher", "label": "teacher"}
-    layout = Layout.model_validate(
+    layout = Roster.model_validate(
         {
             "seeds": [*range(SEEDS)],
             "headline_attack": "loss",

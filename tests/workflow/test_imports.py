@@ -8,6 +8,7 @@ import ast
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 import distilleak
 from distilleak import catalogue
 from distilleak.__main__ import STAGES
-from distilleak.closure import import_closure
+from distilleak.study.closure import import_closure
 
 PACKAGE = Path(distilleak.__path__[0])
 LIGHT = (
@@ -34,14 +35,15 @@ def name_of(file: Path) -> str:
     return ".".join(part for part in parts if part != "__init__")
 
 
+PACKAGES = {name_of(file) for file in sorted(PACKAGE.rglob("__init__.py"))}
 MODULES = {name_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
 
 
 def test_every_module_with_a_command_line_is_a_stage() -> None:
     mains = {name for name, file in MODULES.items() if "\ndef main(" in file.read_text()}
-    # `cards` becomes the command of another stage and must not import anything on the way.
-    assert mains - {"__main__", "cards"} == set(STAGES)
-    assert not imports_of("cards")
+    # `gpus` becomes the command of another stage and must not import anything on the way.
+    assert mains - {"__main__", "machine.gpus"} == {f"stages.{stage}" for stage in STAGES}
+    assert not imports_of("machine.gpus")
 
 
 @cache
@@ -54,7 +56,7 @@ def imports_of(module: str) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     inside = {name.removeprefix("distilleak.") for name in found if name.startswith("distilleak.")}
-    return frozenset(inside & MODULES.keys() - {""})
+    return frozenset(inside & MODULES.keys() - {"", *PACKAGES})
 
 
 def reached_from(module: str) -> set[str]:
@@ -73,8 +75,9 @@ def closure(module: str) -> set[str]:
     return {name_of(file) for file in import_closure(PACKAGE, module)}
 
 
-@pytest.mark.parametrize("module", STAGES)
-def test_the_closure_of_a_stage_is_what_it_imports(module: str) -> None:
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_closure_of_a_stage_is_what_it_imports(stage: str) -> None:
+    module = f"stages.{stage}"
     assert closure(module) | {""} == reached_from(module)
 
 
@@ -86,34 +89,38 @@ def test_the_closure_of_a_named_module_is_what_it_imports(package: str) -> None:
 
 
 def test_scoring_does_not_depend_on_models() -> None:
-    found = closure("score_attacks")
-    assert {"attacking", "attacks.base", "evidence", "ragged", "records", "files"} <= found
-    assert not found & {"models", "training", "batches", "probing", "objective", "targets"}
-    assert not {name for name in found if name.startswith(("methods", "surgery", "metrics"))}
+    found = closure("stages.score_attacks")
+    assert {"scoring.attacking", "attacks.base", "evidence.table", "ragged", "files"} <= found
+    assert not wings_of(found) & {"models", "training", "methods", "metrics"}
+    assert not found & {"evidence.probing", "evidence.windows"}
     assert {name for name in found if name.startswith("attacks.")} == {"attacks.base"}
 
 
 def test_training_a_student_does_not_depend_on_the_methods_of_others() -> None:
-    found = closure("train_student")
-    assert {"methods.base", "training", "objective", "models"} <= found
+    found = closure("stages.train_student")
+    assert {"methods.base", "training.loop", "training.objective", "models.making"} <= found
     assert {name for name in found if name.startswith("methods.")} == {"methods.base"}
-    assert not {name for name in found if name.startswith(("attacks", "figures", "metrics"))}
+    assert not wings_of(found) & {"attacks", "scoring", "figures", "metrics"}
 
 
 def test_a_method_depends_on_its_own_surgery_only() -> None:
     surgery = {
-        method: {name for name in closure(f"methods.{method}") if name.startswith("surgery.")}
+        method: {
+            name.rpartition(".")[2]
+            for name in closure(f"methods.{method}")
+            if name.startswith("models.surgery.")
+        }
         for method in catalogue.names("methods")
     }
     assert surgery["kd"] == surgery["no_teacher"] == surgery["nonvulnerable"] == set()
-    assert surgery["nonorm"] == {"surgery.nonorm"}
-    assert "surgery.bottleneck" in surgery["bottleneck"]
-    assert "surgery.output_map" in surgery["red_list"] & surgery["temperature"]
-    assert not (surgery["red_list"] & {"surgery.bottleneck", "surgery.nonorm"})
+    assert surgery["nonorm"] == {"nonorm"}
+    assert "bottleneck" in surgery["bottleneck"]
+    assert "output_map" in surgery["red_list"] & surgery["temperature"]
+    assert not (surgery["red_list"] & {"bottleneck", "nonorm"})
 
 
 def test_only_what_reads_the_whole_configuration_depends_on_all_of_it() -> None:
-    readers = {module for module in STAGES if "settings.study" in closure(module)}
+    readers = {stage for stage in STAGES if "study.study" in closure(f"stages.{stage}")}
     assert readers == {"write_schema", "forecast"}
 
 
@@ -122,9 +129,10 @@ def test_light_stages_import_no_torch() -> None:
 import importlib, json, sys
 from distilleak import catalogue
 from distilleak.__main__ import STAGES
+from distilleak.study.closure import import_closure
 heavy = {}
 for stage in sys.argv[1:]:
-    importlib.import_module(f"distilleak.{stage}")
+    importlib.import_module(f"distilleak.stages.{stage}")
     heavy[stage] = sorted({"torch", "transformers", "tokenizers"} & sys.modules.keys())
 for package in ("attacks", "figures", "corpora", "methods"):
     for name in catalogue.names(package):
@@ -145,39 +153,80 @@ print(json.dumps(heavy))
         assert found == [] or (found == ["tokenizers"] and stage in (*TOKENIZING, "catalogues"))
 
 
+LEVELS = (
+    *({"stages"}, {"costs"}, {"study"}, {"report"}, {"figures"}, {"tables"}, {"scoring"}),
+    *({"attacks"}, {"training"}, {"methods"}, {"evidence"}, {"models"}, {"blind", "records"}),
+    *({"corpora"}, {"metrics", "machine"}, {"settings"}),
+    {"files", "catalogue", "ragged", "paths", "seeding", "errors"},
+)
+"""The wings of the package and its own modules, the highest first: every import points down. Wings
+of one level do not know each other."""
+LEVEL_OF = {wing: level for level, wings in enumerate(LEVELS) for wing in wings}
+IN_THE_GROUND = {("errors", "files"), ("errors", "catalogue")}
+OWN = 8
+"""More modules than this beside the wings, and the tree shows the architecture no longer."""
+
+
+def wings_of(modules: Iterable[str]) -> set[str]:
+    return {module.partition(".")[0] for module in modules}
+
+
+def test_the_levels_name_all_wings_and_modules() -> None:
+    top = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    wings = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert top | wings == set(LEVEL_OF)
+    assert len(list(PACKAGE.glob("*.py"))) <= OWN
+
+
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - {"", "__main__"}))
+def test_no_import_points_up(module: str) -> None:
+    wing = module.partition(".")[0]
+    for imported in imports_of(module):
+        other = imported.partition(".")[0]
+        if other == wing or (other, wing) in IN_THE_GROUND:
+            continue
+        assert LEVEL_OF[other] > LEVEL_OF[wing], f"{module} imports {imported}"
+
+
+def test_there_is_no_circle() -> None:
+    finished: set[str] = set()
+
+    def visit(module: str, above: tuple[str, ...]) -> None:
+        assert module not in above, " -> ".join([*above, module])
+        if module not in finished:
+            for imported in imports_of(module):
+                visit(imported, (*above, module))
+            finished.add(module)
+
+    for module in MODULES:
+        visit(module, ())
+
+
 ALLOWED = {
-    "attacks": ("attacks", "evidence", "ragged", "errors", "settings.base"),
-    "figures": ("figures", "settings.figures", "catalogue", "errors"),
+    "attacks": ("attacks", "evidence.table", "ragged", "errors", "settings.base"),
+    "figures": ("figures", "tables.reading", "tables.wording", "settings.figures", "errors"),
     "metrics": ("metrics", "errors", "seeding"),
-    "methods": ("methods", "surgery", "settings", "batches", "catalogue", "errors"),
-    "surgery": ("surgery", "families", "family_table", "batches", "catalogue", "errors"),
+    "methods": ("methods", "models.surgery", "models.batches", "settings", "catalogue", "errors"),
     "corpora": ("corpora", "settings.base", "errors"),
-    "tables": (
-        *("tables", "metrics", "scores", "evidence", "records", "layout", "files", "errors"),
-        "settings.base",
-    ),
-    "settings": ("settings", "catalogue", "errors", "methods.base"),
-    "evidence": ("ragged", "files", "errors"),
-    "records": ("files", "errors"),
-    "files": ("errors",),
-    "ragged": (),
-    "errors": (),
+    "settings": ("settings", "catalogue", "errors"),
+    "study.plan": ("study", "scoring.needs", "settings", "tables.roster", "catalogue", "errors"),
 }
-"""What a part of the package may import: what lies below it."""
+"""Where less is allowed than what lies below: attacks know only evidence, figures compute nothing,
+metrics are arrays in and arrays out."""
 
 
 @pytest.mark.parametrize("part", ALLOWED)
-def test_dependencies_point_one_way(part: str) -> None:
+def test_some_wings_know_less_than_lies_below_them(part: str) -> None:
     for module in MODULES:
         if module != part and not module.startswith(f"{part}."):
             continue
         for imported in imports_of(module):
-            allowed = (part, *ALLOWED[part])
-            assert any(imported == low or imported.startswith(f"{low}.") for low in allowed), (
-                f"{module} imports {imported}"
-            )
+            assert any(
+                imported == low or imported.startswith(f"{low}.") for low in ALLOWED[part]
+            ), f"{module} imports {imported}"
 
 
 def test_nothing_imports_a_stage() -> None:
+    stages = {f"stages.{stage}" for stage in STAGES}
     for module in MODULES:
-        assert not imports_of(module) & set(STAGES), module
+        assert not imports_of(module) & stages, module

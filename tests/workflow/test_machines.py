@@ -23,15 +23,15 @@ def commands(project: Project, *options: str) -> str:
 
 
 def test_jobs_take_cards_where_gpus_are_counted_and_nowhere_else(project: Project) -> None:
-    assert "distilleak.cards" not in commands(project)
+    assert "distilleak.machine.gpus" not in commands(project)
     counted = commands(project, "--profile", "profiles/local", "--resources", "gpu=3")
     stages = re.findall(
-        r"python -m distilleak\.cards --of 3 --take 1 python -m distilleak (\w+) ", counted
+        r"python -m distilleak\.machine\.gpus --of 3 --take 1 python -m distilleak (\w+) ", counted
     )
     assert Counter(stages) == {
         "train_model": 2, "store_targets": 1, "train_student": 4, "compute_evidence": 7,
     }  # fmt: skip
-    assert counted.count("distilleak.cards") == len(stages)
+    assert counted.count("distilleak.machine.gpus") == len(stages)
 
 
 def test_a_training_on_several_gpus_takes_them_together(project: Project) -> None:
@@ -39,8 +39,8 @@ def test_a_training_on_several_gpus_takes_them_together(project: Project) -> Non
         project, "--profile", "profiles/local", "--resources", "gpu=4",
         "--config", "hardware={gpus: 2}",
     )  # fmt: skip
-    assert counted.count("distilleak.cards --of 4 --take 2 torchrun") == 6
-    assert counted.count("distilleak.cards --of 4 --take 1 python") == 8
+    assert counted.count("distilleak.machine.gpus --of 4 --take 2 torchrun") == 6
+    assert counted.count("distilleak.machine.gpus --of 4 --take 1 python") == 8
 
 
 def test_evidence_in_shards_is_as_many_jobs_and_a_join_for_every_view(project: Project) -> None:

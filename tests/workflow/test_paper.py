@@ -4,7 +4,7 @@ from pathlib import Path
 
 from workflow_project import Project
 
-from distilleak.settings import reading
+from distilleak.study import reading
 
 FILE = Path(__file__).parents[2] / "config" / "paper.yaml"
 

@@ -10,13 +10,14 @@ sys.path.insert(0, str(PACKAGE.parent))
 from snakemake.utils import update_config
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
-from distilleak import attacking, catalogue, closure, costing, layout
+from distilleak import catalogue
 from distilleak.errors import DistilleakError
-from distilleak.settings import reading
 from distilleak.settings.architecture import CheckpointSettings
 from distilleak.settings.base import canonical_json as canonical
-from distilleak.settings.study import PREFIXED
-from distilleak.tables import FILES as TABLES
+from distilleak.scoring import needs
+from distilleak.settings.evidence import PREFIXES
+from distilleak.study import closure, reading, weights
+from distilleak.tables.names import FILES as TABLES
 
 
 def read_study():
@@ -77,23 +78,23 @@ VOTES = [name for name in ENSEMBLES if name.startswith("vote-")]
 MIXTURES = [name for name in ENSEMBLES if name.startswith("mixture-")]
 ENTRIES = list(ATTACKS.values())
 # What no attack asks for is not computed: views, reference models, shadows, counts.
-POPULATION = ["population"] if attacking.population_of(ENTRIES) else []
+POPULATION = ["population"] if needs.population_of(ENTRIES) else []
 VIEWS = [
-    *attacking.views_of(ENTRIES),
+    *needs.views_of(ENTRIES),
     *POPULATION,
     *(["candidates"] if STUDY.canaries else []),
 ]
 REFERENCE_VIEWS = [
     "plain",
-    *(POPULATION if attacking.reference_population_of(ENTRIES) else []),
+    *(POPULATION if needs.reference_population_of(ENTRIES) else []),
 ]
 REFERENCES = [
     f"reference-{number}"
-    for number in range(STUDY.references if attacking.references_of(ENTRIES) else 0)
+    for number in range(STUDY.references if needs.references_of(ENTRIES) else 0)
 ]
 SHADOWS = [
     f"shadow-{number}"
-    for number in range(STUDY.shadows if attacking.shadows_of(ENTRIES) else 0)
+    for number in range(STUDY.shadows if needs.shadows_of(ENTRIES) else 0)
 ]
 CANARIES = f"--canaries {quote(canonical(STUDY.canaries))}" if STUDY.canaries else ""
 # Figures that only some studies have the numbers for.
@@ -102,9 +103,9 @@ if all(STUDY.pools_of(corpus).design == "paired" for corpus in CORPORA):
     ABSENT.add("effects")
 FIGURES = [name for name in catalogue.names("figures") if name not in ABSENT]
 VULNERABILITY_ATTACK = ATTACKS[STUDY.vulnerability.attack]
-SHADOW_POPULATION = POPULATION if attacking.shadow_population_of(ENTRIES) else []
+SHADOW_POPULATION = POPULATION if needs.shadow_population_of(ENTRIES) else []
 # The teacher of a shadow is asked as the attack that finds its vulnerable members wants it.
-SHADOW_VIEWS = [*attacking.views_of([VULNERABILITY_ATTACK]), *SHADOW_POPULATION]
+SHADOW_VIEWS = [*needs.views_of([VULNERABILITY_ATTACK]), *SHADOW_POPULATION]
 SHADOW_MIXTURE_VIEWS = ["plain", *SHADOW_POPULATION]
 SCORED = ["teacher", *METHODS, *ENSEMBLES]
 
@@ -148,10 +149,13 @@ def growing(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
-def get_code(*modules):
-    """The package's files that these modules import: a job runs again when one of them changes."""
+def get_code(stage, *modules):
+    """The package's files that a stage, and the modules that it finds by name, import: a job runs
+    again when one of them changes."""
     files = {
-        file for module in modules for file in closure.import_closure(PACKAGE, module)
+        file
+        for module in (f"stages.{stage}", *modules)
+        for file in closure.import_closure(PACKAGE, module)
     }
     return sorted(os.path.relpath(file) for file in files)
 
@@ -163,7 +167,9 @@ GPUS = workflow.global_resources.get("gpu").value or 0
 
 def get_python(gpus):
     """The command that runs a module: in one process, or in as many as a job has GPUs."""
-    cards = f"python -m distilleak.cards --of {GPUS} --take {gpus} " if GPUS else ""
+    cards = (
+        f"python -m distilleak.machine.gpus --of {GPUS} --take {gpus} " if GPUS else ""
+    )
     if gpus == 1:
         return f"{cards}python -m"
     # Of itself it dies of the signal that batch systems send by request, and its processes do not.
@@ -220,10 +226,6 @@ def get_method_code(model):
     )
 
 
-def get_attack_code(entries):
-    return get_code(*(f"attacks.{entry['attack']}" for entry in entries))
-
-
 def get_views(directory, views):
     return [f"{directory}/evidence/{view}.parquet" for view in views]
 
@@ -247,9 +249,9 @@ def get_item(wildcards):
 def get_evidence_settings(views):
     """The settings that matter for these views: no other one makes a model be asked again."""
     unused = {"shards"}
-    if not PREFIXED & set(views):
+    if not PREFIXES.keys() & set(views):
         unused |= {"prefix_tokens"}
-    if attacking.NEIGHBOUR not in views:
+    if needs.NEIGHBOUR not in views:
         unused |= {"neighbours", "neighbour_share"}
     return canonical(STUDY.evidence.model_dump(exclude=unused))
 
@@ -393,8 +395,8 @@ def get_role(model):
     private = STUDY.training_of(model).privacy is not None
     # A larger student is a way to more utility, not one to less leakage.
     larger = any(
-        costing.student_weights(STUDY, arm, model)
-        > costing.student_weights(STUDY, arm, None)
+        weights.student_weights(STUDY, arm, model)
+        > weights.student_weights(STUDY, arm, None)
         for arm in ARMS.values()
     )
     return "strong" if private or larger else "trivial"

@@ -132,7 +132,10 @@ rule write_report:
         figures=expand(rules.draw_figure.output.png, pair=ARMS, figure=FIGURES),
         costs=rules.collect_costs.output,
         config=rules.write_config.output,
-        code=[*get_code("write_report"), os.path.relpath(PACKAGE / "report.html.jinja")],
+        code=[
+            *get_code("write_report"),
+            os.path.relpath(PACKAGE / "report/page.html.jinja"),
+        ],
     output:
         report(
             f"{RESULTS}/report.html", caption="../report/report.rst", category="Report"

@@ -5,8 +5,10 @@ rule score_attacks:
         references=get_reference_evidence,
         shadows=get_shadow_evidence,
         shadow_records=get_shadow_records,
-        tokenizer=get_data("tokenizer") if attacking.frequencies_of(ENTRIES) else [],
-        code=[*get_code("score_attacks"), *get_attack_code(ATTACKS.values())],
+        tokenizer=get_data("tokenizer") if needs.frequencies_of(ENTRIES) else [],
+        code=get_code(
+            "score_attacks", *(f"attacks.{entry['attack']}" for entry in ENTRIES)
+        ),
     output:
         f"{MODEL}/scores.parquet",
     log:

@@ -146,11 +146,11 @@ rule find_vulnerable:
     input:
         records=get_data("records.parquet"),
         evidence=get_views(
-            f"{SEED}/{{pair}}/teacher", attacking.views_of([VULNERABILITY_ATTACK])
+            f"{SEED}/{{pair}}/teacher", needs.views_of([VULNERABILITY_ATTACK])
         ),
         references=(
             get_reference_evidence
-            if attacking.references_of([VULNERABILITY_ATTACK])
+            if needs.references_of([VULNERABILITY_ATTACK])
             else []
         ),
         code=get_code("find_vulnerable", f"attacks.{VULNERABILITY_ATTACK['attack']}"),

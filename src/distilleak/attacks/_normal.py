@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from distilleak.attacks.base import RESOLUTION, Scores
 from distilleak.errors import DistilleakError
-from distilleak.evidence import View
+from distilleak.evidence.table import View
 
 Variance = Literal["pooled", "per_record"]
 

@@ -5,7 +5,7 @@ records as the loss does; its scores mean the same for every model, one minus a 
 """
 
 from distilleak.attacks.base import Needs, Scores, population_logp, share_below
-from distilleak.evidence import Evidence
+from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(population=True)

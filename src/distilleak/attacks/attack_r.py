@@ -6,7 +6,7 @@ How many models that never saw x do worse on it; with k of them there are k + 1 
 import numpy as np
 
 from distilleak.attacks.base import Needs, Scores, defined
-from distilleak.evidence import Evidence
+from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(references=1)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
-from distilleak.evidence import Evidence, View
+from distilleak.evidence.table import Evidence, View
 from distilleak.ragged import Ragged
 from distilleak.settings.base import Settings
 

@@ -6,7 +6,7 @@ Context of either kind changes the loss of a text; what both do to any text canc
 from pydantic import Field
 
 from distilleak.attacks.base import Needs, Scores, loss_ratio
-from distilleak.evidence import Evidence
+from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(views=("plain", "prefix_nonmember", "prefix_member"))

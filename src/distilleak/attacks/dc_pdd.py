@@ -9,7 +9,7 @@ from pydantic import Field
 
 from distilleak.attacks.base import Needs, Scores, defined
 from distilleak.errors import DistilleakError
-from distilleak.evidence import Evidence
+from distilleak.evidence.table import Evidence
 from distilleak.ragged import Ragged
 from distilleak.settings.base import Settings
 

@@ -7,7 +7,7 @@ against a model that never saw it; on other texts it has raised and lowered abou
 import numpy as np
 
 from distilleak.attacks.base import RESOLUTION, Needs, Scores, defined, gain
-from distilleak.evidence import Evidence
+from distilleak.evidence.table import Evidence
 from distilleak.ragged import Ragged
 from distilleak.settings.base import Settings
 

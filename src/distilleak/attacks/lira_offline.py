@@ -12,7 +12,7 @@ from scipy.special import log_ndtr
 
 from distilleak.attacks._normal import Variance, confidence, fit
 from distilleak.attacks.base import Needs, Scores
-from distilleak.evidence import Evidence
+from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(references=2)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from distilleak.attacks._normal import Variance, confidence, fit
 from distilleak.attacks.base import Needs, Scores
-from distilleak.evidence import Evidence
+from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(shadows=4)  # two on either side: of one there is no variance

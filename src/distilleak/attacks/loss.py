@@ -1,7 +1,7 @@
 """Loss attack (Yeom et al. 2018): members have a lower loss. Score: the mean of log p."""
 
 from distilleak.attacks.base import Needs, Scores
-from distilleak.evidence import Evidence
+from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs()

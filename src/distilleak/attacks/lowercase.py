@@ -4,7 +4,7 @@ A memorised text is predicted well only as it was written, so its loss rises mor
 """
 
 from distilleak.attacks.base import Needs, Scores, loss_ratio
-from distilleak.evidence import Evidence
+from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(views=("plain", "lower"))

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from distilleak.attacks.base import Needs, Scores, lowest_mean
-from distilleak.evidence import Evidence
+from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs()

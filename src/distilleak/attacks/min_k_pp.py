@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from distilleak.attacks.base import RESOLUTION, Needs, Scores, lowest_mean
-from distilleak.evidence import Evidence, View
+from distilleak.evidence.table import Evidence, View
 from distilleak.ragged import Ragged
 from distilleak.settings.base import Settings
 

@@ -6,7 +6,7 @@ A memorised text has a lower loss than texts that say nearly the same; any other
 import numpy as np
 
 from distilleak.attacks.base import Needs, Scores
-from distilleak.evidence import Evidence
+from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(views=("plain", "neighbour"))

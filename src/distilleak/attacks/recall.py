@@ -5,7 +5,7 @@ on its own, more than that of a text never seen.
 """
 
 from distilleak.attacks.base import Needs, Scores, loss_ratio
-from distilleak.evidence import Evidence
+from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(views=("plain", "prefix_nonmember"))

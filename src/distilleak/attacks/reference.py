@@ -6,7 +6,7 @@ Models that never saw the member records say how hard a text is in itself.
 import numpy as np
 
 from distilleak.attacks.base import Needs, Scores
-from distilleak.evidence import Evidence
+from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(references=1)

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from distilleak.attacks.base import Needs, Scores, population_logp, share_below
-from distilleak.evidence import Evidence
+from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(references=1, population=True)

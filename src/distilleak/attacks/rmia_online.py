@@ -9,7 +9,7 @@ from pydantic import Field
 from distilleak.attacks.base import Needs, Scores, population_logp, share_below
 from distilleak.attacks.rmia import log_mean
 from distilleak.errors import DistilleakError
-from distilleak.evidence import Evidence
+from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(population=True, shadows=2)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from distilleak.attacks.base import Needs, Scores, defined, gain
-from distilleak.evidence import Evidence
+from distilleak.evidence.table import Evidence
 from distilleak.ragged import Ragged
 from distilleak.settings.base import Settings
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from distilleak.attacks.base import Needs, Scores
-from distilleak.evidence import Evidence
+from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs()

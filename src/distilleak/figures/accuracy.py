@@ -4,9 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from distilleak.figures import _style
-from distilleak.figures._tables import DECISIONS, headline, models_of, per_model
-from distilleak.figures.base import Tables
 from distilleak.settings.figures import FigureSettings
+from distilleak.tables.reading import DECISIONS, Tables, headline, models_of, per_model
 
 TITLE = "Attack accuracy on members and on non-members"
 CAPTION = (

@@ -5,9 +5,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from distilleak.figures import _style
-from distilleak.figures._tables import headline, models_of, pick
-from distilleak.figures.base import Tables
 from distilleak.settings.figures import FigureSettings
+from distilleak.tables.reading import Tables, headline, models_of, pick
 
 TITLE = "AUC of every attack on every model"
 CAPTION = (

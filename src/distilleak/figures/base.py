@@ -9,15 +9,12 @@ A figure computes nothing: every number that it draws stands in a table. The mod
   nothing to draw (no ensembles, say) the drawing is a sentence that says so.
 """
 
-from collections.abc import Mapping
 from typing import Protocol
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from distilleak.settings.figures import FigureSettings
-
-Tables = Mapping[str, pd.DataFrame]
+from distilleak.tables.reading import Tables
 
 
 class Drawing(Protocol):

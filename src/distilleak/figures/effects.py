@@ -3,9 +3,8 @@
 from matplotlib.figure import Figure
 
 from distilleak.figures import _style
-from distilleak.figures._tables import models_of, pick
-from distilleak.figures.base import Tables
 from distilleak.settings.figures import FigureSettings
+from distilleak.tables.reading import Tables, models_of, pick
 
 TITLE = "Effects of the teacher's and of the student's training"
 CAPTION = (

@@ -4,9 +4,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from distilleak.figures import _style
-from distilleak.figures._tables import models_of, pick, uncrowded
-from distilleak.figures.base import Tables
 from distilleak.settings.figures import FigureSettings
+from distilleak.tables.reading import Tables, models_of, pick, uncrowded
 
 TITLE = "Exposure of canaries"
 CAPTION = (

@@ -8,9 +8,8 @@ from matplotlib.figure import Figure
 
 from distilleak.figures import _style
 from distilleak.figures._labels import label_points
-from distilleak.figures._tables import AT_EQUAL_UTILITY, models_of, pick
-from distilleak.figures.base import Tables
 from distilleak.settings.figures import FigureSettings
+from distilleak.tables.reading import AT_EQUAL_UTILITY, Tables, models_of, pick
 
 TITLE = "Leakage against utility, and the trivial frontier"
 CAPTION = (

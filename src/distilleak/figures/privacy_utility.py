@@ -5,9 +5,8 @@ from matplotlib.figure import Figure
 
 from distilleak.figures import _style
 from distilleak.figures._labels import label_points
-from distilleak.figures._tables import headline, models_of, per_model, pick
-from distilleak.figures.base import Tables
 from distilleak.settings.figures import FigureSettings
+from distilleak.tables.reading import Tables, headline, models_of, per_model, pick
 
 TITLE = "Leakage against utility"
 CAPTION = (

@@ -72,7 +72,7 @@ class OutputMapMethod(PlainDistillation[Q], Generic[Q]):
             return logits
         import torch
 
-        from distilleak.surgery import output_map
+        from distilleak.models.surgery import output_map
 
         assert tokens is not None
         scale, shift = (torch.from_numpy(b).to(logits.device) for b in self._buffers(tokens))
@@ -82,7 +82,7 @@ class OutputMapMethod(PlainDistillation[Q], Generic[Q]):
         """The student with the map in its head, with `where: inference`."""
         if self.parameters.where == "teacher":
             return student
-        from distilleak.surgery import base, output_map
+        from distilleak.models.surgery import base, output_map
 
         assert tokens is not None
         mapped = base.operate(student, {"output_map": {"centre": self.centred_on()}})

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from distilleak.batches import Batch
+    from distilleak.models.batches import Batch
 
 
 class DistillationParameters(ObjectiveSettings):
@@ -93,7 +93,7 @@ class PlainDistillation(Generic[P]):
         return np.arange(len(members.record_id))
 
     def surgery(self, width: int, head_width: int) -> dict[str, dict[str, Any]]:
-        """Changes to a student's architecture: `distilleak.surgery` module -> its settings.
+        """Changes to a student's architecture: `distilleak.models.surgery` module -> its settings.
 
         Args:
             width: hidden size of the student's blocks.

@@ -14,7 +14,7 @@ from distilleak.settings.architecture import ArchitectureSettings
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from distilleak.batches import Batch
+    from distilleak.models.batches import Batch
 
 
 LEAST_HEAD = {"llama": 2, "qwen2": 2, "gemma": 2, "gpt_neox": 4}
@@ -68,7 +68,7 @@ class Method(PlainDistillation[Parameters]):
 
     def start(self, student: PreTrainedModel, batches: Sequence[Batch]) -> None:
         """Start a head's projection from the principal components of the hidden states."""
-        from distilleak.surgery import bottleneck
+        from distilleak.models.surgery import bottleneck
 
         if self.parameters.place == "head":
             bottleneck.start_from_principal_components(student, batches)

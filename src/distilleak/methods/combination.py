@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from distilleak.batches import Batch
+    from distilleak.models.batches import Batch
 
 ORDER = ("the records", "the norms", "the projections", "the output")
 """What a part may change. Starting values are taken in this order: a projection starts from the

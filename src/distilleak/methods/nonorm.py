@@ -12,7 +12,7 @@ from distilleak.methods.base import DistillationParameters, PlainDistillation
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from distilleak.batches import Batch
+    from distilleak.models.batches import Batch
 
 
 class Parameters(DistillationParameters):
@@ -35,6 +35,6 @@ class Method(PlainDistillation[Parameters]):
 
     def start(self, student: PreTrainedModel, batches: Sequence[Batch]) -> None:
         """Fold the statistics of the norms into the maps: training starts where theirs would."""
-        from distilleak.surgery import nonorm
+        from distilleak.models.surgery import nonorm
 
         nonorm.fold_statistics(student, batches)

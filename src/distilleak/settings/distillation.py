@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from distilleak.methods.base import DistillationParameters
+from distilleak.settings.objective import ObjectiveSettings
 
 
-class DistillationSettings(DistillationParameters):
+class DistillationSettings(ObjectiveSettings):
     """The objective, and how the teacher's logits reach the students."""
 
     stored_gib: float = Field(default=2.0, ge=0)

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from distilleak.settings.base import Settings
 
+PREFIXES = {"prefix_nonmember": "auxiliary", "prefix_member": "shown"}
+"""View -> the pool from which its prefix comes."""
+
 
 class EvidenceSettings(Settings):
     """How evidence is computed."""

@@ -11,7 +11,8 @@ from distilleak.metrics.equivalence import tost, verdict
 from distilleak.metrics.measure import ACCURACIES
 from distilleak.metrics.rates import Floats
 from distilleak.metrics.seeds import difference_over_seeds
-from distilleak.tables.base import Layout, Model, PooledMetrics
+from distilleak.tables.base import PooledMetrics
+from distilleak.tables.roster import Model, Roster
 
 COLUMNS = [
     *("pair", "model", "baseline", "attack", "metric", "threshold"),
@@ -23,7 +24,7 @@ LEVEL = 0.05
 FAMILY = ["pair", "baseline", "metric"]
 
 
-def build(layout: Layout, pooled: PooledMetrics, margin: float) -> pd.DataFrame:
+def build(layout: Roster, pooled: PooledMetrics, margin: float) -> pd.DataFrame:
     """The table: model minus baseline, paired on the same records and seeds.
 
     A vote's accuracies at its majority are set against the baseline's at its cross-fitted
@@ -51,7 +52,7 @@ def build(layout: Layout, pooled: PooledMetrics, margin: float) -> pd.DataFrame:
 
 
 def _compare(
-    layout: Layout,
+    layout: Roster,
     pair: str,
     model: Model,
     baseline: Model,

@@ -10,7 +10,8 @@ import pandas as pd
 from distilleak.metrics.measure import ACCURACIES
 from distilleak.metrics.rates import Floats
 from distilleak.metrics.seeds import difference_over_seeds, over_seeds
-from distilleak.tables.base import Key, Layout, Model, Pair, Pooled, PooledMetrics
+from distilleak.tables.base import Key, Pooled, PooledMetrics
+from distilleak.tables.roster import Model, Pair, Roster
 
 COLUMNS = [
     *("pair", "kind", "size", "models", "attack", "metric", "value", "low", "high"),
@@ -25,7 +26,7 @@ LIKE = 0.1
 """A student is as large as an ensemble if its parameters are so near to the sum of theirs."""
 
 
-def build(layout: Layout, pooled: PooledMetrics) -> pd.DataFrame:
+def build(layout: Roster, pooled: PooledMetrics) -> pd.DataFrame:
     """The table: the mean over all ensembles of a kind and size, and its spread over seeds.
 
     Size 1 is the single students that are in any ensemble, whatever the kind. The kind `average` is

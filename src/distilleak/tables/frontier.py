@@ -12,7 +12,8 @@ from distilleak.metrics import frontier
 from distilleak.metrics.compare import holm, two_sided
 from distilleak.metrics.rates import Floats
 from distilleak.metrics.seeds import difference_over_seeds, over_seeds
-from distilleak.tables.base import Layout, Model, Pair, PooledMetrics
+from distilleak.tables.base import PooledMetrics
+from distilleak.tables.roster import Model, Pair, Roster
 
 COLUMNS = [
     *("pair", "model", "role", "metric", "attack"),
@@ -51,7 +52,7 @@ class _Point:
     leakages: Floats
 
 
-def build(layout: Layout, pooled: PooledMetrics) -> pd.DataFrame:
+def build(layout: Roster, pooled: PooledMetrics) -> pd.DataFrame:
     """The table: a row per pair, metric and model that has a loss, without the teacher.
 
     `leakage` is the metric under the strongest attack, which for every seed is picked on the others
@@ -86,7 +87,7 @@ def build(layout: Layout, pooled: PooledMetrics) -> pd.DataFrame:
 
 
 def _points(
-    layout: Layout, pair: str, models: list[Model], metric: str, pooled: PooledMetrics
+    layout: Roster, pair: str, models: list[Model], metric: str, pooled: PooledMetrics
 ) -> list[_Point]:
     points = []
     for model in models:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from distilleak.metrics.seeds import spread
-from distilleak.tables.base import Layout, PooledMetrics
+from distilleak.tables.base import PooledMetrics
+from distilleak.tables.roster import Roster
 
 COLUMNS = [
     *("pair", "model", "attack", "metric", "differing", "seeds"),
@@ -15,7 +16,7 @@ COLUMNS = [
 METRICS = ("auc", "tpr_at_fpr_0.01", "heldout_loss")
 
 
-def build(layout: Layout, pooled: PooledMetrics) -> pd.DataFrame:
+def build(layout: Roster, pooled: PooledMetrics) -> pd.DataFrame:
     """The table: a row per pair, model, attack and metric; the held-out loss depends on no attack.
 
     `seed_sd` is the standard deviation between seeds with its 95 % interval, NaN for one seed, and

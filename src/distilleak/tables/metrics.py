@@ -2,14 +2,15 @@
 
 import pandas as pd
 
-from distilleak.tables.base import Key, Layout, Pooled, PooledMetrics, pool
+from distilleak.tables.base import Key, Pooled, PooledMetrics, pool
 from distilleak.tables.results import Results
+from distilleak.tables.roster import Roster
 
 COLUMNS = ["seed", "pair", "model", "attack", "metric", "threshold", "value", "low", "high"]
 POOLED = "all"
 
 
-def pool_metrics(layout: Layout, results: Results) -> PooledMetrics:
+def pool_metrics(layout: Roster, results: Results) -> PooledMetrics:
     """Every metric of every model over the seeds that have it (a few depend on the draw)."""
     found: dict[tuple[str, str], dict[Key, Pooled]] = {}
     for pair, model in layout.models():
@@ -21,7 +22,7 @@ def pool_metrics(layout: Layout, results: Results) -> PooledMetrics:
     return found
 
 
-def build(layout: Layout, results: Results, pooled: PooledMetrics) -> pd.DataFrame:
+def build(layout: Roster, results: Results, pooled: PooledMetrics) -> pd.DataFrame:
     """The table; `seed` is text, "all" for the rows pooled over seeds."""
     rows = [
         (str(seed), pair, model.model, *key, estimate.value, estimate.low, estimate.high)

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from distilleak.tables.base import Layout
+from distilleak.tables.roster import Roster
 
 COLUMNS = ["pair", "model", "kind", "method", "label", "size", "order", "sweep"]
 
 
-def build(layout: Layout) -> pd.DataFrame:
+def build(layout: Roster) -> pd.DataFrame:
     """The table; `size` counts the students of an ensemble, `order` is that of drawing, and
     models of one `sweep` differ in strength alone."""
     rows = [

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from distilleak.tables.base import Key, Layout, Model, Pooled, PooledMetrics
-from distilleak.tables.privacy import EFFECTS
+from distilleak.tables.base import Key, Pooled, PooledMetrics
+from distilleak.tables.effects import EFFECTS
+from distilleak.tables.roster import Model, Roster
 from distilleak.tables.success import OUTCOMES
 
 NONE = "–"
@@ -20,7 +21,7 @@ COUNTS = {
     "training_records": "training records",
     "training_tokens": "training tokens",
 }
-Row = Callable[[Layout, Model, Mapping[Key, Pooled]], dict[str, str]]
+Row = Callable[[Roster, Model, Mapping[Key, Pooled]], dict[str, str]]
 
 _INTERVALS = (
     "In brackets: 95 % intervals, by bootstrap over records; over several seeds by Student's t."
@@ -36,7 +37,7 @@ class Readable:
 
 
 def build(
-    layout: Layout,
+    layout: Roster,
     pooled: PooledMetrics,
     tables: Mapping[str, pd.DataFrame],
     *,
@@ -137,7 +138,7 @@ def latex(readable: Readable, name: str) -> str:
     )
 
 
-def _rows(layout: Layout, pooled: PooledMetrics, row: Row) -> pd.DataFrame:
+def _rows(layout: Roster, pooled: PooledMetrics, row: Row) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"pair": pair, "model": model.label} | row(layout, model, pooled[pair, model.model])
@@ -146,7 +147,7 @@ def _rows(layout: Layout, pooled: PooledMetrics, row: Row) -> pd.DataFrame:
     )
 
 
-def _summary(layout: Layout, model: Model, metrics: Mapping[Key, Pooled]) -> dict[str, str]:
+def _summary(layout: Roster, model: Model, metrics: Mapping[Key, Pooled]) -> dict[str, str]:
     headline, decision = layout.headline_attack, model.decision
     best = max(layout.attacks, key=lambda attack: metrics[attack, "auc", ""].value)
     return {
@@ -159,18 +160,18 @@ def _summary(layout: Layout, model: Model, metrics: Mapping[Key, Pooled]) -> dic
     }
 
 
-def _attacks(layout: Layout, model: Model, metrics: Mapping[Key, Pooled]) -> dict[str, str]:
+def _attacks(layout: Roster, model: Model, metrics: Mapping[Key, Pooled]) -> dict[str, str]:
     return {attack: _estimate(metrics, attack, "auc") for attack in layout.attacks}
 
 
-def _utility(layout: Layout, model: Model, metrics: Mapping[Key, Pooled]) -> dict[str, str]:
+def _utility(layout: Roster, model: Model, metrics: Mapping[Key, Pooled]) -> dict[str, str]:
     counts = {title: metrics.get(("", name, "")) for name, title in COUNTS.items()}
     return {title: _estimate(metrics, "", name) for name, title in UTILITY.items()} | {
         title: NONE if found is None else f"{found.value:,.0f}" for title, found in counts.items()
     }
 
 
-def _comparisons(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+def _comparisons(table: pd.DataFrame, layout: Roster) -> pd.DataFrame:
     shown = table[table["attack"].isin([layout.headline_attack, ""])]
     labels = {(pair, model.model): model.label for pair, model in layout.models()}
     rows = shown.to_dict("records")
@@ -188,7 +189,7 @@ def _comparisons(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     )
 
 
-def _success(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+def _success(table: pd.DataFrame, layout: Roster) -> pd.DataFrame:
     shown = table[table["attack"] == layout.headline_attack]
     labels = {(pair, model.model): model.label for pair, model in layout.models()}
     rows: dict[tuple[str, str, str], dict[str, str]] = {}
@@ -209,7 +210,7 @@ def _supervision(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _ensembles(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+def _ensembles(table: pd.DataFrame, layout: Roster) -> pd.DataFrame:
     shown = table[table["attack"].isin([layout.headline_attack, ""])].to_dict("records")
     return pd.DataFrame(
         [
@@ -228,7 +229,7 @@ def _ensembles(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     )
 
 
-def _frontier(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+def _frontier(table: pd.DataFrame, layout: Roster) -> pd.DataFrame:
     labels = {(pair, model.model): model.label for pair, model in layout.models()}
     rows = table.to_dict("records")
     return pd.DataFrame(
@@ -253,7 +254,7 @@ def _frontier(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     )
 
 
-def _luck(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+def _luck(table: pd.DataFrame, layout: Roster) -> pd.DataFrame:
     labels = {(pair, model.model): model.label for pair, model in layout.models()}
     rows = table[table["attack"].isin([layout.headline_attack, ""])].to_dict("records")
     return pd.DataFrame(
@@ -274,7 +275,7 @@ def _luck(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     )
 
 
-def _blind(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+def _blind(table: pd.DataFrame, layout: Roster) -> pd.DataFrame:
     rows = table.to_dict("records")
     several = {"pair": [row["pair"] for row in rows]} if len(layout.pairs) > 1 else {}
     return pd.DataFrame(
@@ -290,7 +291,7 @@ def _blind(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     )
 
 
-def _epsilon(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+def _epsilon(table: pd.DataFrame, layout: Roster) -> pd.DataFrame:
     labels = {(pair, model.model): model.label for pair, model in layout.models()}
     rows: dict[tuple[str, str, str], dict[str, list[str]]] = {}
     for row in table.to_dict("records"):
@@ -305,7 +306,7 @@ def _epsilon(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     )
 
 
-def _effects(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+def _effects(table: pd.DataFrame, layout: Roster) -> pd.DataFrame:
     shown = table[table["attack"] == layout.headline_attack]
     labels = {(pair, model.model): model.label for pair, model in layout.models()}
     rows: dict[tuple[str, str], dict[str, str]] = {}

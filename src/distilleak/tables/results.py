@@ -1,5 +1,6 @@
 """Reading what the stages left of every seed and model, and checking that it belongs together."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +9,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
-from distilleak.evidence import read_view
+from distilleak.evidence.table import read_view
 from distilleak.files import read_json, read_table
-from distilleak.layout import data_directory, model_directory, seed_directory
-from distilleak.records import POOLS
-from distilleak.scores import EVALUATION, Scores, read_scores
-from distilleak.tables.base import Estimate, Key, Layout, Model
+from distilleak.paths import data_directory, model_directory, seed_directory
+from distilleak.records.drawing import EVALUATION_POOLS
+from distilleak.records.pools import POOLS
+from distilleak.scoring.scores import Scores, read_scores
+from distilleak.tables.base import Estimate, Key
+from distilleak.tables.roster import Model, Roster
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Results:
     pools: dict[tuple[int, str], dict[str, int]]  # (seed, pair); records per pool
 
 
-def read_results(root: str | Path, layout: Layout, replicates: int) -> Results:
+def read_results(root: str | Path, layout: Roster, replicates: int) -> Results:
     """Read the results of a study.
 
     Raises:
@@ -137,7 +140,7 @@ def _replicates(path: Path, count: int) -> dict[Key, NDArray[np.float64]]:
 
 def _scores(root: str | Path, seed: int, pair: str, model: Model, attacks: list[str]) -> Scores:
     path = model_directory(root, seed, pair, model.model) / "scores.parquet"
-    scores = read_scores(path).of(EVALUATION)
+    scores = read_scores(path).of(EVALUATION_POOLS)
     missing = [attack for attack in attacks if attack not in scores.attacks]
     if missing:
         raise DistilleakError(
@@ -197,3 +200,10 @@ def _pools(path: Path) -> dict[str, int]:
     counted = pc.value_counts(read_table(path, ["pool"])["pool"]).to_pylist()
     counts = {row["values"]: row["counts"] for row in counted}
     return {pool: counts[pool] for pool in POOLS if pool in counts}
+
+
+def scored(layout: Roster, results: Results) -> Iterator[tuple[str, str, str, list[Scores]]]:
+    for pair, model in layout.models():
+        by_seed = [results.scores[seed, pair, model.model] for seed in layout.seeds]
+        for attack in layout.attacks:
+            yield pair, model.model, attack, by_seed

@@ -5,14 +5,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from distilleak.metrics.thresholds import cross_fitted, folds
-from distilleak.tables.base import Layout
 from distilleak.tables.results import Results
+from distilleak.tables.roster import Roster
 
 COLUMNS = ["pair", "model", "attack", "pool", "outcome", "records", "share"]
 OUTCOMES = ("both", "teacher_only", "student_only", "neither")
 
 
-def build(layout: Layout, results: Results, n_folds: int) -> pd.DataFrame:
+def build(layout: Roster, results: Results, n_folds: int) -> pd.DataFrame:
     """The table, for every student; records are summed over seeds, shares are of their pool.
 
     Decisions are those of the accuracies: each model's own cross-fitted threshold.
@@ -42,7 +42,7 @@ def build(layout: Layout, results: Results, n_folds: int) -> pd.DataFrame:
 
 
 def _right(
-    layout: Layout, results: Results, pair: str, model: str, n_folds: int
+    layout: Roster, results: Results, pair: str, model: str, n_folds: int
 ) -> dict[str, NDArray[np.bool_]]:
     """Whether each attack calls each record what it is; records of all seeds, one after another."""
     found: dict[str, list[NDArray[np.bool_]]] = {attack: [] for attack in layout.attacks}

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from distilleak.metrics.bootstrap import interval, weights
 from distilleak.metrics.rates import Floats, chunks
-from distilleak.tables.base import Estimate, Layout, pool
+from distilleak.tables.base import Estimate, pool
 from distilleak.tables.results import Results, Supervision
+from distilleak.tables.roster import Roster
 
 COLUMNS = [
     *("pair", "group", "records", "tokens"),
@@ -19,7 +20,7 @@ COLUMNS = [
 GROUPS = ("vulnerable", "other")
 
 
-def build(layout: Layout, results: Results, replicates: int) -> pd.DataFrame:
+def build(layout: Roster, results: Results, replicates: int) -> pd.DataFrame:
     """The table.
 
     Agreement is the share of tokens that are the teacher's most likely one, confidence the mean

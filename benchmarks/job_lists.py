@@ -1,0 +1,75 @@
+"""Print the jobs that every configuration would run, to compare two versions of the workflow.
+
+    python benchmarks/job_lists.py > before.txt     # in one checkout
+    python benchmarks/job_lists.py > after.txt      # in the other
+    diff before.txt after.txt
+
+One line a file that the study writes, with the rule that writes it and the job's log; with
+`--commands` also one line a job, with the command that it runs. Source files of the package are no
+part of either, so moving them changes nothing here.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+    """Print the lists of the configurations that the command line names, all by default."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "configfiles",
+        nargs="*",
+        type=Path,
+        default=sorted(ROOT.glob("config/*.yaml")),
+        help="configurations (default: all in config/)",
+    )
+    parser.add_argument("--commands", action="store_true", help="commands of the jobs, too")
+    arguments = parser.parse_args()
+    for file in arguments.configfiles:
+        print(f"== {file.stem}", flush=True)
+        for line in sorted(files(file)):
+            print(line)
+        if arguments.commands:
+            for line in sorted(commands(file)):
+                print(line)
+
+
+def files(configfile: Path) -> list[str]:
+    """One line per file of a study: the file, its rule and its log."""
+    header, *rows = snakemake(configfile, "--summary").splitlines()
+    names = header.split("\t")
+    found = (dict(zip(names, row.split("\t"), strict=True)) for row in rows)
+    return [f"{row['output_file']}\t{row['rule']}\t{row['log-file(s)']}" for row in found]
+
+
+def commands(configfile: Path) -> list[str]:
+    """The shell command of every job of a study."""
+    start = "Shell command: "
+    lines = snakemake(configfile, "-n", "-p", "--quiet", "host").splitlines()
+    return [line for line in lines if line.startswith(start)]
+
+
+def snakemake(configfile: Path, *words: str) -> str:
+    """What Snakemake prints in an empty directory, where nothing has run yet."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    with tempfile.TemporaryDirectory() as empty:
+        done = subprocess.run(
+            [*command, "--configfile", str(configfile.resolve()), *words],
+            cwd=empty,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    # A configuration may need models that are not here; its line says so in both versions.
+    return done.stdout if not done.returncode else f"{words[0]}\n{done.stderr.strip()}\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""The blind gate: can members be told from non-members without any model?
+
+Each classifier is a kernel (`blind_kernels`) and a cross-validated ridge regression of the labels
+on it (`blind_ridge`). On an honest split none of them can do better than chance.
+"""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from distilleak.blind.kernels import (
+    Bools,
+    Floats,
+    Records,
+    Words,
+    centred,
+    kernels,
+    sizes,
+    tfidf,
+    year_fraction,
+)
+from distilleak.blind.ridge import (
+    delong_error,
+    fold_auc,
+    out_of_fold_scores,
+    permuted_labels,
+    solve,
+    stratified_folds,
+)
+from distilleak.errors import DistilleakError
+from distilleak.settings.gate import GateSettings
+
+log = logging.getLogger(__name__)
+
+WORDS = 8  # words named a side
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """How well one classifier does: AUC, its 95 % interval, and its own permutation p-value."""
+
+    auc: float
+    low: float
+    high: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Side:
+    """One pool as it looks from outside; `date` is None where no record has one."""
+
+    words: list[str]  # the most telling first
+    length: float  # median, in characters
+    date: str | None  # median
+    own_sources: float  # share of its records from sources that the other pool does not have
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate found."""
+
+    passed: bool
+    auc: float  # the largest of the classifiers'
+    classifier: str  # the one that has it
+    p_value: float  # how often the largest is as large under permuted labels
+    members: int  # records looked at
+    nonmembers: int
+    classifiers: dict[str, Classifier]
+    max_auc: float
+    max_p: float
+    separates: dict[str, Side]
+
+
+def judge(records: Records, settings: GateSettings, seed: int) -> Verdict:
+    """Try to tell members from non-members; the gate is closed when `passed` is false.
+
+    All classifiers see the same folds and the same permutations, and the gate's p-value is that
+    of the maximum over classifiers, so that having several does not raise the false alarm rate
+    (Westfall and Young 1993).
+
+    Raises:
+        DistilleakError: a pool is smaller than two records a fold, there is no text, or all the
+            records are alike.
+    """
+    for pool, size in (("member", records.member.sum()), ("nonmember", (~records.member).sum())):
+        if size < 2 * settings.folds:
+            raise DistilleakError(
+                f"pool {pool!r}: {size} records; the blind gate needs at least two a fold,"
+                f" {2 * settings.folds}"
+            )
+    rng = np.random.default_rng(seed)
+    records = _sampled(records, settings.max_records // 2, rng)
+    fold = stratified_folds(records.member, settings.folds, rng)
+    labels = permuted_labels(records.member, fold, settings.permutations, rng)
+
+    words = tfidf(records.texts)
+    classifiers, null = {}, []
+    for name, kernel in kernels(records, words):
+        scores = out_of_fold_scores(kernel, labels, fold)
+        auc = fold_auc(scores, labels, fold)
+        error = delong_error(scores[0], labels[0], fold)
+        classifiers[name] = Classifier(
+            auc=round(float(auc[0]), 6),
+            low=round(max(0.0, float(auc[0] - 1.96 * error)), 6),
+            high=round(min(1.0, float(auc[0] + 1.96 * error)), 6),
+            p_value=_p_value(auc),
+        )
+        log.info("%s: AUC %.3f", name, auc[0])
+        null.append(auc)
+    if not null:
+        raise DistilleakError("the records do not differ in text, source or date")
+
+    best = max(classifiers, key=lambda name: classifiers[name].auc)
+    p_value = _p_value(np.max(null, axis=0))
+    return Verdict(
+        passed=not (classifiers[best].auc > settings.max_auc and p_value < settings.max_p),
+        auc=classifiers[best].auc,
+        classifier=best,
+        p_value=p_value,
+        members=int(records.member.sum()),
+        nonmembers=int((~records.member).sum()),
+        classifiers=classifiers,
+        max_auc=settings.max_auc,
+        max_p=settings.max_p,
+        separates=separates(records, words),
+    )
+
+
+def explain(verdict: Verdict) -> str:
+    """One line on a closed gate: which classifiers tell the pools apart, how well, and by what."""
+    found = sorted(verdict.classifiers.items(), key=lambda item: -item[1].auc)
+    telling = ", ".join(
+        f"{name} (AUC {result.auc:.3f}, 95 % {result.low:.3f} to {result.high:.3f})"
+        for name, result in found
+        if result.auc > verdict.max_auc
+    )
+    sides = "; ".join(
+        f"{pool}: words {' '.join(side.words) or '-'}, median length {side.length:g} characters, "
+        f"median date {side.date or '-'}, {side.own_sources:.0%} from sources of this pool only"
+        for pool, side in verdict.separates.items()
+    )
+    return (
+        f"members and non-members can be told apart without a model, by {telling}; "
+        f"p = {verdict.p_value:.2g} (closed above AUC {verdict.max_auc:g} with p below "
+        f"{verdict.max_p:g}). {sides}"
+    )
+
+
+def separates(records: Records, words: Words) -> dict[str, Side]:
+    """What each pool looks like, under its name."""
+    telling = telling_words(words, records.member)
+    years = year_fraction(records.dates)
+    length, _, _ = sizes(records.texts)
+    sources = np.array(records.sources, dtype=object)
+    sides = {}
+    for pool, rows in (("member", records.member), ("nonmember", ~records.member)):
+        known = np.flatnonzero(rows & ~np.isnan(years))
+        middle = known[np.argsort(years[known], kind="stable")][(len(known) - 1) // 2 :][:1]
+        own = ~np.isin(sources[rows], sources[~rows])
+        sides[pool] = Side(
+            words=telling[pool],
+            length=float(np.median(length[rows])),
+            date=records.dates[middle[0]] if len(middle) else None,
+            own_sources=round(float(own.mean()), 6),
+        )
+    return sides
+
+
+def telling_words(words: Words, member: Bools) -> dict[str, list[str]]:
+    """The words with the largest ridge weights in TF-IDF space for each pool, largest first."""
+    kernel = centred(words.cosines)
+    if kernel is None:
+        return {"member": [], "nonmember": []}
+    dual = solve(kernel, member - member.mean())
+    weights = np.round(words.features.T @ (dual - dual.mean()), 9)
+    order = np.argsort(-weights, kind="stable")
+    return {
+        "member": [words.vocabulary[i] for i in order[:WORDS] if weights[i] > 0],
+        "nonmember": [words.vocabulary[i] for i in order[::-1][:WORDS] if weights[i] < 0],
+    }
+
+
+def _sampled(records: Records, most: int, rng: np.random.Generator) -> Records:
+    rows = [
+        rng.permutation(np.flatnonzero(pool))[:most] for pool in (records.member, ~records.member)
+    ]
+    return records.take(np.sort(np.concatenate(rows)))
+
+
+def _p_value(auc: Floats) -> float:
+    # Counting the observed labelling (row 0) too keeps the test valid (Phipson and Smyth 2010).
+    return float(np.mean(auc >= auc[0] - 1e-12))

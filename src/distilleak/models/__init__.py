@@ -1,0 +1,1 @@
+"""Models of all families: made, loaded, changed and saved."""

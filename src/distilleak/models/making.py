@@ -1,0 +1,153 @@
+"""Making, loading and saving language models; safetensors only."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from distilleak import seeding
+from distilleak.errors import DistilleakError
+from distilleak.files import atomic, read_json
+from distilleak.machine import processes
+from distilleak.models import checkpoints, families
+from distilleak.models.batches import Tokens
+from distilleak.models.surgery.base import Changes, operate
+from distilleak.records import tokenization
+from distilleak.records.framing import Framing
+from distilleak.records.tokenization import copy_tokenizer
+from distilleak.settings.architecture import (
+    ArchitectureSettings,
+    CheckpointSettings,
+    ModelSettings,
+    StudentSettings,
+)
+
+
+def prepare(threads: int) -> str:
+    """Set up torch for one job and return its device: deterministic, `threads` CPU threads."""
+    torch.set_num_threads(threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS refuses to run
+    device = processes.device()
+    # On a GPU some attention kernels have no deterministic backward pass; they warn instead.
+    torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    return device
+
+
+def make(
+    start_from: StudentSettings,
+    tokenizer: str | Path,
+    seed: int,
+    teacher: str | Path | ModelSettings | None = None,
+    teacher_seed: int | None = None,
+) -> PreTrainedModel:
+    """The model that `start_from` describes, in float32; a pure function of its arguments.
+
+    Args:
+        start_from: a shape, a checkpoint, or the layers of `teacher`.
+        tokenizer: its tokenizer's directory.
+        seed: of the random weights.
+        teacher: the teacher's model directory: for a start from its layers, and for its vocabulary,
+            which may be larger than the tokenizer's. Or what the teacher started from, for a
+            student that must not know it.
+        teacher_seed: of the teacher's random weights, for what the teacher started from; `seed`
+            if left out.
+
+    Raises:
+        DistilleakError: the model is not there, not of a supported family, not in safetensors,
+            needs code of its own, or has a smaller vocabulary than the tokenizer.
+    """
+    vocabulary = tokenization.load(tokenizer).get_vocab_size()
+    with seeded(seed):
+        if isinstance(start_from, ArchitectureSettings):
+            start = tokenization.layout(tokenizer, start_from.kind == "masked").start
+            if start_from.type == "roberta":
+                # It counts positions from its padding token and cannot be read without one.
+                padding = {"pad_token_id": tokenization.padding_token(tokenizer)}
+                start_from = start_from.model_copy(
+                    update={"options": {**padding, **start_from.options}}
+                )
+            if isinstance(teacher, str | Path):
+                vocabulary = int(read_json(Path(teacher) / "config.json")["vocab_size"])
+            return families.build(start_from, vocabulary, start)
+        if isinstance(start_from, CheckpointSettings):
+            return _fitting(checkpoints.load(start_from), vocabulary, checkpoints.name(start_from))
+        if teacher is None:
+            raise DistilleakError("init: teacher_layers needs --teacher or --teacher-start")
+        if isinstance(teacher, str | Path):
+            return families.copy_layers(load(teacher, "cpu"), start_from.layers)
+        start_seed = seed if teacher_seed is None else teacher_seed
+        return families.copy_layers(make(teacher, tokenizer, start_seed), start_from.layers)
+
+
+def layout(model: PreTrainedModel, tokenizer: str | Path) -> Framing:
+    """How the model reads records of the tokenizer."""
+    return tokenization.layout(tokenizer, families.of(model).kind == "masked")
+
+
+def check_length(
+    model: PreTrainedModel, layout: Framing, tokens: Sequence[Tokens], prefix: int = 0
+) -> None:
+    """Refuse records that the model has no positions for.
+
+    Raises:
+        DistilleakError: `prefix` and the longest of the records `tokens` do not fit.
+    """
+    longest = max(len(record) for record in tokens)
+    needed, positions = layout.added + prefix + longest, families.positions(model)
+    if needed > positions:
+        before = f"a prefix of {prefix} tokens and " if prefix else ""
+        raise DistilleakError(
+            f"encoding.context: {before}a record of {longest} tokens need {needed} positions, but "
+            f"the model ({model.config.model_type}) has {positions}; choose a shorter context"
+        )
+
+
+def _fitting(model: PreTrainedModel, vocabulary: int, name: str) -> PreTrainedModel:
+    """The model; its vocabulary may be larger than the tokenizer's, since many are padded."""
+    if model.config.vocab_size < vocabulary:
+        raise DistilleakError(
+            f"{name}: a vocabulary of {model.config.vocab_size} tokens, but its tokenizer has "
+            f"{vocabulary}"
+        )
+    return model
+
+
+def change(model: PreTrainedModel, surgery: Changes, seed: int) -> PreTrainedModel:
+    """The model after surgery, itself without any; new weights are a pure function of `seed`."""
+    if not surgery:
+        return model
+    with seeded(seed):
+        return operate(model, surgery)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draws inside the block depend on `seed` alone and leave the generators outside untouched."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seeding.number(seed, "weights"))
+        yield
+
+
+def save(model: PreTrainedModel, tokenizer: str | Path, path: str | Path) -> None:
+    """Write an ordinary Hugging Face directory, tokenizer included, atomically."""
+    with atomic(path) as temporary:
+        temporary.mkdir()
+        model.save_pretrained(temporary)
+        copy_tokenizer(tokenizer, temporary)
+
+
+def load(path: str | Path, device: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """Load a model that a stage has written, in evaluation mode.
+
+    Raises:
+        DistilleakError: there is no model at `path`, or its weights are damaged.
+    """
+    if not (Path(path) / "config.json").is_file():
+        raise DistilleakError(f"{path}: no model here (config.json is missing)")
+    return checkpoints.read(path, dtype).to(device).eval()  # type: ignore[no-any-return,arg-type]

@@ -1,0 +1,1 @@
+"""Records: deduplicated, drawn into pools, encoded, and read again."""

@@ -1,0 +1,201 @@
+"""The tokenizer: training, loading, cutting a text where a word ends."""
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Encoding, Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.trainers import BpeTrainer
+
+from distilleak.errors import DistilleakError
+from distilleak.files import atomic, read_json, write_json
+from distilleak.records.framing import Framing
+
+START = "<|endoftext|>"
+MASK = "<|mask|>"
+PAD = "<|pad|>"
+FILES = ("tokenizer.json", "tokenizer_config.json")
+
+
+def train(texts: Iterable[str], vocabulary: int, masked: bool = False) -> Tokenizer:
+    """Train a byte-level BPE tokenizer with `vocabulary` tokens; the start token has id 0.
+
+    With `masked`, the token 1 is the one that hides others, and the token 2 fills short rows: from
+    it RoBERTa tells positions.
+
+    Raises:
+        DistilleakError: the texts are too small for so large a vocabulary.
+    """
+    tokenizer = _literal(Tokenizer(BPE()))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = ByteLevelDecoder()
+    tokenizer.train_from_iterator(
+        texts,
+        BpeTrainer(
+            vocab_size=vocabulary,
+            special_tokens=[START, MASK, PAD] if masked else [START],
+            initial_alphabet=ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    if tokenizer.get_vocab_size() != vocabulary:
+        raise DistilleakError(
+            f"tokenizer.vocabulary: the auxiliary texts give only {tokenizer.get_vocab_size()} "
+            f"tokens, not {vocabulary}; ask for fewer or enlarge pools.auxiliary"
+        )
+    return tokenizer
+
+
+def save(tokenizer: Tokenizer, path: str | Path, context: int) -> None:
+    """Write a directory that `AutoTokenizer.from_pretrained` reads, atomically."""
+    with atomic(path) as temporary:
+        temporary.mkdir()
+        tokenizer.save(str(temporary / FILES[0]))
+        write_json(
+            {
+                "tokenizer_class": "PreTrainedTokenizerFast",
+                "model_max_length": context,
+                "bos_token": START,
+                "eos_token": START,
+                "pad_token": START,
+                "split_special_tokens": True,
+                **(
+                    {
+                        "cls_token": START,
+                        "sep_token": START,
+                        "mask_token": MASK,
+                        "pad_token": PAD,
+                    }
+                    if tokenizer.token_to_id(MASK) is not None
+                    else {}
+                ),
+            },
+            temporary / FILES[1],
+        )
+
+
+def load(path: str | Path) -> Tokenizer:
+    """Read a tokenizer directory.
+
+    Raises:
+        DistilleakError: it is missing or damaged.
+    """
+    file = Path(path) / FILES[0]
+    if not file.is_file():
+        raise DistilleakError(f"{file}: no such file")
+    try:
+        return _literal(Tokenizer.from_file(str(file)))
+    except Exception as error:  # the library raises plain Exception for whatever it cannot parse
+        raise DistilleakError(
+            f"{file}: damaged tokenizer; delete the directory {path} and run again"
+        ) from error
+
+
+def rules(tokenizer: Any) -> dict[str, Any]:
+    """All that decides how a fast tokenizer of transformers cuts a text into which tokens."""
+    given: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    rules = {key: given[key] for key in ("normalizer", "pre_tokenizer", "model")}
+    return rules | {"vocabulary": tokenizer.get_vocab()}
+
+
+def copy_tokenizer(source: str | Path, target: Path) -> None:
+    """Copy the tokenizer's files into a model directory."""
+    for name in FILES:
+        shutil.copyfile(Path(source) / name, target / name)
+
+
+def layout(path: str | Path, masked: bool) -> Framing:
+    """How a model with the tokenizer in directory `path` reads a record.
+
+    A causal model reads the beginning-of-text token before it, the end-of-text token if there is no
+    other, as GPT-2 does; a masked one reads it between classification and separator token.
+
+    Raises:
+        DistilleakError: the tokenizer lacks a token that is needed.
+    """
+    kind = "masked" if masked else "causal"
+
+    def number(*names: str) -> int:
+        found = _special(path, *names)
+        if found is None:
+            file = Path(path) / FILES[1]
+            raise DistilleakError(f"{file}: no {names[0]}, which a {kind} model needs")
+        return found
+
+    if not masked:
+        return Framing(number("bos_token", "eos_token"))
+    return Framing(
+        number("cls_token", "bos_token"), number("sep_token", "eos_token"), number("mask_token")
+    )
+
+
+def padding_token(path: str | Path) -> int | None:
+    """The id of the token that fills short rows, if the tokenizer has one."""
+    return _special(path, "pad_token")
+
+
+def _special(path: str | Path, *names: str) -> int | None:
+    """The id of the first of these special tokens that the tokenizer in directory `path` has."""
+    tokenizer, given = load(path), read_json(Path(path) / FILES[1])
+    for name in names:
+        token = given.get(name)
+        text = token.get("content") if isinstance(token, dict) else token
+        found = tokenizer.token_to_id(text) if text else None
+        if found is not None:
+            return int(found)
+    return None
+
+
+def save_pretrained(tokenizer: Any, path: str | Path) -> None:
+    """Write a checkpoint's fast tokenizer with the files that this module reads, atomically."""
+    with atomic(path) as temporary:
+        tokenizer.save_pretrained(temporary)
+        for file in temporary.iterdir():
+            if file.name not in FILES:
+                file.unlink()
+
+
+def cut(tokenizer: Tokenizer, text: str, length: int) -> tuple[str, list[int]]:
+    """The longest beginning of `text` of whole words with at most `length` tokens, and its tokens.
+
+    Words are those of the tokenizer, whose spaces stand before them. The tokens are always those
+    of encoding the returned text; merely dropping the last tokens would not give that. Only a first
+    word longer than `length` is cut inside.
+
+    Raises:
+        ValueError: `length` is below 4, and one character may take four tokens.
+    """
+    if length < 4:
+        raise ValueError(f"length {length} is below 4")
+    while True:
+        encoding = tokenizer.encode(text, add_special_tokens=False)
+        if len(encoding.ids) <= length:
+            return text, encoding.ids
+        # A character that is normalised to several words may end behind the text's last one.
+        text = text[: min(_end(encoding, length), len(text) - 1)]
+
+
+def _end(encoding: Encoding, length: int) -> int:
+    """Characters up to the last end of a word among the first `length` of more tokens."""
+    words, offsets = encoding.word_ids, encoding.offsets
+    inside = length
+    while inside and words[inside] == words[inside - 1]:
+        inside -= 1
+    if inside:
+        return int(offsets[inside - 1][1])
+    # All in the first word: up to the character that no longer fits.
+    return max(1, int(offsets[length][0]))
+
+
+def _literal(tokenizer: Tokenizer) -> Tokenizer:
+    """The name of a special token inside a text is text: no record can hold the token itself."""
+    tokenizer.encode_special_tokens = True
+    # A saved tokenizer may fill and cut: what is scored would not be the text.
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer

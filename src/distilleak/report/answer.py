@@ -1,0 +1,321 @@
+"""The answer of a study in three or four sentences, worked out from its tables.
+
+Each conclusion follows from an interval or a corrected p-value in the tables, by the rules that the
+functions below state; where an interval does not allow a conclusion, the sentence says so.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from distilleak.report.bar import CHANCE, against_bar, best_blind, least_auc
+from distilleak.tables.reading import DECISIONS, Tables, models_of, per_model, pick
+from distilleak.tables.wording import Estimate, listed, p_text, signed
+
+LEVEL = 0.05  # of the tests; the intervals are the matching 95 %
+_PLAIN = "kd"
+_ENOUGH = 5  # trivial alternatives, for a frontier that does not flatter what is compared with it
+
+
+def answer(tables: Tables, pair: str, attack: str) -> list[str]:
+    """What the study found of `pair` with `attack`; in brackets are 95 % intervals.
+
+    Reads the tables models, metrics, comparisons, ensembles, frontier, luck, blind. Sentence 1:
+    does plain distillation leak, more or less than the teacher, and does the attack on the teacher
+    find more than classifiers without a model do? Sentence 2: which methods leak less than plain
+    distillation, and at what utility? Sentence 3: do ensembles leak less or vary less, and does
+    distillation protect members and non-members alike? Sentence 4, where there are trivial
+    alternatives: who leaks less than they do at equal utility? Last, of several seeds: how much do
+    results differ by luck?
+
+    Raises:
+        DistilleakError: there is no such pair.
+    """
+    return [
+        f"{_leak(tables, pair, attack)}{_bar(tables, pair, attack)}.",
+        _methods(tables, pair, attack),
+        f"{_ensembles(tables, pair, attack)}; {_sides(tables, pair, attack)}.",
+        *_at_equal_utility(tables, pair),
+        *_luck(tables, pair, attack),
+    ]
+
+
+def _leak(tables: Tables, pair: str, attack: str) -> str:
+    """A leak: the interval of the AUC lies above 0.5, or above the bar of a closed blind gate.
+
+    A difference: its interval excludes 0.
+    """
+    auc = per_model(tables, pair, attack=attack, metric="auc")
+    student, teacher = _estimate(auc, _PLAIN), _estimate(auc, "teacher")
+    if student is None or teacher is None:
+        return f"The study has no teacher and plain student ({_PLAIN}) of {pair} to compare"
+    least = least_auc(tables, pair)
+    beyond = " beyond what shows without a model" if least > CHANCE else ""
+    if student.low > least:
+        verdict = f"The distilled student leaks{beyond}"
+    else:
+        below = ", which scores below chance" if student.high < CHANCE else ""
+        verdict = f"No leak{beyond} was detected in the distilled student{below}"
+    gap = _compared(tables, pair, attack, _PLAIN, "teacher", "auc")
+    if gap is None:
+        beside = "the two were not compared on the same records"
+    elif _is_equivalent(tables, pair, attack, _PLAIN, "teacher"):
+        beside = (
+            "the two are equivalent, shown to differ by less than the margin, paired difference "
+            f"{gap.signed()}"
+        )
+    elif gap.excludes(0):
+        side = "lower" if gap.value < 0 else "higher"
+        beside = f"the student's is {side}, paired difference {gap.signed()}"
+    else:
+        beside = f"no difference between the two can be told, paired difference {gap.signed()}"
+    own = "" if teacher.low > least else f", where no leak{beyond} was detected"
+    return (
+        f"{verdict}: the {attack} attack has an AUC of {student} on {_PLAIN}, where chance is 0.5, "
+        f"and of {teacher} on the teacher{own}; {beside}"
+    )
+
+
+def _is_equivalent(tables: Tables, pair: str, attack: str, model: str, baseline: str) -> bool:
+    rows = pick(
+        tables["comparisons"],
+        **{"pair": pair, "attack": attack, "model": model, "baseline": baseline, "metric": "auc"},
+    )
+    return bool((rows["verdict"] == "equivalent").any())
+
+
+def _bar(tables: Tables, pair: str, attack: str) -> str:
+    """Where the teacher's AUC lies, seen from the best classifier that never saw a model."""
+    teacher = _estimate(per_model(tables, pair, attack=attack, metric="auc"), "teacher")
+    bar = best_blind(tables, pair)
+    if teacher is None or bar is None:
+        return ""
+    return f"; the teacher's AUC {against_bar(teacher, bar)}"
+
+
+def _methods(tables: Tables, pair: str, attack: str) -> str:
+    """A method differs from plain distillation when its AUC does at p < 0.05 after Holm."""
+    models = models_of(tables, pair)
+    rows = pick(tables["comparisons"], pair=pair, baseline=_PLAIN, attack=attack, metric="auc")
+    rows = rows[rows["model"].isin(models.index[models["kind"] == "student"])]
+    if rows.empty:
+        return f"No other method was compared with {_PLAIN}."
+    loss = per_model(tables, pair, metric="heldout_loss")["value"]
+    found = rows[rows["p_holm"] < LEVEL].sort_values("difference", kind="stable")
+    cleaner: list[str] = []
+    costly: list[str] = []
+    worse: list[str] = []
+    for _, row in found.iterrows():
+        paid = float(loss.get(row["model"], np.nan) - loss.get(_PLAIN, np.nan))
+        change = Estimate(row["difference"], row["low"], row["high"])
+        text = (
+            f"{models.loc[row['model'], 'label']} (AUC difference {change.signed()}, "
+            f"{p_text(row['p_holm'])}; held-out loss {signed(paid)} nats per token)"
+        )
+        if change.value >= 0:
+            worse.append(text)
+        elif round(paid, 3) > 0:
+            costly.append(text)
+        else:
+            cleaner.append(text)
+    total = len(rows)
+    same = rows[rows["verdict"] == "equivalent"]
+    equal = ""
+    if len(same):
+        names = listed([str(models.loc[model, "label"]) for model in same["model"]])
+        equal = f"shown to be equivalent to {_PLAIN}, within the margin: {names}"
+    if not len(found) and equal:
+        rest = total - len(same)
+        open_ = f"; not to be told from {_PLAIN}: {rest}" if rest else ""
+        return f"After Holm correction, of the {total} methods compared, {equal}{open_}."
+    if not len(found):
+        return (
+            f"After Holm correction no method of the {total} compared can be told from {_PLAIN} by "
+            f"the AUC of the {attack} attack."
+        )
+    parts = []
+    if cleaner:
+        parts.append(f"less than {_PLAIN} at no worse held-out loss: {listed(cleaner)}")
+    if costly:
+        parts.append(f"less than {_PLAIN} but only at a worse held-out loss: {listed(costly)}")
+    if not cleaner and not costly:
+        parts.append(f"less than {_PLAIN}: none")
+    if worse:
+        parts.append(f"more than {_PLAIN}: {listed(worse)}")
+    if equal:
+        parts.append(equal)
+    rest = total - len(found) - len(same)
+    if rest:
+        parts.append(f"not to be told from {_PLAIN}: {rest}")
+    return f"After Holm correction, of the {total} methods compared, leaking {'; '.join(parts)}."
+
+
+def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
+    """The verdicts of the table `frontier` on the AUC, a sentence; none without any."""
+    rows = pick(tables["frontier"], pair=pair, metric="auc")
+    rows = rows[rows["verdict"] != ""].sort_values("difference", kind="stable")
+    if rows.empty:
+        return []
+    labels = models_of(tables, pair)["label"]
+
+    def named(verdict: str) -> list[str]:
+        return [
+            f"{labels[row['model']]} "
+            f"({Estimate(row['difference'], row['low'], row['high']).signed()})"
+            for _, row in pick(rows, verdict=verdict).iterrows()
+        ]
+
+    better, worse = named("better"), named("worse")
+    parts = [
+        f"leaking less: {listed(better) if better else 'none'}",
+        f"leaking more: {listed(worse) if worse else 'none'}",
+    ]
+    for verdict, words in (
+        ("not distinguishable", "not distinguishable from them"),
+        ("more useful than all", "more useful than all of them without leaking less"),
+        ("less useful than all", "less useful than all of them without leaking more"),
+    ):
+        if count := int((rows["verdict"] == verdict).sum()):
+            parts.append(f"{words}: {count}")
+    trivial = pick(tables["frontier"], pair=pair, metric="auc", role="trivial")
+    few = len(trivial) < _ENOUGH
+    against = listed([str(labels[model]) for model in trivial["model"]]) if few else len(trivial)
+    warnings = [
+        " So few alternatives flatter the methods; config/frontier.yaml has more." if few else "",
+        " Of one seed no interval contains the luck of the split or of the training."
+        if (tables["luck"]["seeds"] == 1).any()
+        else "",
+    ]
+    return [
+        f"At the same held-out loss, compared with the trivial alternatives ({against}) by the AUC "
+        f"of the strongest attack, of {len(rows)} models after Holm correction "
+        f"{'; '.join(parts)}.{''.join(warnings)}"
+    ]
+
+
+def _luck(tables: Tables, pair: str, attack: str) -> list[str]:
+    """How much plain distillation differs between seeds; nothing of a single one."""
+    rows = pick(tables["luck"], pair=pair, model=_PLAIN, attack=attack, metric="auc")
+    rows = rows[rows["seed_sd"].notna()]
+    if rows.empty:
+        return []
+    row = rows.iloc[0]
+    spread = Estimate(row["seed_sd"], row["low"], row["high"])
+    left = {"training": "the split", "split": "training"}.get(str(row["differing"]))
+    warning = f"; no interval over seeds contains the luck of {left}" if left else ""
+    return [
+        f"Between the {row['seeds']:.0f} seeds, which differ in {row['differing']}, the AUC of the "
+        f"{attack} attack on {_PLAIN} has a standard deviation of {spread}; other evaluated "
+        f"records alone would make it differ by {row['record_sd']:.3f}{warning}."
+    ]
+
+
+def _ensembles(tables: Tables, pair: str, attack: str) -> str:
+    """The largest ensembles against the same students, each by itself, and a single student.
+
+    Less or more: the interval of the paired difference excludes 0. Steadier or not than one
+    student: a two-sided F test of the variances between seeds.
+    """
+    rows = pick(tables["ensembles"], pair=pair, attack=attack, metric="auc")
+    parts = []
+    for kind in ("vote", "mixture"):
+        line = pick(rows, kind=kind).sort_values("size")
+        if line["size"].nunique() < 2:
+            continue
+        one, many = line.iloc[0], line.iloc[-1]
+        joint = Estimate(many["value"], many["low"], many["high"])
+        change = Estimate(*(many[f"difference{end}"] for end in ("", "_low", "_high")))
+        if not np.isfinite([*joint, *change]).all():
+            continue
+        if change.high < 0:
+            verdict = "leak less than"
+        elif change.low > 0:
+            verdict = "leak more than"
+        else:
+            verdict = "show no difference in leakage from"
+        parts.append(
+            f"ensembles of {many['size']:.0f} by {kind} {verdict} the same students on average "
+            f"(AUC {joint}, paired difference {change.signed()}) {_steadiness(one, many)}"
+        )
+    if not parts:
+        return "No ensembles were made"
+    text = listed(parts)
+    return text[0].upper() + text[1:]
+
+
+def _steadiness(one: "pd.Series[float]", many: "pd.Series[float]") -> str:
+    seeds = int(many["seeds"])
+    before, after = float(one["seed_sd"]), float(many["seed_sd"])
+    if seeds < 2 or not np.isfinite([before, after]).all():
+        return "and steadiness cannot be judged from one seed"
+    # Size 1 is the students of all ensembles, and its spread that of one of them.
+    spread = f"standard deviation over {seeds} seeds {after:.4f} against {before:.4f}"
+    if min(before, after) == 0:
+        p = 1.0 if before == after else 0.0
+    else:
+        ratio = (before / after) ** 2
+        p = 2 * min(
+            stats.f.sf(ratio, seeds - 1, seeds - 1), stats.f.cdf(ratio, seeds - 1, seeds - 1)
+        )
+    if p >= LEVEL:
+        return (
+            f"with no difference in steadiness from one student to be told ({spread}, F test "
+            f"{p_text(p)})"
+        )
+    verdict = "steadier" if after < before else "less steady"
+    return f"and are {verdict} than one student ({spread}, F test {p_text(p)})"
+
+
+def _sides(tables: Tables, pair: str, attack: str) -> str:
+    """Members and non-members apart: accuracies on the teacher, and what distillation changes."""
+    wanted = {"attack": attack, "threshold": DECISIONS}
+    member, nonmember = (
+        _estimate(per_model(tables, pair, metric=f"{side}_accuracy", **wanted), "teacher")
+        for side in ("member", "nonmember")
+    )
+    if member is None or nonmember is None:
+        return "member and non-member accuracy were not measured on the teacher"
+    if member.low > nonmember.high:
+        verdict = "a larger share of the members"
+    elif member.high < nonmember.low:
+        verdict = "a larger share of the non-members"
+    else:
+        verdict = "no difference can be told"
+    changes = []
+    for side, name in (("member", "members"), ("nonmember", "non-members")):
+        change = _compared(tables, pair, attack, _PLAIN, "teacher", f"{side}_accuracy")
+        if change is None:
+            continue
+        if not change.excludes(0):
+            effect = "shows no difference in"
+        else:
+            effect = "lowers" if change.value < 0 else "raises"
+        changes.append(f"{effect} accuracy on {name} ({change.signed()})")
+    distilled = f", and distillation ({_PLAIN}) {listed(changes)}" if changes else ""
+    return (
+        f"on the teacher the attack gets {member} of the members right and {nonmember} of the "
+        f"non-members ({verdict}){distilled}"
+    )
+
+
+def _compared(
+    tables: Tables, pair: str, attack: str, model: str, baseline: str, metric: str
+) -> Estimate | None:
+    rows = pick(
+        tables["comparisons"],
+        pair=pair,
+        attack=attack,
+        model=model,
+        baseline=baseline,
+        metric=metric,
+        threshold=("", *DECISIONS),
+    )
+    return _estimate(rows.rename(columns={"difference": "value"}).set_index("model"), model)
+
+
+def _estimate(rows: pd.DataFrame, model: str) -> Estimate | None:
+    if model not in rows.index:
+        return None
+    row = rows.loc[[model]].iloc[0]
+    found = Estimate(float(row["value"]), float(row["low"]), float(row["high"]))
+    return found if np.isfinite(found).all() else None

@@ -1,0 +1,104 @@
+"""The report of a study: one HTML page that holds its figures and opens without a network."""
+
+import base64
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from distilleak import catalogue
+from distilleak.errors import DistilleakError
+from distilleak.report import answer, bar, report_tables
+from distilleak.settings.figures import FigureSettings
+from distilleak.tables.reading import Tables, headline, pairs_of, pool_size
+
+TABLES = (
+    *("models", "metrics", "comparisons", "supervision", "ensembles", "effects", "epsilon"),
+    *("frontier", "luck"),
+    *("blind", "split"),
+)
+_PACKAGES = (
+    *("distilleak", "snakemake", "torch", "transformers", "tokenizers", "numpy", "scipy"),
+    *("pandas", "pyarrow", "scikit-learn", "matplotlib"),
+)
+
+
+def page(
+    study: str,
+    tables: Tables,
+    costs: pd.DataFrame,
+    figures: Path,
+    names: Sequence[str],
+    style: FigureSettings,
+    configuration: str,
+) -> str:
+    """The report as HTML.
+
+    Args:
+        study: Name of the study.
+        tables: The tables named in `TABLES`.
+        costs: The table of costs.
+        figures: Directory of `<pair>/<figure>.png`.
+        names: The figures that are shown, in this order.
+        style: Says which attack the headline is.
+        configuration: Text of the study's configuration.
+
+    Raises:
+        DistilleakError: a figure is missing, or the headline attack was not made.
+    """
+    parts = []
+    for pair in pairs_of(tables):
+        attack = headline(tables, pair, style)
+        parts.append(
+            {
+                "pair": pair,
+                "members": pool_size(tables["split"], pair, "member"),
+                "nonmembers": pool_size(tables["split"], pair, "nonmember"),
+                "best_blind": bar.best_blind(tables, pair),
+                "warning": bar.warning(tables, pair),
+                "answer": answer.answer(tables, pair, attack),
+                "figures": [_figure(figures / pair, name) for name in names],
+                "tables": report_tables.of_pair(tables, pair, attack),
+            }
+        )
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("page.html.jinja").render(
+        study=study,
+        attack=style.headline_attack,
+        parts=parts,
+        split=report_tables.split(tables),
+        blind=report_tables.blind(tables),
+        costs=report_tables.costs(costs),
+        versions=versions(),
+        configuration=configuration,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of what the results depend on; read without importing any of it."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _figure(directory: Path, name: str) -> dict[str, Any]:
+    module = catalogue.load("figures", name)
+    file = directory / f"{name}.png"
+    try:
+        png = base64.b64encode(file.read_bytes()).decode("ascii")
+    except FileNotFoundError as error:
+        raise DistilleakError(f"{file}: no such figure") from error
+    return {"name": name, "title": module.TITLE, "caption": module.CAPTION, "png": png}

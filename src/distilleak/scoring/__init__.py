@@ -1,0 +1,1 @@
+"""Running configured attacks on evidence, and the scores that they give."""

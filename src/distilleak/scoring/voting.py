@@ -1,0 +1,46 @@
+"""Votes: ensembles of students that decide by majority."""
+
+import numpy as np
+
+from distilleak.errors import DistilleakError
+from distilleak.metrics.rates import Floats
+from distilleak.scoring.scores import Scores
+
+MARGIN = 20.0
+"""Margins are clipped to so many standard deviations. An infinite threshold, of a student that
+calls nobody a member, then speaks as strongly against as can be; and in double precision the
+sigmoid still tells margins apart and stays inside (0, 1)."""
+
+
+def vote(scores: Floats, thresholds: Floats) -> Floats:
+    """The vote of k students on n records; (n,), each in (0, 1).
+
+    The margin of a student is (score - threshold) / standard deviation of its scores, clipped to
+    `MARGIN`.
+
+    Args:
+        scores: (k, n), finite.
+        thresholds: (k, n); a student votes for membership where score > threshold. May be +inf.
+    """
+    spread = scores.std(axis=1, keepdims=True)
+    margins = (scores - thresholds) / np.where(spread > 0, spread, 1.0)
+    margin = np.clip(margins, -MARGIN, MARGIN).mean(axis=0)
+    votes = np.count_nonzero(scores > thresholds, axis=0)
+    result: Floats = (votes + 1 / (1 + np.exp(-margin))) / (len(scores) + 1)
+    return result
+
+
+def check_alike(first_path: str, first: Scores, path: str, other: Scores) -> None:
+    if set(first.attacks) != set(other.attacks):
+        raise DistilleakError(
+            f"{path}: attacks {', '.join(other.attacks)}; {first_path} has "
+            f"{', '.join(first.attacks)}, and students that vote need the same"
+        )
+    apart = sorted(set(first.record_id) ^ set(other.record_id))
+    if apart:
+        raise DistilleakError(
+            f"{path}: record {apart[0]!r} is in only one of this and {first_path}; students that "
+            "vote need the same records"
+        )
+    if not np.array_equal(first.teacher_member, other.teacher_member):
+        raise DistilleakError(f"{path}: membership differs from that in {first_path}")

@@ -1,0 +1,49 @@
+"""Copy the tokenizer of pretrained models; all models of a pair must have the same one."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+
+from distilleak.errors import DistilleakError
+from distilleak.models import checkpoints
+from distilleak.records import tokenization
+from distilleak.settings.architecture import CheckpointSettings
+from distilleak.stages import base
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage.
+
+    Raises:
+        DistilleakError: a model has no fast tokenizer, or two have different ones.
+    """
+    arguments = _parser().parse_args(argv)
+    found = {
+        checkpoints.name(settings): checkpoints.tokenizer(settings)
+        for settings in arguments.checkpoints
+    }
+    (first, tokenizer), *others = found.items()
+    for name, other in others:
+        if tokenization.rules(other) != tokenization.rules(tokenizer):
+            raise DistilleakError(
+                f"{first} and {name} have different tokenizers ({len(tokenizer.get_vocab())} and "
+                f"{len(other.get_vocab())} tokens, or other rules to cut a text into them); "
+                "teacher, student and reference of a pair must share one, else the student cannot "
+                "learn the teacher's distribution"
+            )
+    tokenization.save_pretrained(tokenizer, arguments.output)
+    log.info("tokenizer of %s: %d tokens", first, len(tokenizer.get_vocab()))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = base.parser(__name__, __doc__)
+    parser.add_argument(
+        "--checkpoints",
+        type=base.settings_argument(list[CheckpointSettings]),
+        required=True,
+        help="JSON: list of pretrained models, the first of which gives its tokenizer",
+    )
+    parser.add_argument("--output", required=True, help="tokenizer directory to write")
+    return parser

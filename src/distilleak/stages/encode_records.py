@@ -1,0 +1,63 @@
+"""Cut every record to the context and encode it: records.parquet, text and tokens as scored."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from distilleak.errors import DistilleakError
+from distilleak.files import read_table, write_table
+from distilleak.records import tokenization
+from distilleak.records.insertion import insert
+from distilleak.settings.canaries import CanarySettings
+from distilleak.stages import base
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    arguments = _parser().parse_args(argv)
+    tokenizer = tokenization.load(arguments.tokenizer)
+    passages = read_table(arguments.passages, ["passage_id", "text"])
+    texts = dict(zip(passages["passage_id"].to_pylist(), passages["text"].to_pylist(), strict=True))
+    split = read_table(arguments.split)
+    records = split["record_id"].to_pylist()
+    unknown = next((record for record in records if record not in texts), None)
+    if unknown is not None:
+        raise DistilleakError(
+            f"{arguments.passages}: no passage {unknown!r}, which the split draws"
+        )
+    cuts = [tokenization.cut(tokenizer, texts[record], arguments.context) for record in records]
+    empty = next((r for r, (_, tokens) in zip(records, cuts, strict=True) if not tokens), None)
+    if empty is not None:
+        raise DistilleakError(
+            f"{arguments.passages}: record {empty!r} has no token; the tokenizer drops all of its "
+            "characters, and such a passage must be left out of the corpus"
+        )
+    table = split.append_column("text", pa.array([text for text, _ in cuts])).append_column(
+        "token_ids", pa.array([tokens for _, tokens in cuts], pa.list_(pa.int32()))
+    )
+    if arguments.canaries is not None:
+        hidden = insert(arguments, tokenizer, table.schema)
+        table = pa.concat_tables([table, hidden]).sort_by("record_id")
+    write_table(table, arguments.output)
+    lengths = [len(tokens) for _, tokens in cuts]
+    log.info("%d records, %.1f tokens on average", len(cuts), sum(lengths) / len(lengths))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = base.parser(__name__, __doc__)
+    parser.add_argument("--passages", required=True, help="passages.parquet")
+    parser.add_argument("--split", required=True, help="split.parquet")
+    parser.add_argument("--tokenizer", required=True, help="tokenizer directory")
+    parser.add_argument("--context", type=int, required=True, help="longest record, in tokens")
+    parser.add_argument(
+        "--canaries",
+        type=base.settings_argument(CanarySettings),
+        help="JSON: secrets to hide among the records that are trained on; needs --seed",
+    )
+    parser.add_argument("--seed", type=int, help="seed of the study, from which canaries are drawn")
+    parser.add_argument("--output", required=True, help="records.parquet to write")
+    return parser

@@ -1,0 +1,88 @@
+"""Score every configured attack on one model from its evidence: scores.parquet.
+
+Evidence is read of some thousand records at a time, whatever their number.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilleak.records.drawing import EVALUATION_POOLS
+from distilleak.records.pools import EVIDENCE_POOLS
+from distilleak.records.table import extent, iterate_records, read_training_set
+from distilleak.scoring import attacking, needs
+from distilleak.scoring.scores import Scores, write_scores
+from distilleak.stages import base
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    arguments = _parser().parse_args(argv)
+    entries = list(arguments.attacks.values())
+    # Half of the shadows trained on a member or non-member, none on a record of the hold-out.
+    pools = EVALUATION_POOLS if needs.shadows_of(entries) else EVIDENCE_POOLS
+    extent(arguments.records, pools)  # refuses a file without one of them
+    reader = attacking.Reader(
+        arguments.evidence,
+        arguments.references,
+        entries,
+        shadows={directory: _trained(shadow) for directory, shadow in arguments.shadow},
+        unigram=None if arguments.tokenizer is None else _counts(arguments),
+    )
+    blocks = iterate_records(arguments.records, pools, attacking.BLOCK)
+    labels, attacks = attacking.score_records(arguments.attacks, reader, blocks)
+    scores = Scores(
+        record_id=labels["record_id"].to_numpy(),
+        pool=labels["pool"].to_numpy(),
+        teacher_member=labels["teacher_member"].to_numpy(),
+        student_member=labels["student_member"].to_numpy(),
+        attacks=attacks,
+    )
+    write_scores(scores, arguments.output)
+
+
+def _trained(records: str) -> set[str]:
+    """Ids of the records that a shadow's teacher trained on."""
+    return set(read_training_set(records, "teacher").record_id)
+
+
+def _counts(arguments: argparse.Namespace) -> NDArray[np.int64]:
+    """How often each token occurs in the auxiliary pool, (vocabulary,)."""
+    # Few attacks need it, and importing it takes longer than scoring them.
+    from distilleak.records import tokenization
+
+    vocabulary = tokenization.load(arguments.tokenizer).get_vocab_size()
+    counts = np.zeros(vocabulary, np.int64)
+    for records in iterate_records(arguments.records, ["auxiliary"], attacking.BLOCK):
+        counts += np.bincount(np.concatenate(records.tokens), minlength=vocabulary)
+    return counts
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = base.parser(__name__, __doc__)
+    parser.add_argument("--records", required=True, help="records.parquet")
+    parser.add_argument("--evidence", required=True, help="evidence directory of the model")
+    parser.add_argument(
+        "--references", nargs="*", default=[], help="evidence directories of reference models"
+    )
+    parser.add_argument(
+        "--shadow",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("EVIDENCE", "RECORDS"),
+        help="evidence directory of a shadow model and its records.parquet; may be repeated",
+    )
+    parser.add_argument(
+        "--tokenizer", help="tokenizer directory, for attacks that need the tokens' frequencies"
+    )
+    parser.add_argument(
+        "--attacks",
+        type=base.settings_argument(dict),
+        required=True,
+        help='JSON: {name: {"attack": module, "parameters": {...}}}',
+    )
+    parser.add_argument("--output", required=True, help="scores.parquet to write")
+    return parser

@@ -1,0 +1,46 @@
+"""Train the tokenizer on the auxiliary pool only: a directory that `AutoTokenizer` reads."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+
+import pyarrow.compute as pc
+
+from distilleak.files import read_table
+from distilleak.records import tokenization
+from distilleak.settings.tokenizer import TokenizerSettings
+from distilleak.stages import base
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    arguments = _parser().parse_args(argv)
+    split = read_table(arguments.split, ["record_id", "pool"])
+    auxiliary = split.filter(pc.equal(split["pool"], "auxiliary"))["record_id"]
+    passages = read_table(arguments.passages, ["passage_id", "text"])
+    texts = passages.filter(pc.is_in(passages["passage_id"], auxiliary.combine_chunks()))["text"]
+    tokenizer = tokenization.train(
+        texts.to_pylist(), arguments.settings.vocabulary, arguments.masked
+    )
+    tokenization.save(tokenizer, arguments.output, arguments.context)
+    log.info("%d tokens from %d auxiliary records", tokenizer.get_vocab_size(), len(texts))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = base.parser(__name__, __doc__)
+    parser.add_argument("--passages", required=True, help="passages.parquet")
+    parser.add_argument("--split", required=True, help="split.parquet")
+    parser.add_argument(
+        "--settings",
+        type=base.settings_argument(TokenizerSettings),
+        required=True,
+        help="JSON: tokenizer settings",
+    )
+    parser.add_argument("--context", type=int, required=True, help="longest record, in tokens")
+    parser.add_argument(
+        "--masked", action="store_true", help="add the token that hides others, for masked models"
+    )
+    parser.add_argument("--output", required=True, help="tokenizer directory to write")
+    return parser

@@ -1,0 +1,1 @@
+"""A whole configuration: parsed once, checked, and what the rules derive from it."""

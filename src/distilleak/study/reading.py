@@ -1,0 +1,121 @@
+"""Reading and checking a configuration: YAML files and command-line values, merged."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from snakemake.utils import update_config
+
+from distilleak.errors import DistilleakError
+from distilleak.settings.problems import ConfigurationError, explained
+from distilleak.study.configuration import Raw
+from distilleak.study.study import Study
+
+
+def load(raw: Mapping[str, Any], sources: Mapping[str, Raw]) -> Study:
+    """Check a configuration.
+
+    Args:
+        raw: the merged configuration.
+        sources: name -> what it gave, in the order in which they were merged, later ones winning.
+            A problem is said of the last one that gave the key, a missing key of all of them.
+
+    Raises:
+        DistilleakError: names the source, the key, what is wrong and what is allowed.
+    """
+    try:
+        return Study.model_validate(dict(raw))
+    except ValidationError as error:
+        problem = explained(error, Study)
+    except ConfigurationError as error:
+        problem = error
+    raise DistilleakError(f"{_origin(problem.key, sources)}: {problem}")
+
+
+def read_yaml(path: str | Path) -> Raw:
+    """Read a configuration file.
+
+    Raises:
+        DistilleakError: it is missing, is not YAML, gives a key twice or is no mapping.
+    """
+    try:
+        value = yaml.load(Path(path).read_text(encoding="utf-8"), _UniqueKeys)
+    except FileNotFoundError as error:
+        raise DistilleakError(f"{path}: no such file") from error
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise DistilleakError(f"{path}{line}: {error.problem}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DistilleakError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(value, dict):
+        raise DistilleakError(f"{path}: a configuration is a mapping of keys to values")
+    return value
+
+
+def typed(given: Mapping[str, Any]) -> Raw:
+    """The values of `--config` as YAML reads them.
+
+    Snakemake does so itself for plain values, but leaves text inside lists and mappings.
+    """
+    return {
+        key: _typed(value) if isinstance(value, dict | list) else value
+        for key, value in given.items()
+    }
+
+
+def _typed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _typed(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_typed(part) for part in value]
+    return yaml.safe_load(value) if isinstance(value, str) else value
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key that is given twice is an error instead of the last one winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = []
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue
+            name = self.construct_object(key, deep=True)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {name!r} is given twice", key.start_mark
+                )
+            seen.append(name)
+        return super().construct_mapping(node, deep)
+
+
+def _origin(key: str, sources: Mapping[str, Raw]) -> str:
+    """The source that gave the largest part of `key`, the last of several; all if none did."""
+    depths = {name: _depth(key.split("."), raw) for name, raw in sources.items()}
+    deepest = max(depths.values(), default=0)
+    named = [name for name, depth in depths.items() if depth == deepest]
+    return named[-1] if deepest else " + ".join(named)
+
+
+def _depth(parts: list[str], value: Any) -> int:
+    if not parts or not isinstance(value, dict) or parts[0] not in value:
+        return 0
+    return 1 + _depth(parts[1:], value[parts[0]])
+
+
+def read_study(files: Sequence[str], given: Sequence[str]) -> Study:
+    """The configuration that Snakemake would read from these files and `KEY=VALUE` words.
+
+    Raises:
+        DistilleakError: it is not valid.
+    """
+    sources: dict[str, dict[str, Any]] = {file: read_yaml(file) for file in files}
+    words = dict(word.split("=", 1) for word in given if "=" in word)
+    if len(words) != len(given):
+        raise DistilleakError(f"--config: {' '.join(given)}: KEY=VALUE is needed, each key once")
+    sources["--config"] = typed({key: yaml.safe_load(v) for key, v in words.items()})
+    merged: dict[str, Any] = {}
+    for source in sources.values():
+        update_config(merged, source)
+    return load(merged, sources)

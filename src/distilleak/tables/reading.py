@@ -1,0 +1,151 @@
+"""The tables that figures and the report read: their columns, and how rows are picked."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from distilleak.catalogue import suggestion
+from distilleak.errors import DistilleakError
+from distilleak.settings.figures import FigureSettings
+
+POOLED = "all"
+DECISIONS = ("cross_fitted", "majority")
+COLUMNS = {
+    "models": "pair model kind method label size order sweep",
+    "metrics": "seed pair model attack metric threshold value low high",
+    "comparisons": "pair model baseline attack metric threshold difference low high p_value "
+    "p_equivalence p_holm verdict",
+    "success": "pair model attack pool outcome records share",
+    "supervision": "pair group records tokens agreement agreement_low agreement_high "
+    "confidence confidence_low confidence_high",
+    "ensembles": "pair kind size models attack metric value low high seed_sd seeds difference "
+    "difference_low difference_high p_value",
+    "frontier": "pair model role metric attack loss loss_low loss_high leakage leakage_low "
+    "leakage_high seed_sd front trivial_front alternative difference low high p_value p_holm "
+    "verdict",
+    "luck": "pair model attack metric differing seeds seed_sd low high record_sd",
+    "epsilon": "seed pair model attack audit epsilon delta",
+    "effects": "pair model attack effect value low high",
+    "exposure": "pair model repetitions canaries exposure low high most",
+    "roc": "pair model attack fpr tpr",
+    "histograms": "pair model attack pool left right density",
+    "blind": "seed pair classifier auc low high p_value members nonmembers gate",
+    "split": "seed pair pool records",
+    "costs": "rule model jobs wall_s max_rss_mib tokens_per_s",
+}
+AT_EQUAL_UTILITY = (
+    ("auc", "AUC", 0.5),
+    ("tpr_at_fpr_0.01", "TPR at 1 % FPR", 0.01),
+    ("member_accuracy", "member accuracy", 0.5),
+)
+"""Metrics of the table `frontier`, the first one first: name, label, chance."""
+_CROWD = 15
+"""More students than this cannot be told apart in one panel."""
+_TEXT = frozenset(
+    (
+        *("seed", "pair", "model", "kind", "method", "label", "attack", "metric", "threshold"),
+        *("baseline", "pool", "outcome", "group", "classifier", "gate", "rule"),
+        *("verdict", "effect", "audit", "role", "front", "trivial_front", "alternative"),
+        *("differing", "sweep"),
+    )
+)
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+def read_tables(directory: str | Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """Read `<directory>/<name>.csv` for each name.
+
+    Raises:
+        DistilleakError: a file is missing or damaged, or lacks a column.
+    """
+    return {name: read_one(Path(directory) / f"{name}.csv", name) for name in names}
+
+
+def read_one(path: Path, name: str) -> pd.DataFrame:
+    """Read the file at `path` as the table `name`; empty text stays text, an empty number is NaN.
+
+    Raises:
+        DistilleakError: the file is missing or damaged, or lacks a column.
+    """
+    columns = COLUMNS[name].split()
+    text = {column: "str" for column in columns if column in _TEXT}
+    numbers = {column: ["", "nan", "NaN"] for column in columns if column not in _TEXT}
+    try:
+        table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers)
+    except FileNotFoundError as error:
+        raise DistilleakError(f"{path}: no such file") from error
+    except ValueError as error:
+        raise DistilleakError(f"{path}: damaged table ({str(error).strip()})") from error
+    for column in columns:
+        if column not in table.columns:
+            raise DistilleakError(f"{path}: no column {column!r}; needed: {', '.join(columns)}")
+        if column in numbers and len(table) and not pd.api.types.is_numeric_dtype(table[column]):
+            raise DistilleakError(f"{path}: column {column!r} holds something that is not a number")
+    return table
+
+
+def pick(table: pd.DataFrame, **wanted: object) -> pd.DataFrame:
+    """The rows whose columns equal the values wanted (or are among them, for a tuple)."""
+    for column, value in wanted.items():
+        allowed = value if isinstance(value, tuple) else (value,)
+        table = table[table[column].isin(allowed)]
+    return table
+
+
+def pairs_of(tables: Tables) -> list[str]:
+    """The pairs of the study, in its order."""
+    return list(dict.fromkeys(map(str, tables["models"]["pair"])))
+
+
+def models_of(tables: Tables, pair: str) -> pd.DataFrame:
+    """The models of `pair`, indexed by name, in drawing order.
+
+    Raises:
+        DistilleakError: there is no such pair.
+    """
+    known = sorted(set(tables["models"]["pair"]))
+    if pair not in known:
+        raise DistilleakError(f"unknown pair {pair!r}{suggestion(pair, known)}")
+    return pick(tables["models"], pair=pair).sort_values("order", kind="stable").set_index("model")
+
+
+def headline(tables: Tables, pair: str, style: FigureSettings, table: str = "metrics") -> str:
+    """The headline attack, checked against the attacks that `table` has of `pair`.
+
+    Raises:
+        DistilleakError: the table has other attacks, and not this one.
+    """
+    known = sorted(set(pick(tables[table], pair=pair)["attack"]) - {""})
+    attack = style.headline_attack
+    if known and attack not in known:
+        raise DistilleakError(
+            f"headline_attack: unknown attack {attack!r}{suggestion(attack, known)}"
+        )
+    return attack
+
+
+def uncrowded(models: pd.DataFrame) -> pd.DataFrame:
+    """`models` (from `models_of`), and of more than 15 students the first of each method."""
+    students = models["kind"] == "student"
+    if students.sum() <= _CROWD:
+        return models
+    return models[~students | ~models["method"].where(students).duplicated()]
+
+
+def per_model(tables: Tables, pair: str, **wanted: object) -> pd.DataFrame:
+    """The pooled rows wanted of the table of metrics, indexed by model, in drawing order."""
+    models = models_of(tables, pair)
+    rows = pick(tables["metrics"], seed=POOLED, pair=pair, **wanted).set_index("model")
+    return rows.loc[[model for model in models.index if model in rows.index]]
+
+
+def pool_size(split: pd.DataFrame, pair: str, pool: str) -> str:
+    """How many records a pair's `pool` has: "1,000 non-members in each of 3 seeds"."""
+    name = {"member": "members", "nonmember": "non-members"}.get(pool, f"records of {pool}")
+    sizes = [int(size) for size in pick(split, pair=pair, pool=pool)["records"]]
+    if not sizes:
+        return f"an unknown number of {name}"
+    span = f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
+    return f"{span} {name}" + (f" in each of {len(sizes)} seeds" if len(sizes) > 1 else "")

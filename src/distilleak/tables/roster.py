@@ -1,0 +1,80 @@
+"""Which models a study has, in the order in which tables and figures show them."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from distilleak.settings.base import Settings
+
+
+class Model(Settings):
+    """One model of a pair."""
+
+    model: str
+    kind: Literal["teacher", "student", "vote", "mixture"]
+    method: str
+    label: str
+    role: Literal["trivial", "strong", "method"] = "method"
+    """What it is in the comparison at equal utility: what has to be beaten, or what has to beat."""
+    sweep: str = ""
+    """The method, if this is a student that differs from others of it in strength alone."""
+    members: list[str] = Field(default=[])
+    """Of an ensemble: the students in it."""
+
+    @property
+    def decision(self) -> str:
+        """The name of the threshold by which this model's records are called members."""
+        return "majority" if self.kind == "vote" else "cross_fitted"
+
+
+class Pair(Settings):
+    """A teacher and all that came of it, in drawing order."""
+
+    models: list[Model] = Field(min_length=1)
+    data: str = Field(default="", pattern=r"^(/[^/]+)*$")
+    """Directory of its records and blind verdict below that of a seed: empty, or beginning with a
+    slash. Pairs may share one."""
+    vocabulary: int | None = Field(default=None, ge=1)
+    """Tokens that its models know; None where only a pretrained model's own files tell."""
+
+    def of_kind(self, *kinds: str) -> list[Model]:
+        """The models of these kinds, in drawing order."""
+        return [model for model in self.models if model.kind in kinds]
+
+    def named(self, name: str) -> Model | None:
+        """The model of this name, if there is one."""
+        return next((model for model in self.models if model.model == name), None)
+
+
+class Roster(Settings):
+    """What a study consists of, as the workflow knows it."""
+
+    seeds: list[int] = Field(min_length=1)
+    headline_attack: str
+    attacks: list[str] = Field(min_length=1)
+    pairs: dict[str, Pair] = Field(min_length=1)
+    differing: Literal["split and training", "training", "split"] = "split and training"
+    """What seeds differ in."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Roster":
+        if self.headline_attack not in self.attacks:
+            raise ValueError(
+                f"headline_attack {self.headline_attack!r} is not among the attacks: "
+                f"{', '.join(self.attacks)}"
+            )
+        for name, pair in self.pairs.items():
+            students = {model.model for model in pair.of_kind("student")}
+            for model in pair.models:
+                unknown = [member for member in model.members if member not in students]
+                if unknown:
+                    raise ValueError(
+                        f"pair {name!r}: ensemble {model.model!r} has member {unknown[0]!r}, which "
+                        f"is no student; students: {', '.join(sorted(students))}"
+                    )
+        return self
+
+    def models(self) -> Iterator[tuple[str, Model]]:
+        """(pair, model) of every model, in order."""
+        return ((name, model) for name, pair in self.pairs.items() for model in pair.models)

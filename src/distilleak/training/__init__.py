@@ -1,0 +1,1 @@
+"""Training teachers and students: the loop, the objective, what a student learns from."""

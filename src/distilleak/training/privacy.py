@@ -1,0 +1,125 @@
+"""DP-SGD (Abadi et al. 2016, algorithm 1): clipped gradients of single records, and noise.
+
+The gradient of every record is taken apart, one record at a time. That works for every model that
+can be trained here, whatever its layers, and is checked against Opacus where Opacus can do it; how
+much noise a budget takes is left to Opacus's accountant.
+
+Noise and batches are pure functions of the seed, so that a training can be resumed and repeated.
+Whoever knows the seed can subtract the noise: the guarantee is against those who do not.
+"""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from distilleak import seeding
+from distilleak.errors import DistilleakError
+from distilleak.machine import processes
+from distilleak.models.batches import Batch
+from distilleak.settings.training import PrivacySettings
+
+Rows = NDArray[np.int64]
+
+
+def noise_multiplier(settings: PrivacySettings, records: int, batch_size: int, steps: int) -> float:
+    """Standard deviation of the noise per unit of the clipping norm that keeps the budget.
+
+    Poisson sampling of every record with probability batch_size / records, `steps` times, under
+    add-or-remove adjacency; the privacy loss distribution is Opacus's (Gopi et al. 2021).
+
+    Raises:
+        DistilleakError: no amount of noise that Opacus tries keeps the budget.
+    """
+    from opacus.accountants.utils import get_noise_multiplier  # slow to import, rarely needed
+
+    if not steps:
+        return 0.0
+    try:
+        with warnings.catch_warnings():
+            # Of an accountant that only bounds the range in which the other one looks.
+            warnings.filterwarnings("ignore", "Optimal order is the", UserWarning)
+            return float(
+                get_noise_multiplier(
+                    target_epsilon=settings.epsilon,
+                    target_delta=settings.delta,
+                    sample_rate=min(1.0, batch_size / records),
+                    steps=steps,
+                    accountant="prv",
+                )
+            )
+    except ValueError as error:
+        raise DistilleakError(
+            f"training.privacy: epsilon {settings.epsilon:g} at delta {settings.delta:g} cannot be "
+            f"kept in {steps} updates on {records} records ({error}); allow more or train less"
+        ) from error
+
+
+def sample(records: int, batch_size: int, seed: int, step: int) -> Rows:
+    """The records of one update, each drawn with probability batch_size / records on its own."""
+    rng = seeding.stream(seed, "poisson", step)
+    return np.flatnonzero(rng.random(records) < batch_size / records)
+
+
+def accumulate_clipped(
+    run: Callable[[Batch, int], torch.Tensor],
+    make: Callable[[Rows], Batch],
+    rows: Rows,
+    model: PreTrainedModel,
+    clip: float,
+    draws: int,
+) -> tuple[torch.Tensor, int]:
+    """Put the sum of the records' gradients, each of norm at most `clip`, into `.grad`.
+
+    A record's loss is the mean over its predicted tokens. This process takes its share of `rows`.
+
+    Args:
+        run: (one record, its tokens) -> sum of its losses.
+        make: rows -> their batch.
+        rows: (records of the update,) over all processes; may be empty.
+        model: whose gradients are empty before the call.
+        clip: largest norm.
+        draws: seed of dropout in this update and process.
+
+    Returns:
+        The sum of the losses, and the number of predicted tokens, of all processes.
+    """
+    weights = _trained(model)
+    sums = [torch.zeros_like(weight) for weight in weights]
+    loss = torch.zeros((), dtype=torch.float64, device=model.device)
+    tokens = 0
+    torch.manual_seed(draws)
+    for row in rows[processes.rank() :: processes.world()]:
+        record = make(np.array([row]))
+        loss += run(record, len(record.labels))
+        tokens += len(record.labels)
+        used = [number for number, weight in enumerate(weights) if weight.grad is not None]
+        gradients = [weights[number].grad for number in used]
+        norm = torch.stack(torch._foreach_norm(gradients)).norm()  # type: ignore[arg-type]
+        torch._foreach_mul_(gradients, (clip / norm.clamp(min=1e-12)).clamp(max=1.0))  # type: ignore[arg-type]
+        torch._foreach_add_([sums[number] for number in used], gradients)  # type: ignore[arg-type]
+        model.zero_grad()
+    for weight, total in zip(weights, sums, strict=True):
+        weight.grad = total
+    return loss, processes.total_count(tokens, model.device)
+
+
+def add_noise(
+    model: PreTrainedModel, deviation: float, batch_size: int, seed: int, step: int
+) -> None:
+    """Add normal noise to the gradients' sums over all processes, and divide by the batch size.
+
+    The expected size divides, not that of this batch, which is private.
+    """
+    generator = torch.Generator().manual_seed(seeding.number(seed, "noise", step))
+    for weight in _trained(model):
+        assert weight.grad is not None
+        noise = torch.randn(weight.shape, generator=generator)  # the same in all processes
+        weight.grad.add_(noise.to(weight.device), alpha=deviation).div_(batch_size)
+
+
+def _trained(model: PreTrainedModel) -> list[torch.nn.Parameter]:
+    return [weight for weight in model.parameters() if weight.requires_grad]

@@ -1,0 +1,492 @@
+"""The report is one page that stands alone; its answer follows from the numbers alone."""
+
+import base64
+import re
+from pathlib import Path
+
+import figure_tables
+import pandas as pd
+import pytest
+
+from distilleak import catalogue
+from distilleak.errors import DistilleakError
+from distilleak.report.answer import answer
+from distilleak.report.bar import warning
+from distilleak.report.page import page, versions
+from distilleak.report.report_tables import of_pair
+from distilleak.settings.figures import FigureSettings
+from distilleak.stages.write_report import main
+from distilleak.tables.reading import pick
+
+Tables = dict[str, pd.DataFrame]
+
+
+@pytest.fixture
+def tables() -> Tables:
+    return figure_tables.plausible(students=4, attacks=("loss",), sizes=(2, 3))
+
+
+def change(table: pd.DataFrame, where: dict[str, str | int], **values: float | str) -> None:
+    """Write `values` into the rows of `table` that agree with `where`."""
+    rows = (table[list(where)] == pd.Series(where)).all(axis=1)
+    assert rows.any()
+    table.loc[rows, list(values)] = list(values.values())
+
+
+def kd_auc(tables: Tables, value: float, low: float, high: float) -> None:
+    where: dict[str, str | int] = {"seed": "all", "model": "kd", "metric": "auc"}
+    change(tables["metrics"], where, value=value, low=low, high=high)
+
+
+def compared(tables: Tables, model: str, baseline: str, metric: str, **values: float) -> None:
+    where: dict[str, str | int] = {"model": model, "baseline": baseline, "metric": metric}
+    change(tables["comparisons"], where, **values)
+
+
+def first(tables: Tables) -> str:
+    return answer(tables, "small", "loss")[0]
+
+
+def second(tables: Tables) -> str:
+    return answer(tables, "small", "loss")[1]
+
+
+def third(tables: Tables) -> str:
+    return answer(tables, "small", "loss")[2]
+
+
+def printed(tables: Tables, title: str) -> list[list[str]]:
+    (table,) = [t for t in of_pair(tables, "small", "loss") if t.title.startswith(title)]
+    return [list(row) for row in table.rows]
+
+
+def test_the_report_shows_both_audits_seed_by_seed(tables: Tables) -> None:
+    rows = [
+        (seed, "small", model, "loss", audit, epsilon, 1e-5)
+        for seed in ("0", "1")
+        for model, audit, epsilon in (
+            ("teacher", "held_out", 3.14159),
+            ("teacher", "one_run", 2.0),
+            ("kd", "held_out", 0.0),
+        )
+    ]
+    tables["epsilon"] = pd.DataFrame(rows, columns=tables["epsilon"].columns)
+    expected = [
+        *([f"teacher, seed {seed}", "3.14", "2.00"] for seed in (0, 1)),
+        *([f"kd, seed {seed}", "0.00", "–"] for seed in (0, 1)),
+    ]
+    assert printed(tables, "Lower bounds on epsilon") == expected
+
+
+def test_the_report_shows_effects_of_a_factorial_split_only(tables: Tables) -> None:
+    expected = pick(tables["effects"], model="kd", effect="auc_teacher").iloc[0]
+    rows = {row[0]: row[1:] for row in printed(tables, "Effects of the teacher's")}
+    assert rows["kd"][0].startswith(f"{expected['value']:.3f} (")
+    tables["effects"] = tables["effects"].iloc[:0]
+    assert not [t for t in of_pair(tables, "small", "loss") if t.title.startswith("Effects")]
+
+
+def test_a_student_leaks_when_its_interval_lies_above_chance(tables: Tables) -> None:
+    kd_auc(tables, 0.53, 0.51, 0.55)
+    assert "The distilled student leaks" in first(tables)
+    assert "0.530 (0.510 to 0.550) on kd" in first(tables)
+    assert "0.910 (0.898 to 0.922) on the teacher;" in first(tables)
+
+
+def test_no_leak_is_detected_when_the_interval_holds_chance(tables: Tables) -> None:
+    kd_auc(tables, 0.53, 0.49, 0.57)
+    assert first(tables).startswith("No leak was detected in the distilled student:")
+
+
+def test_an_attack_below_chance_is_not_called_a_leak(tables: Tables) -> None:
+    kd_auc(tables, 0.42, 0.40, 0.44)
+    assert "No leak was detected in the distilled student, which scores below" in first(tables)
+
+
+def test_a_teacher_that_does_not_leak_is_said_to(tables: Tables) -> None:
+    where: dict[str, str | int] = {"seed": "all", "model": "teacher", "metric": "auc"}
+    assert "where no leak was detected" not in first(tables)
+    change(tables["metrics"], where, value=0.51, low=0.48, high=0.54)
+    assert "on the teacher, where no leak was detected" in first(tables)
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "expected"),
+    [
+        (-0.3, -0.2, -0.1, "the student's is lower, paired difference −0.200 (−0.300 to −0.100)"),
+        (0.1, 0.2, 0.3, "the student's is higher, paired difference +0.200"),
+        (-0.1, 0.0, 0.1, "no difference between the two can be told, paired difference +0.000"),
+    ],
+)
+def test_the_student_differs_from_the_teacher_when_the_paired_interval_excludes_zero(
+    tables: Tables, low: float, value: float, high: float, expected: str
+) -> None:
+    compared(tables, "kd", "teacher", "auc", difference=value, low=low, high=high)
+    assert expected in first(tables)
+
+
+def test_without_an_interval_nothing_is_concluded(tables: Tables) -> None:
+    kd_auc(tables, 0.66, float("nan"), float("nan"))
+    assert "leak" not in first(tables)
+
+
+def test_no_method_is_told_from_kd_when_no_p_value_survives_holm(tables: Tables) -> None:
+    change(tables["comparisons"], {"baseline": "kd"}, p_value=0.01, p_holm=0.06)
+    assert second(tables) == (
+        "After Holm correction no method of the 3 compared can be told from kd by the AUC of the "
+        "loss attack."
+    )
+
+
+def test_the_fourth_sentence_gives_the_verdicts_at_equal_utility(tables: Tables) -> None:
+    change(tables["frontier"], {"metric": "auc", "verdict": "better"}, verdict="worse")
+    change(
+        tables["frontier"],
+        {"metric": "auc", "model": "nonvulnerable"},
+        **{"verdict": "better", "difference": -0.08, "low": -0.1, "high": -0.06},
+    )
+    said = answer(tables, "small", "loss")[3]
+    assert "leaking less: nonvulnerable (−0.080 (−0.100 to −0.060)); leaking more: " in said
+    assert "compared with the trivial alternatives (kd and no_teacher) by" in said
+    assert said.endswith(" So few alternatives flatter the methods; config/frontier.yaml has more.")
+    change(tables["frontier"], {"metric": "auc"}, role="trivial")
+    assert "compared with the trivial alternatives (6) by" in answer(tables, "small", "loss")[3]
+    change(tables["luck"], {"metric": "auc"}, seeds=1)
+    assert answer(tables, "small", "loss")[3].endswith(
+        " Of one seed no interval contains the luck of the split or of the training."
+    )
+    change(tables["frontier"], {"metric": "auc"}, verdict="")
+    assert not any("At the same held-out loss" in said for said in answer(tables, "small", "loss"))
+
+
+def test_the_last_sentence_tells_how_much_is_luck(tables: Tables) -> None:
+    said = answer(tables, "small", "loss")[-1]
+    assert said == (
+        "Between the 3 seeds, which differ in split and training, the AUC of the loss attack on kd "
+        "has a standard deviation of 0.012 (0.007 to 0.040); other evaluated records alone would "
+        "make it differ by 0.009."
+    )
+    change(tables["luck"], {"model": "kd", "metric": "auc"}, differing="training")
+    said = answer(tables, "small", "loss")[-1]
+    assert "which differ in training, " in said
+    assert said.endswith("no interval over seeds contains the luck of the split.")
+    rows = printed(tables, "How much is luck")
+    assert rows[1] == ["kd", *["0.0120 (0.0070 to 0.0400)", "0.0090"] * 2]
+
+
+def test_one_seed_says_nothing_of_luck() -> None:
+    alone = figure_tables.plausible(students=2, attacks=("loss",), sizes=(2,), seeds=1)
+    assert not any("standard deviation of" in said for said in answer(alone, "small", "loss"))
+    titles = [table.title for table in of_pair(alone, "small", "loss")]
+    assert not any(title.startswith("How much is luck") for title in titles)
+
+
+def test_a_method_that_leaks_less_is_marked_when_its_loss_is_worse(tables: Tables) -> None:
+    expected = (
+        "less than kd but only at a worse held-out loss: nonvulnerable (AUC difference −0.080"
+    )
+    assert expected in second(tables)
+    assert "held-out loss +0.050 nats per token" in second(tables)
+    where: dict[str, str | int] = {"model": "nonvulnerable", "metric": "heldout_loss"}
+    change(tables["metrics"], where, value=3.40, low=3.39, high=3.41)
+    assert "less than kd at no worse held-out loss: nonvulnerable (AUC difference" in second(tables)
+    assert "held-out loss −0.020 nats per token" in second(tables)
+
+
+def test_a_method_that_leaks_more_is_not_among_those_that_leak_less(tables: Tables) -> None:
+    assert "more than kd: no_teacher (AUC difference +0.060" in second(tables)
+    compared(tables, "no_teacher", "kd", "auc", difference=-0.06, low=-0.08, high=-0.04)
+    assert "more than kd" not in second(tables)
+    assert "no_teacher (AUC difference −0.060" in second(tables)
+
+
+def test_when_methods_only_leak_more_the_answer_says_that_none_leaks_less(tables: Tables) -> None:
+    change(tables["comparisons"], {"baseline": "kd"}, p_holm=0.5)
+    compared(tables, "no_teacher", "kd", "auc", p_holm=0.01)
+    assert "less than kd: none; more than kd: no_teacher" in second(tables)
+    assert "not to be told from kd: 2" in second(tables)
+
+
+def ensemble(tables: Tables, kind: str, size: int, **values: float) -> None:
+    change(tables["ensembles"], {"kind": kind, "size": size, "metric": "auc"}, **values)
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "expected"),
+    [
+        (-0.04, -0.02, -0.01, "leak less than"),
+        (0.01, 0.02, 0.04, "leak more than"),
+        (-0.02, 0.00, 0.02, "show no difference in leakage from"),
+    ],
+)
+def test_ensembles_leak_less_when_the_paired_difference_says_so(
+    tables: Tables, low: float, value: float, high: float, expected: str
+) -> None:
+    ends = {"difference_low": low, "difference_high": high}
+    ensemble(tables, "vote", 3, difference=value, **ends)
+    assert f"Ensembles of 3 by vote {expected} the same students on average" in third(tables)
+
+
+def test_ensembles_are_steadier_when_the_variances_differ(tables: Tables) -> None:
+    ensemble(tables, "mixture", 3, seed_sd=0.019)
+    assert (
+        "with no difference in steadiness from one student to be told (standard deviation over 3 "
+        "seeds 0.01" in third(tables)
+    )
+    ensemble(tables, "mixture", 3, seed_sd=0.0019)
+    steadier = "and are steadier than one student (standard deviation over 3 seeds 0.0019 against "
+    assert f"{steadier}0.02" in third(tables)
+    ensemble(tables, "mixture", 3, seed_sd=0.2)
+    less = "and are less steady than one student (standard deviation over 3 seeds 0.2000"
+    assert less in third(tables)
+
+
+def test_steadiness_is_not_judged_from_one_seed() -> None:
+    tables = figure_tables.plausible(students=2, attacks=("loss",), sizes=(2,), seeds=1)
+    assert "steadiness cannot be judged from one seed" in third(tables)
+
+
+def test_a_study_without_ensembles_says_so() -> None:
+    tables = figure_tables.plausible(students=2, attacks=("loss",), sizes=())
+    assert third(tables).startswith("No ensembles were made; ")
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "expected"),
+    [
+        (0.90, 0.92, 0.94, "(a larger share of the members)"),
+        (0.60, 0.62, 0.64, "(a larger share of the non-members)"),
+        (0.83, 0.85, 0.87, "(no difference can be told)"),
+    ],
+)
+def test_members_and_non_members_of_the_teacher_are_set_apart_by_their_intervals(
+    tables: Tables, low: float, value: float, high: float, expected: str
+) -> None:
+    where: dict[str, str | int] = {"seed": "all", "model": "teacher", "metric": "member_accuracy"}
+    change(
+        tables["metrics"], where | {"threshold": "cross_fitted"}, value=value, low=low, high=high
+    )
+    assert expected in third(tables)
+    assert f"{value:.3f} ({low:.3f} to {high:.3f}) of the members" in third(tables)
+
+
+def test_what_distillation_changes_is_said_of_members_and_non_members_apart(
+    tables: Tables,
+) -> None:
+    values = {"difference": 0.01, "low": -0.01, "high": 0.03}
+    compared(tables, "kd", "teacher", "nonmember_accuracy", **values)
+    assert "lowers accuracy on members (−0.250" in third(tables)
+    assert "shows no difference in accuracy on non-members (+0.010" in third(tables)
+    compared(tables, "kd", "teacher", "nonmember_accuracy", low=0.005)
+    assert "raises accuracy on non-members" in third(tables)
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "expected"),
+    [
+        (0.80, 0.82, 0.84, "lies above"),
+        (0.70, 0.72, 0.76, "cannot be told from"),
+        (0.50, 0.52, 0.54, "lies below"),
+    ],
+)
+def test_the_teacher_is_set_against_the_best_blind_classifier_by_their_intervals(
+    tables: Tables, low: float, value: float, high: float, expected: str
+) -> None:
+    where: dict[str, str | int] = {"seed": "all", "model": "teacher", "metric": "auc"}
+    change(tables["metrics"], where, value=value, low=low, high=high)
+    length: dict[str, str | int] = {"seed": "1", "classifier": "length"}
+    change(tables["blind"], length, auc=0.75, low=0.73, high=0.77)
+    assert first(tables).endswith(
+        f"; the teacher's AUC {expected} that of the best classifier that never saw a model, "
+        "0.750 (0.730 to 0.770)."
+    )
+
+
+def test_without_a_student_the_teacher_is_still_set_against_the_blind_classifiers() -> None:
+    tables = figure_tables.plausible(students=0, attacks=("loss",), sizes=())
+    assert "no teacher and plain student (kd) of small to compare; the teacher's AUC lies" in first(
+        tables
+    )
+
+
+def close(tables: Tables, *seeds: str) -> None:
+    """Close the blind gate, as where lengths tell members from non-members."""
+    rows = tables["blind"]["seed"].isin(seeds)
+    tables["blind"].loc[rows, "gate"] = "closed"
+    rows &= tables["blind"]["classifier"] == "length"
+    tables["blind"].loc[rows, ["auc", "low", "high"]] = (0.78, 0.75, 0.81)
+
+
+def test_an_open_gate_needs_no_warning(tables: Tables) -> None:
+    assert warning(tables, "small") == ""
+
+
+def test_a_closed_gate_is_said_with_its_seeds_and_its_bar(tables: Tables) -> None:
+    close(tables, "2")
+    assert warning(tables, "small").startswith(
+        "Members and non-members can be told apart without any model: the best classifier that "
+        "never saw one has an AUC of 0.780 (0.750 to 0.810), and the blind gate is closed in 1 of "
+        "3 seeds. An attack whose AUC lies below this bar or near it shows nothing"
+    )
+    one = figure_tables.plausible(seeds=1)
+    close(one, "0")
+    assert "and the blind gate is closed. An attack" in warning(one, "small")
+
+
+def test_behind_a_closed_gate_a_leak_has_to_clear_the_bar(tables: Tables) -> None:
+    kd_auc(tables, 0.79, 0.77, 0.81)
+    assert first(tables).startswith("The distilled student leaks: ")
+    close(tables, "0", "1", "2")
+    assert first(tables).startswith(
+        "No leak beyond what shows without a model was detected in the distilled student: "
+    )
+    kd_auc(tables, 0.84, 0.82, 0.86)
+    assert first(tables).startswith(
+        "The distilled student leaks beyond what shows without a model: "
+    )
+    where: dict[str, str | int] = {"seed": "all", "model": "teacher", "metric": "auc"}
+    change(tables["metrics"], where, value=0.79, low=0.77, high=0.81)
+    assert "on the teacher, where no leak beyond what shows without a model was" in first(tables)
+
+
+@pytest.fixture
+def figures(tmp_path: Path) -> Path:
+    for name in catalogue.names("figures"):
+        file = tmp_path / "figures" / "small" / f"{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(f"picture of {name}".encode())
+    return tmp_path / "figures"
+
+
+def report(tables: Tables, figures: Path, configuration: str = "study: demo\n") -> str:
+    return page(
+        "demo",
+        tables,
+        tables["costs"],
+        figures,
+        catalogue.names("figures"),
+        FigureSettings(),
+        configuration,
+    )
+
+
+def test_the_report_loads_nothing_from_elsewhere(tables: Tables, figures: Path) -> None:
+    html = report(tables, figures)
+    assert "<script" not in html
+    assert not re.search(r"https?://", html)
+    assert not re.search(r"@import|url\(|<link", html)
+    sources = re.findall(r'(?:src|href)="([^"]*)"', html)
+    assert all(source.startswith(("data:image/png;base64,", "#")) for source in sources)
+
+
+def test_the_report_holds_every_figure_with_its_caption(tables: Tables, figures: Path) -> None:
+    html = report(tables, figures)
+    for name in catalogue.names("figures"):
+        assert base64.b64encode(f"picture of {name}".encode()).decode() in html
+        assert catalogue.load("figures", name).CAPTION.split("'")[0] in html
+
+
+def test_every_link_of_the_report_leads_somewhere(tables: Tables, figures: Path) -> None:
+    html = report(tables, figures)
+    assert set(re.findall(r'href="#([^"]*)"', html)) <= set(re.findall(r'id="([^"]*)"', html))
+
+
+def test_the_configuration_is_shown_as_text(tables: Tables, figures: Path) -> None:
+    html = report(tables, figures, "note: <script>alert('x')</script> & more\n")
+    assert "<script" not in html
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; more" in html
+
+
+def test_the_report_gives_the_answer_the_split_and_the_blind_audit(
+    tables: Tables, figures: Path
+) -> None:
+    html = report(tables, figures)
+    assert "The distilled student leaks: the loss attack has an AUC of 0.660" in html
+    assert "1,000 non-members in each of 3 seeds" in html
+    assert "AUC of 0.520 (0.490 to 0.550)" in html
+    assert "train_student kd" in html
+
+
+def test_a_tpr_at_one_per_cent_stands_with_the_number_of_non_members(
+    tables: Tables, figures: Path
+) -> None:
+    html = report(tables, figures)
+    assert "TPR at 1 % FPR: measured on 1,000 non-members in each of 3 seeds" in html
+
+
+def test_a_model_without_a_number_shows_a_dash(tables: Tables, figures: Path) -> None:
+    html = report(tables, figures)
+    row = next(line for line in html.splitlines() if '"row">vote of 2<' in line)
+    assert row.count("<td>–</td>") == 1
+    assert "nan" not in re.sub(r"base64,[^\"]*", "", html)
+
+
+def test_a_report_written_twice_has_the_same_bytes(tables: Tables, figures: Path) -> None:
+    assert report(tables, figures) == report(tables, figures)
+
+
+def test_a_closed_gate_stands_above_the_answer(tables: Tables, figures: Path) -> None:
+    assert '<p class="warning">' not in report(tables, figures)
+    close(tables, "0")
+    html = report(tables, figures)
+    assert html.index('<p class="warning">Members and non-mem') < html.index('<ol class="answer">')
+
+
+@pytest.fixture
+def two_pairs(tables: Tables, figures: Path) -> Tables:
+    (figures / "large").symlink_to(figures / "small")
+    other = figure_tables.plausible("large", students=2, attacks=("loss",), sizes=())
+    other["split"]["records"] = 77
+    close(other, "1")
+    return figure_tables.together(tables, other)
+
+
+def test_a_study_with_two_pairs_answers_for_each(two_pairs: Tables, figures: Path) -> None:
+    html = report(two_pairs, figures)
+    assert html.count('<ol class="answer">') == 2
+    assert html.count("<img ") == 2 * len(catalogue.names("figures"))
+
+
+def test_each_pair_has_its_own_records_bar_and_gate(two_pairs: Tables, figures: Path) -> None:
+    asked, small, large, *_ = report(two_pairs, figures).split(": the answer</h2>")
+    assert "never saw a model" not in asked
+    for part, size, bar in (
+        (small, "1,000", "0.520 (0.490 to 0.550)"),
+        (large, "77", "0.780 (0.750 to 0.810)"),
+    ):
+        assert f"measured on {size} members in each of 3 seeds and {size} non-members" in part
+        assert f"TPR at 1 % FPR: measured on {size} non-members" in part
+        assert f"AUC of {bar}.</p>" in part
+    assert [part.count('<p class="warning">') for part in (small, large)] == [0, 1]
+
+
+def test_rows_of_split_and_blind_audit_name_their_pair_where_there_are_several(
+    tables: Tables, two_pairs: Tables, figures: Path
+) -> None:
+    assert '<th scope="row">0</th><td>1,000</td>' in report(tables, figures)
+    assert '<th scope="row">1, length</th><td>0.510' in report(tables, figures)
+    html = report(two_pairs, figures)
+    assert '<th scope="row">small, 0</th><td>1,000</td>' in html
+    assert '<th scope="row">large, 0</th><td>77</td>' in html
+    assert '<th scope="row">small, 1, length</th><td>0.510' in html
+    assert '<th scope="row">large, 1, length</th><td>0.780' in html
+
+
+def test_versions_name_the_packages_that_results_depend_on() -> None:
+    assert {"python", "snakemake", "torch", "transformers", "numpy"} <= set(versions())
+    assert re.match(r"\d+\.\d+", versions()["numpy"])
+
+
+def test_the_stage_writes_the_page_and_names_a_missing_figure(
+    tables: Tables, figures: Path, tmp_path: Path
+) -> None:
+    directory = figure_tables.write(tables, tmp_path / "tables")
+    (tmp_path / "config.yaml").write_text("study: demo\n")
+    command = ["--study", "demo", "--tables", str(directory), "--figures", str(figures)]
+    command += ["--costs", str(directory / "costs.csv"), "--config", str(tmp_path / "config.yaml")]
+    command += ["--style", "{}", "--output", str(tmp_path / "report.html")]
+    main(command)
+    assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
+    (figures / "small" / "roc.png").unlink()
+    with pytest.raises(DistilleakError, match=r"small/roc\.png: no such figure"):
+        main(command)

@@ -1,0 +1,91 @@
+"""A shadow draws anew which of the evaluated records its teacher and students train on."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from distilleak.stages import draw_shadow
+
+POOLS = {"member": 51, "nonmember": 50, "holdout": 10, "auxiliary": 20, "population": 5, "shown": 3}
+
+
+def records(path: Path, factorial: bool = False) -> pd.DataFrame:
+    pool = np.repeat([*POOLS], [*POOLS.values()])
+    pool = np.random.default_rng(0).permutation(pool)
+    teacher = np.isin(pool, ["member", "shown"])
+    student = teacher.copy()
+    if factorial:
+        for name in ("member", "nonmember"):
+            rows = np.flatnonzero(pool == name)
+            student[rows] = np.arange(len(rows)) % 2 == 0
+    frame = pd.DataFrame(
+        {
+            "record_id": [f"r{row:03d}" for row in range(len(pool))],
+            "pool": pool,
+            "teacher_member": teacher,
+            "student_member": student,
+            "text": "text",
+        }
+    )
+    frame.to_parquet(path)
+    return frame
+
+
+def shadow(path: Path, number: int, seed: int = 0) -> pd.DataFrame:
+    output = path.with_name("shadow.parquet")
+    draw_shadow.main(
+        [
+            *("--records", str(path), "--number", str(number)),
+            *("--seed", str(seed), "--output", str(output)),
+        ]
+    )
+    return pd.read_parquet(output)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "records.parquet"
+
+
+def test_every_evaluated_record_is_a_member_of_exactly_half_of_the_shadows(path: Path) -> None:
+    frame = records(path)
+    evaluated = frame["pool"].isin(["member", "nonmember"])
+    shadows = [shadow(path, number) for number in range(6)]
+    times = sum(found["teacher_member"].astype(int) for found in shadows)
+    assert (times[evaluated] == 3).all()
+    assert all(found["teacher_member"][evaluated].sum() in (50, 51) for found in shadows)
+
+
+def test_the_rest_of_the_records_stays_as_it_is(path: Path) -> None:
+    frame = records(path)
+    found = shadow(path, 1)
+    others = ~frame["pool"].isin(["member", "nonmember"])
+    pd.testing.assert_frame_equal(found[others], frame[others])
+    assert (found["record_id"] == frame["record_id"]).all()
+    assert (found["pool"][~others] == "member").equals(found["teacher_member"][~others])
+
+
+def test_the_draw_does_not_follow_that_of_the_study(path: Path) -> None:
+    """Of the study's members about half are members of a shadow."""
+    frame = records(path)
+    shares = [
+        shadow(path, 0, seed)["teacher_member"][frame["pool"] == "member"].mean()
+        for seed in range(40)
+    ]
+    assert abs(np.mean(shares) - 0.5) < 0.05
+    assert len(set(shares)) > 3
+
+
+def test_students_learn_from_the_members_of_their_teacher_in_the_paired_design(path: Path) -> None:
+    records(path)
+    found = shadow(path, 2)
+    assert (found["student_member"] == found["teacher_member"]).all()
+
+
+def test_in_the_factorial_design_students_get_half_of_either_side(path: Path) -> None:
+    records(path, factorial=True)
+    found = shadow(path, 3)
+    sizes = found[found["pool"].isin(["member", "nonmember"])].groupby("pool")["student_member"]
+    assert all(25 <= students <= 26 for students in sizes.sum())
