@@ -44,7 +44,7 @@ rule all:
             "{results}/figures/{pair}/{figure}.{kind}",
             results=RESULTS,
             pair=ARMS,
-            figure=FIGURES,
+            figure=PLAN.figures,
             kind=["png", "pdf"],
         ),
     message:

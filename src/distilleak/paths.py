@@ -1,6 +1,14 @@
-"""Where the files of a study lie, said once for the rules and the stages."""
+"""Where the files of a study lie, said once for the rules and the stages.
+
+A name may be a pattern such as `{seed}` of the workflow.
+"""
 
 from pathlib import Path
+
+
+def study_directory(study: str) -> Path:
+    """Everything of one study."""
+    return Path("results", study)
 
 
 def seed_directory(root: str | Path, seed: int | str) -> Path:
@@ -23,3 +31,18 @@ def model_directory(root: str | Path, seed: int | str, pair: str, model: str) ->
     `evidence/<view>.parquet`, `scores.parquet`, `metrics.parquet`, `bootstrap.parquet`.
     """
     return seed_directory(root, seed) / pair / model
+
+
+def part_directory(root: str | Path, seed: int | str, pair: str, part: str, model: str) -> Path:
+    """One part of a model's evidence, where several jobs compute it."""
+    return seed_directory(root, seed) / pair / "shards" / part / model
+
+
+def evidence_file(model: str | Path, view: str) -> Path:
+    """The evidence of one view, below the directory of its model."""
+    return Path(model) / "evidence" / f"{view}.parquet"
+
+
+def benchmarks_directory(root: str | Path) -> Path:
+    """What each job took, as Snakemake measured it."""
+    return Path(root) / "benchmarks"

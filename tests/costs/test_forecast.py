@@ -16,7 +16,9 @@ from distilleak.errors import DistilleakError
 from distilleak.models import families
 from distilleak.settings.architecture import ArchitectureSettings
 from distilleak.stages import forecast
-from distilleak.study import plan
+from distilleak.study import study
+from distilleak.study.configuration import Configuration
+from distilleak.study.plan import Plan
 from distilleak.study.study import Study
 from distilleak.study.weights import matrix_weights
 
@@ -51,8 +53,11 @@ def line(rule: str, output: str, plan: str) -> str:
 
 
 def costs(**changes: object) -> Costs:
-    study = Study.model_validate(STUDY | changes)
-    return Costs(study, {}, plan.views(study))
+    return Costs(Plan(resolved(**changes)), {})
+
+
+def resolved(**changes: object) -> Study:
+    return study.resolve(Configuration.model_validate(STUDY | changes))
 
 
 @pytest.mark.parametrize(
@@ -163,8 +168,7 @@ def test_jobs_are_those_that_the_summary_calls_pending() -> None:
         ("draw_figure", "figures/p/roc.png", "update pending"),
         ("draw_figure", "figures/p/roc.pdf", "update pending"),
     ]  # fmt: skip
-    study = Study.model_validate(STUDY)
-    found = list(jobs.pending(HEAD + "".join(line(*row) for row in rows), study))
+    found = list(jobs.pending(HEAD + "".join(line(*row) for row in rows), resolved()))
     assert [(job.rule, job.wildcards, len(job.outputs)) for job in found] == [
         ("train_teacher", "0.p.teacher", 2),
         ("train_reference", "0.p.reference-3", 1),
@@ -204,10 +208,10 @@ def test_a_forecast_from_an_earlier_study_and_the_fact_after_it(
         path.write_text(f"{HEADER}{seconds}\t0:00:10\t100\n")
 
     benchmark(earlier, wall)
-    complete = Study.model_validate(STUDY | {"study": "before"}).complete()
+    complete = resolved(study="before").complete()
     (earlier / "config.json").write_text(json.dumps(complete))
     table = HEAD + line("train_student", "seed-0/p/kd/selection.parquet", "update pending")
-    monkeypatch.setattr(forecast, "_summary", lambda _: table)
+    monkeypatch.setattr(forecast, "_summary", lambda *_: table)
     twice = ["--configfile", "study.yaml", "--config"]
     twice += ["training={student: {epochs: 6, learning_rate: 0.01}, "
               "teacher: {epochs: 1, learning_rate: 0.01}, "
@@ -245,6 +249,6 @@ def test_a_mistake_on_the_command_line_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("study.yaml").write_text(yaml.safe_dump(STUDY))
-    monkeypatch.setattr(forecast, "_summary", lambda _: HEAD)
+    monkeypatch.setattr(forecast, "_summary", lambda *_: HEAD)
     with pytest.raises(DistilleakError, match=told):
         forecast.main(["--configfile", "study.yaml", *options])

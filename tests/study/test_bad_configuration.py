@@ -5,30 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from small_study import SMALLEST
 
 from distilleak.errors import DistilleakError
 from distilleak.settings.pools import PoolSettings
 from distilleak.study import reading
 from distilleak.study.study import Study
-
-SMALLEST = """
-study: small
-seeds: [0]
-corpus: {source: sotu}
-pools: {member: 80, nonmember: 80, holdout: 40, auxiliary: 120}
-encoding: {context: 24}
-evidence: {prefix_tokens: 16}
-pairs:
-  small:
-    teacher: {layers: 2, width: 32, heads: 2, positions: 48}
-    student: {layers: 1, width: 32, heads: 2, positions: 48}
-training:
-  teacher: {epochs: 1, learning_rate: 0.01}
-  student: {epochs: 1, learning_rate: 0.01}
-  reference: {epochs: 1, learning_rate: 0.01}
-methods: {kd: {}, nonorm: {}}
-attacks: {loss: {}, reference: {}, recall: {}}
-"""
 
 
 def error_of(text: str) -> str:
@@ -61,18 +43,19 @@ def test_a_student_may_be_trained_and_shaped_otherwise_than_the_others() -> None
     raw["methods"]["decayed"] = {"method": "kd", "training": {"weight_decay": 0.3}}
     raw["methods"]["small"] = {"method": "kd", "student": {"layers": 3}, "alpha": 0.1}
     study = reading.load(raw, {"study.yaml": raw})
-    (pair,) = study.pairs.values()
-    assert study.training_of("kd") == study.training.student
-    assert study.training_of("decayed") == study.training.student.model_copy(
-        update={"weight_decay": 0.3}
-    )
-    assert study.student_of("kd", pair) == pair.student
-    assert study.student_of("small", pair) == pair.student.model_copy(update={"layers": 3})
-    assert study.method_entries()["small"]["parameters"]["alpha"] == 0.1
+    (pair,) = study.configuration.pairs.values()
+    shared = study.configuration.training.student
+    assert study.students["kd"].training == shared
+    assert study.students["decayed"].training == shared.model_copy(update={"weight_decay": 0.3})
+    assert study.students["kd"].starts == {"small": pair.student}
+    assert study.students["small"].starts == {
+        "small": pair.student.model_copy(update={"layers": 3})
+    }
+    assert study.students["small"].entry.named()["parameters"]["alpha"] == 0.1
     complete = study.complete()
     again = reading.load(complete, {"study.yaml": complete})
     assert again.complete() == complete
-    assert again.training_of("decayed").weight_decay == 0.3
+    assert again.students["decayed"].training.weight_decay == 0.3
 
 
 def test_the_complete_configuration_gives_the_same_study() -> None:
@@ -92,7 +75,8 @@ def test_the_complete_configuration_gives_the_same_study() -> None:
     assert complete["corpus"] == {"source": "sotu", "min_words": 50, "max_words": 300}
     again = reading.load(complete, {"config.json": complete})
     assert again.complete() == complete
-    assert again.method_entries() == study.method_entries()
+    for name, student in study.students.items():
+        assert again.students[name].entry == student.entry
 
 
 @pytest.mark.parametrize(
@@ -295,7 +279,7 @@ def test_a_prefix_nobody_reads_needs_no_positions() -> None:
     raw = yaml.safe_load(SMALLEST)
     raw["encoding"]["context"] = 47
     del raw["attacks"]["recall"]
-    assert reading.load(raw, {"study.yaml": raw}).encoding.context == 47
+    assert reading.load(raw, {"study.yaml": raw}).configuration.encoding.context == 47
 
 
 def test_more_members_than_passages_are_counted_out() -> None:

@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from distilleak import catalogue
 from distilleak.study import reading
-from distilleak.study.study import Study
+from distilleak.study.configuration import Configuration
 
 FILE = Path(__file__).parents[2] / "config" / "config.yaml"
 TEXT = FILE.read_text()
@@ -36,7 +36,7 @@ def parameters() -> Iterator[tuple[str, type[BaseModel]]]:
 
 
 def keys() -> list[str]:
-    kinds = [*models(Study), *(kind for _, kind in parameters())]
+    kinds = [*models(Configuration), *(kind for _, kind in parameters())]
     return sorted({key for kind in kinds for key in kind.model_fields})
 
 
@@ -76,7 +76,7 @@ def test_every_key_stands_in_it_with_a_comment(key: str) -> None:
 def test_it_gives_every_key_of_every_section() -> None:
     given = yaml.safe_load(TEXT)
     study = reading.load(given, {str(FILE): given})
-    complete = filled(study.model_dump(mode="json"))
+    complete = filled(study.configuration.model_dump(mode="json"))
     for section in ("methods", "attacks", "corpus"):
         complete[section] = given[section] = None
     assert given == complete
@@ -85,7 +85,7 @@ def test_it_gives_every_key_of_every_section() -> None:
 def test_its_values_are_the_defaults() -> None:
     given = yaml.safe_load(TEXT)
     entries = {section: given.pop(section) for section in ("methods", "attacks", "corpus")}
-    found = [*defaults(Study, given, "")]
+    found = [*defaults(Configuration, given, "")]
     for place, kind in parameters():
         section, name = place.split(".")
         entry = entries[section].get(name, {}) if section != "corpus" else {}

@@ -12,16 +12,16 @@ FILE = Path(__file__).parents[2] / "config" / "paper.yaml"
 def test_it_holds_the_pairs_and_corpora_of_the_paper() -> None:
     raw = reading.read_yaml(FILE)
     study = reading.load(raw, {str(FILE): raw})
-    assert set(study.corpus_entries()) == {"bookcorpus", "openwebtext", "arxiv", "wikimia"}
-    assert set(study.pairs) == {
+    assert set(study.corpora) == {"bookcorpus", "openwebtext", "arxiv", "wikimia"}
+    assert set(study.configuration.pairs) == {
         *("bert_distilbert", "bert_tinybert", "bert_mobilebert"),
         *("gpt2_distilgpt2", "pythia_410m_160m", "opt_350m_125m"),
     }
-    assert len(study.arms()) == 24
+    assert len(study.arms) == 24
     assert study.uses_hub()
-    labelled = {c for c in study.corpus_entries() if study.pools_of(c).assignment == "labels"}
+    labelled = {n for n, c in study.corpora.items() if c.pools.assignment == "labels"}
     assert labelled == {"arxiv", "wikimia"}
-    assert study.gate.on_failure == "report"
+    assert study.configuration.gate.on_failure == "report"
 
 
 def test_it_dry_runs(tmp_path: Path) -> None:

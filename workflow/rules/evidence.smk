@@ -4,26 +4,28 @@ rule compute_evidence:
         model=f"{MODEL}/model",
         code=get_code("compute_evidence"),
     output:
-        get_pieces(PIECE_OF_MODEL, VIEWS),
+        get_pieces(["{model}"], PLAN.views["compute_evidence"]),
     log:
-        f"{LOGS}/compute_evidence/{{seed}}.{{pair}}.{{model}}{ITEM}.log",
+        f"{LOGS}/compute_evidence/{{seed}}.{{pair}}.{{model}}{PART}.log",
     benchmark:
-        f"{BENCHMARKS}/compute_evidence/{{seed}}.{{pair}}.{{model}}{ITEM}.tsv"
+        f"{BENCHMARKS}/compute_evidence/{{seed}}.{{pair}}.{{model}}{PART}.tsv"
     wildcard_constraints:
-        model="|".join(["teacher", *METHODS]),
+        model=one_of(["teacher", *STUDENTS]),
     conda:
         "../../envs/distilleak.yaml"
     threads: 1
     resources:
+        **without_rerun(
+            python=get_python(1),
+            shards=get_snapshots(f"{{seed}}.{{pair}}.{{model}}{PART}.evidence"),
+        ),
         gpu=1,
         mem_mb=growing(2000),
         runtime=growing(4 * 60),
-        python=get_python(1),
-        shards=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.{wildcards.model}{get_item(wildcards)}.evidence",
     params:
-        settings=get_evidence_settings(VIEWS),
+        settings=get_evidence_settings("compute_evidence"),
         part=get_part,
-        views=" ".join(VIEWS),
+        views=" ".join(PLAN.views["compute_evidence"]),
         seed=get_study_seed,
         directory=lambda wildcards, output: Path(output[0]).parent,
     message:
@@ -42,17 +44,17 @@ use rule compute_evidence as compute_reference_evidence with:
         model=f"{MODEL}/model",
         code=get_code("compute_evidence"),
     output:
-        get_pieces(PIECE_OF_MODEL, REFERENCE_VIEWS),
+        get_pieces(["{model}"], PLAN.views["compute_reference_evidence"]),
     log:
-        f"{LOGS}/compute_reference_evidence/{{seed}}.{{pair}}.{{model}}{ITEM}.log",
+        f"{LOGS}/compute_reference_evidence/{{seed}}.{{pair}}.{{model}}{PART}.log",
     benchmark:
-        f"{BENCHMARKS}/compute_reference_evidence/{{seed}}.{{pair}}.{{model}}{ITEM}.tsv"
+        f"{BENCHMARKS}/compute_reference_evidence/{{seed}}.{{pair}}.{{model}}{PART}.tsv"
     wildcard_constraints:
         model=r"reference-\d+",
     params:
-        settings=get_evidence_settings(REFERENCE_VIEWS),
+        settings=get_evidence_settings("compute_reference_evidence"),
         part=get_part,
-        views=" ".join(REFERENCE_VIEWS),
+        views=" ".join(PLAN.views["compute_reference_evidence"]),
         seed=get_study_seed,
         directory=lambda wildcards, output: Path(output[0]).parent,
     message:
@@ -66,62 +68,59 @@ use rule compute_evidence as compute_shadow_evidence with:
         model=f"{MODEL}/model",
         code=get_code("compute_evidence"),
     output:
-        get_pieces(PIECE_OF_MODEL, SHADOW_VIEWS),
+        get_pieces(["{model}"], PLAN.views["compute_shadow_evidence"]),
     log:
-        f"{LOGS}/compute_shadow_evidence/{{seed}}.{{pair}}.{{model}}{ITEM}.log",
+        f"{LOGS}/compute_shadow_evidence/{{seed}}.{{pair}}.{{model}}{PART}.log",
     benchmark:
-        f"{BENCHMARKS}/compute_shadow_evidence/{{seed}}.{{pair}}.{{model}}{ITEM}.tsv"
+        f"{BENCHMARKS}/compute_shadow_evidence/{{seed}}.{{pair}}.{{model}}{PART}.tsv"
     wildcard_constraints:
         seed=SHADOW,
-        model="|".join(["teacher", *METHODS]),
+        model=one_of(["teacher", *STUDENTS]),
     params:
-        settings=get_evidence_settings(SHADOW_VIEWS),
+        settings=get_evidence_settings("compute_shadow_evidence"),
         part=get_part,
-        views=" ".join(SHADOW_VIEWS),
+        views=" ".join(PLAN.views["compute_shadow_evidence"]),
         seed=get_study_seed,
         directory=lambda wildcards, output: Path(output[0]).parent,
     message:
         "compute evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
 
 
-# All mixtures in one job: each student is asked once, however many mixtures it is part of.
-MIXED = list(dict.fromkeys(student for name in MIXTURES for student in ENSEMBLES[name]))
+# All mixtures in one job: each student is queried once, however many mixtures it is part of.
 MIXTURE_OPTIONS = " ".join(
-    f"--mixture {name}={','.join(str(MIXED.index(student)) for student in ENSEMBLES[name])}"
-    for name in MIXTURES
+    f"--mixture {name}={','.join(str(PLAN.mixed.index(s)) for s in PLAN.ensembles[name].students)}"
+    for name in PLAN.mixtures
 )
 
 
 rule compute_mixture_evidence:
     input:
         records=get_data("records.parquet"),
-        models=[f"{SEED}/{{pair}}/{student}/model" for student in MIXED],
+        models=[f"{SEED}/{{pair}}/{student}/model" for student in PLAN.mixed],
         code=get_code("compute_evidence"),
     output:
-        [
-            file
-            for name in MIXTURES
-            for file in get_pieces(f"{SEED}/{{pair}}/{PIECE}{name}", VIEWS)
-        ],
+        get_pieces(PLAN.mixtures, PLAN.views["compute_mixture_evidence"]),
     log:
-        f"{LOGS}/compute_mixture_evidence/{{seed}}.{{pair}}{ITEM}.log",
+        f"{LOGS}/compute_mixture_evidence/{{seed}}.{{pair}}{PART}.log",
     benchmark:
-        f"{BENCHMARKS}/compute_mixture_evidence/{{seed}}.{{pair}}.mixtures{ITEM}.tsv"
+        f"{BENCHMARKS}/compute_mixture_evidence/{{seed}}.{{pair}}.mixtures{PART}.tsv"
     # The longest job after training; begun last, it would run alone.
     priority: 5
     conda:
         "../../envs/distilleak.yaml"
     threads: 1
     resources:
+        **without_rerun(
+            python=get_python(1),
+            shards=get_snapshots(f"{{seed}}.{{pair}}.mixtures{PART}.evidence"),
+        ),
         gpu=1,
         mem_mb=growing(2500),
         runtime=growing(12 * 60),
-        python=get_python(1),
-        shards=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.mixtures{get_item(wildcards)}.evidence",
     params:
-        settings=get_evidence_settings(VIEWS),
+        settings=get_evidence_settings("compute_mixture_evidence"),
         part=get_part,
-        views=" ".join(VIEWS),
+        views=" ".join(PLAN.views["compute_mixture_evidence"]),
         mixtures=MIXTURE_OPTIONS,
         seed=get_study_seed,
         directory=lambda wildcards, output: Path(output[0]).parents[2],
@@ -137,32 +136,26 @@ rule compute_mixture_evidence:
 use rule compute_mixture_evidence as compute_shadow_mixture_evidence with:
     input:
         records=get_data("records.parquet"),
-        models=[f"{SEED}/{{pair}}/{student}/model" for student in MIXED],
+        models=[f"{SEED}/{{pair}}/{student}/model" for student in PLAN.mixed],
         code=get_code("compute_evidence"),
     output:
-        [
-            file
-            for name in MIXTURES
-            for file in get_pieces(
-                f"{SEED}/{{pair}}/{PIECE}{name}", SHADOW_MIXTURE_VIEWS
-            )
-        ],
+        get_pieces(PLAN.mixtures, PLAN.views["compute_shadow_mixture_evidence"]),
     log:
-        f"{LOGS}/compute_shadow_mixture_evidence/{{seed}}.{{pair}}{ITEM}.log",
+        f"{LOGS}/compute_shadow_mixture_evidence/{{seed}}.{{pair}}{PART}.log",
     benchmark:
-        f"{BENCHMARKS}/compute_shadow_mixture_evidence/{{seed}}.{{pair}}.mixtures{ITEM}.tsv"
+        f"{BENCHMARKS}/compute_shadow_mixture_evidence/{{seed}}.{{pair}}.mixtures{PART}.tsv"
     wildcard_constraints:
         seed=SHADOW,
     params:
-        settings=get_evidence_settings(SHADOW_MIXTURE_VIEWS),
+        settings=get_evidence_settings("compute_shadow_mixture_evidence"),
         part=get_part,
-        views=" ".join(SHADOW_MIXTURE_VIEWS),
+        views=" ".join(PLAN.views["compute_shadow_mixture_evidence"]),
         mixtures=MIXTURE_OPTIONS,
         seed=get_study_seed,
         directory=lambda wildcards, output: Path(output[0]).parents[2],
 
 
-if SHARDS > 1:
+if PARTS > 1:
 
     rule join_evidence:
         input:

@@ -1,8 +1,8 @@
 rule load_corpus:
     input:
-        texts=get_corpus_files,
+        texts=lambda wildcards: CORPUS_FILES[wildcards.split.removeprefix("/")],
         code=lambda wildcards: get_code(
-            "load_corpus", f"corpora.{get_corpus(wildcards.split)['source']}"
+            "load_corpus", f"corpora.{get_corpus(wildcards.split).name}"
         ),
     output:
         f"{RESULTS}{{split}}/passages.parquet",
@@ -13,8 +13,8 @@ rule load_corpus:
     conda:
         "../../envs/distilleak.yaml"
     params:
-        corpus=lambda wildcards: canonical(get_corpus(wildcards.split)),
-        deduplication=canonical(STUDY.deduplication),
+        corpus=lambda wildcards: canonical(get_corpus(wildcards.split).named()),
+        deduplication=canonical(CONFIG.deduplication),
     message:
         "load the corpus and remove copies"
     shell:
@@ -35,7 +35,7 @@ rule split_records:
     params:
         seed=get_split_seed,
         pools=lambda wildcards: canonical(
-            STUDY.pools_of(wildcards.split.removeprefix("/"))
+            STUDY.corpora[wildcards.split.removeprefix("/")].pools
         ),
     message:
         "split records into pools (seed {wildcards.seed})"
@@ -58,8 +58,8 @@ rule train_tokenizer:
     conda:
         "../../envs/distilleak.yaml"
     params:
-        settings=canonical(STUDY.tokenizer),
-        context=canonical(STUDY.encoding.context),
+        settings=canonical(CONFIG.tokenizer),
+        context=canonical(CONFIG.encoding.context),
         masked=lambda wildcards: "--masked" if get_arm(wildcards.data).masked else "",
     message:
         "train tokenizer (seed {wildcards.seed})"
@@ -110,7 +110,7 @@ rule encode_records:
         "../../envs/distilleak.yaml"
     params:
         seed=get_split_seed,
-        context=canonical(STUDY.encoding.context),
+        context=canonical(CONFIG.encoding.context),
         canaries=CANARIES,
     message:
         "encode records (seed {wildcards.seed})"
@@ -153,7 +153,7 @@ rule audit_split:
         "../../envs/distilleak.yaml"
     params:
         seed=get_split_seed,
-        settings=canonical(STUDY.gate),
+        settings=canonical(CONFIG.gate),
     message:
         "audit the split without a model (seed {wildcards.seed})"
     shell:

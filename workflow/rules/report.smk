@@ -1,12 +1,12 @@
 rule build_tables:
     input:
-        metrics=get_all(f"{MODEL}/metrics.parquet", SCORED),
-        bootstrap=get_all(f"{MODEL}/bootstrap.parquet", SCORED),
-        scores=get_all(f"{MODEL}/scores.parquet", SCORED),
+        metrics=get_all(f"{MODEL}/metrics.parquet", PLAN.scored),
+        bootstrap=get_all(f"{MODEL}/bootstrap.parquet", PLAN.scored),
+        scores=get_all(f"{MODEL}/scores.parquet", PLAN.scored),
         evidence=get_all(f"{MODEL}/evidence/plain.parquet", ["teacher"]),
-        vulnerable=expand(rules.find_vulnerable.output, seed=STUDY.seeds, pair=ARMS),
-        records=expand(rules.encode_records.output, seed=STUDY.seeds, data=DATA),
-        verdicts=expand(rules.audit_split.output, seed=STUDY.seeds, data=DATA),
+        vulnerable=expand(rules.find_vulnerable.output, seed=CONFIG.seeds, pair=ARMS),
+        records=expand(rules.encode_records.output, seed=CONFIG.seeds, data=DATA),
+        verdicts=expand(rules.audit_split.output, seed=CONFIG.seeds, data=DATA),
         code=get_code("build_tables"),
     output:
         expand("{results}/tables/{file}", results=RESULTS, file=TABLES),
@@ -18,7 +18,7 @@ rule build_tables:
         "../../envs/distilleak.yaml"
     params:
         layout=canonical(get_layout()),
-        evaluation=canonical(STUDY.evaluation),
+        evaluation=canonical(CONFIG.evaluation),
         results=lambda wildcards, output: Path(output[0]).parents[1],
         directory=lambda wildcards, output: Path(output[0]).parent,
     message:
@@ -31,7 +31,8 @@ rule build_tables:
 rule measure_exposure:
     input:
         evidence=get_all(
-            f"{MODEL}/evidence/candidates.parquet", ["teacher", *METHODS, *MIXTURES]
+            f"{MODEL}/evidence/candidates.parquet",
+            ["teacher", *STUDENTS, *PLAN.mixtures],
         ),
         code=get_code("measure_exposure"),
     output:
@@ -75,11 +76,11 @@ rule draw_figure:
     log:
         f"{LOGS}/draw_figure/{{pair}}.{{figure}}.log",
     wildcard_constraints:
-        figure="|".join(FIGURES),
+        figure=one_of(PLAN.figures),
     conda:
         "../../envs/distilleak.yaml"
     params:
-        style=canonical(STUDY.figures),
+        style=canonical(CONFIG.figures),
         tables=lambda wildcards, input: Path(input.tables[0]).parent,
     message:
         "draw figure {wildcards.figure} ({wildcards.pair})"
@@ -93,7 +94,7 @@ rule collect_costs:
     input:
         # The benchmark files are complete when the tables are.
         tables=rules.build_tables.output,
-        facts=get_all(f"{MODEL}/facts.json", ["teacher", *METHODS, *REFERENCES]),
+        facts=get_all(f"{MODEL}/facts.json", ["teacher", *STUDENTS, *PLAN.references]),
         code=get_code("collect_costs"),
     output:
         f"{RESULTS}/costs.csv",
@@ -129,7 +130,7 @@ rule write_config:
 rule write_report:
     input:
         tables=rules.build_tables.output,
-        figures=expand(rules.draw_figure.output.png, pair=ARMS, figure=FIGURES),
+        figures=expand(rules.draw_figure.output.png, pair=ARMS, figure=PLAN.figures),
         costs=rules.collect_costs.output,
         config=rules.write_config.output,
         code=[
@@ -145,11 +146,11 @@ rule write_report:
     conda:
         "../../envs/distilleak.yaml"
     params:
-        style=canonical(STUDY.figures),
-        study=STUDY.study,
+        style=canonical(CONFIG.figures),
+        study=CONFIG.study,
         tables=lambda wildcards, input: Path(input.tables[0]).parent,
         figures=lambda wildcards, input: Path(input.figures[0]).parents[1],
-        names=" ".join(FIGURES),
+        names=" ".join(PLAN.figures),
     message:
         "write the report"
     shell:

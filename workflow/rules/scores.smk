@@ -1,24 +1,25 @@
 rule score_attacks:
     input:
         records=get_data("records.parquet"),
-        evidence=get_views(MODEL, VIEWS),
+        evidence=get_views(MODEL, PLAN.views["compute_evidence"]),
         references=get_reference_evidence,
         shadows=get_shadow_evidence,
         shadow_records=get_shadow_records,
-        tokenizer=get_data("tokenizer") if needs.frequencies_of(ENTRIES) else [],
+        tokenizer=get_data("tokenizer") if PLAN.counts_tokens else [],
         code=get_code(
-            "score_attacks", *(f"attacks.{entry['attack']}" for entry in ENTRIES)
+            "score_attacks",
+            *(f"attacks.{entry['attack']}" for entry in PLAN.attacks.values()),
         ),
     output:
         f"{MODEL}/scores.parquet",
     log:
         f"{LOGS}/score_attacks/{{seed}}.{{pair}}.{{model}}.log",
     wildcard_constraints:
-        model="|".join(["teacher", *METHODS, *MIXTURES]),
+        model=one_of(["teacher", *STUDENTS, *PLAN.mixtures]),
     conda:
         "../../envs/distilleak.yaml"
     params:
-        attacks=canonical(ATTACKS),
+        attacks=canonical(PLAN.attacks),
         evidence=lambda wildcards, input: Path(input.evidence[0]).parent,
         references=lambda wildcards, input: evidence_directories(input.references),
         shadows=lambda wildcards, input: " ".join(
@@ -45,7 +46,7 @@ rule score_vote:
     input:
         scores=lambda wildcards: [
             f"{SEED}/{{pair}}/{student}/scores.parquet".format(**wildcards)
-            for student in ENSEMBLES[wildcards.model]
+            for student in PLAN.ensembles[wildcards.model].students
         ],
         code=get_code("score_vote"),
     output:
@@ -53,11 +54,11 @@ rule score_vote:
     log:
         f"{LOGS}/score_vote/{{seed}}.{{pair}}.{{model}}.log",
     wildcard_constraints:
-        model="|".join(VOTES or ["vote"]),
+        model=one_of(PLAN.votes),
     conda:
         "../../envs/distilleak.yaml"
     params:
-        evaluation=canonical({"folds": STUDY.evaluation.folds}),
+        evaluation=canonical({"folds": CONFIG.evaluation.folds}),
     message:
         "score attacks on {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
@@ -78,7 +79,7 @@ rule measure_metrics:
     conda:
         "../../envs/distilleak.yaml"
     params:
-        evaluation=canonical(STUDY.evaluation),
+        evaluation=canonical(CONFIG.evaluation),
         utility=get_utility_options,
     message:
         "measure metrics of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"

@@ -5,7 +5,7 @@ rule train_student:
         tokenizer=get_data("tokenizer"),
         verdict=ancient(get_data("blind.json")),
         start=lambda wildcards: get_local_files(get_start(wildcards)),
-        code=lambda wildcards: get_method_code(wildcards.model),
+        code=lambda wildcards: get_method_code("train_student", wildcards.model),
     output:
         model=directory(f"{MODEL}/model"),
         facts=f"{MODEL}/facts.json",
@@ -16,27 +16,27 @@ rule train_student:
         f"{BENCHMARKS}/train_student/{{seed}}.{{pair}}.{{model}}.tsv"
     wildcard_constraints:
         seed=SEED_OR_SHADOW,
-        model=one_of(set(METHODS) - EARLY.keys() - FINISHED.keys() - KEPT),
+        model=one_of(PLAN.trained),
     priority: 8
     conda:
         "../../envs/distilleak.yaml"
     threads: 1
     resources:
-        gpu=STUDY.hardware.gpus,
+        **without_rerun(
+            python=get_python(CONFIG.hardware.gpus),
+            snapshots=get_snapshots("{seed}.{pair}.{model}"),
+        ),
+        gpu=CONFIG.hardware.gpus,
         mem_mb=growing(2500),
         runtime=growing(12 * 60),
-        python=get_python(STUDY.hardware.gpus),
-        snapshots=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.{wildcards.model}",
     params:
-        method=lambda wildcards: canonical(METHODS[wildcards.model]),
+        method=lambda wildcards: canonical(STUDENTS[wildcards.model].entry.named()),
         start=lambda wildcards: canonical(get_start(wildcards)),
-        training=lambda wildcards: canonical(STUDY.training_of(wildcards.model)),
+        training=lambda wildcards: canonical(STUDENTS[wildcards.model].training),
         seed=get_seed,
         teacher_start=get_teacher_start,
         epochs="",
-        lesson=lambda wildcards: " ".join(
-            f"--{name} {path}" for name, path in get_lesson(wildcards).items()
-        ),
+        lesson=get_lesson_options,
     message:
         "train student {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
@@ -58,27 +58,25 @@ use rule train_student as train_kept_student with:
         epochs=directory(f"{MODEL}/epochs"),
     wildcard_constraints:
         seed=SEED_OR_SHADOW,
-        model=one_of(KEPT),
+        model=one_of(PLAN.kept),
     params:
-        method=lambda wildcards: canonical(METHODS[wildcards.model]),
+        method=lambda wildcards: canonical(STUDENTS[wildcards.model].entry.named()),
         start=lambda wildcards: canonical(get_start(wildcards)),
-        training=lambda wildcards: canonical(STUDY.training_of(wildcards.model)),
+        training=lambda wildcards: canonical(STUDENTS[wildcards.model].training),
         seed=get_seed,
         teacher_start=get_teacher_start,
         epochs=lambda wildcards, output: f"--epochs {output.epochs}",
-        lesson=lambda wildcards: " ".join(
-            f"--{name} {path}" for name, path in get_lesson(wildcards).items()
-        ),
+        lesson=get_lesson_options,
 
 
 rule finish_student:
     input:
-        trained=lambda wildcards: f"{SEED}/{{pair}}/{FINISHED[wildcards.model]}/model",
-        facts=lambda wildcards: f"{SEED}/{{pair}}/{FINISHED[wildcards.model]}/facts.json",
+        trained=lambda wildcards: f"{SEED}/{{pair}}/{PLAN.finished[wildcards.model]}/model",
+        facts=lambda wildcards: f"{SEED}/{{pair}}/{PLAN.finished[wildcards.model]}/facts.json",
         vulnerability=f"{SEED}/{{pair}}/vulnerable.parquet",
         records=get_data("records.parquet"),
         tokenizer=get_data("tokenizer"),
-        code=lambda wildcards: get_method_code(wildcards.model),
+        code=lambda wildcards: get_method_code("train_student", wildcards.model),
     output:
         model=directory(f"{MODEL}/model"),
         facts=f"{MODEL}/facts.json",
@@ -87,7 +85,7 @@ rule finish_student:
         f"{LOGS}/finish_student/{{seed}}.{{pair}}.{{model}}.log",
     wildcard_constraints:
         seed=SEED_OR_SHADOW,
-        model=one_of(FINISHED),
+        model=one_of(PLAN.finished),
     priority: 8
     conda:
         "../../envs/distilleak.yaml"
@@ -96,9 +94,9 @@ rule finish_student:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        method=lambda wildcards: canonical(METHODS[wildcards.model]),
+        method=lambda wildcards: canonical(STUDENTS[wildcards.model].entry.named()),
         start=lambda wildcards: canonical(get_start(wildcards)),
-        training=lambda wildcards: canonical(STUDY.training_of(wildcards.model)),
+        training=lambda wildcards: canonical(STUDENTS[wildcards.model].training),
         seed=get_seed,
     message:
         "finish student {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
@@ -112,8 +110,8 @@ rule finish_student:
 
 rule take_epoch:
     input:
-        epochs=lambda wildcards: f"{SEED}/{{pair}}/{EARLY[wildcards.model].of}/epochs",
-        selection=lambda wildcards: f"{SEED}/{{pair}}/{EARLY[wildcards.model].of}/selection.parquet",
+        epochs=lambda wildcards: f"{SEED}/{{pair}}/{PLAN.early[wildcards.model].of}/epochs",
+        selection=lambda wildcards: f"{SEED}/{{pair}}/{PLAN.early[wildcards.model].of}/selection.parquet",
         code=get_code("take_epoch"),
     output:
         model=directory(f"{MODEL}/model"),
@@ -123,12 +121,12 @@ rule take_epoch:
         f"{LOGS}/take_epoch/{{seed}}.{{pair}}.{{model}}.log",
     wildcard_constraints:
         seed=SEED_OR_SHADOW,
-        model=one_of(EARLY),
+        model=one_of(PLAN.early),
     localrule: True
     conda:
         "../../envs/distilleak.yaml"
     params:
-        epoch=lambda wildcards: EARLY[wildcards.model].epoch,
+        epoch=lambda wildcards: PLAN.early[wildcards.model].epoch,
     message:
         "take an early epoch as {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:

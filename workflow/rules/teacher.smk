@@ -8,7 +8,7 @@ rule train_teacher:
         records=get_data("records.parquet"),
         tokenizer=get_data("tokenizer"),
         verdict=ancient(get_data("blind.json")),
-        start=lambda wildcards: get_local_files(ARMS[wildcards.pair].pair.teacher),
+        start=lambda wildcards: get_local_files(ARMS[wildcards.pair].roles.teacher),
         code=get_code("train_model"),
     output:
         model=directory(f"{SEED}/{{pair}}/teacher/model"),
@@ -25,14 +25,16 @@ rule train_teacher:
         "../../envs/distilleak.yaml"
     threads: 1
     resources:
-        gpu=STUDY.hardware.gpus,
+        **without_rerun(
+            python=get_python(CONFIG.hardware.gpus),
+            snapshots=get_snapshots("{seed}.{pair}.teacher"),
+        ),
+        gpu=CONFIG.hardware.gpus,
         mem_mb=growing(2000),
         runtime=growing(12 * 60),
-        python=get_python(STUDY.hardware.gpus),
-        snapshots=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.teacher",
     params:
-        start=lambda wildcards: canonical(ARMS[wildcards.pair].pair.teacher),
-        training=canonical(STUDY.training.teacher),
+        start=lambda wildcards: canonical(ARMS[wildcards.pair].roles.teacher),
+        training=canonical(CONFIG.training.teacher),
         seed=get_seed,
     message:
         "train teacher (seed {wildcards.seed}, {wildcards.pair})"
@@ -55,16 +57,18 @@ use rule train_teacher as train_other_teacher with:
         f"{BENCHMARKS}/train_other_teacher/{{seed}}.{{pair}}.teacher-{{other}}.tsv"
     wildcard_constraints:
         seed=SEED_OR_SHADOW,
-        other="|".join(STUDY.teachers or ["none"]),
+        other=one_of(STUDY.teachers),
     resources:
-        gpu=STUDY.hardware.gpus,
+        **without_rerun(
+            python=get_python(CONFIG.hardware.gpus),
+            snapshots=get_snapshots("{seed}.{pair}.teacher-{other}"),
+        ),
+        gpu=CONFIG.hardware.gpus,
         mem_mb=growing(2000),
         runtime=growing(12 * 60),
-        python=get_python(STUDY.hardware.gpus),
-        snapshots=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.teacher-{wildcards.other}",
     params:
-        start=lambda wildcards: canonical(ARMS[wildcards.pair].pair.teacher),
-        training=lambda wildcards: canonical(STUDY.teacher_training(wildcards.other)),
+        start=lambda wildcards: canonical(ARMS[wildcards.pair].roles.teacher),
+        training=lambda wildcards: canonical(STUDY.teachers[wildcards.other]),
         seed=get_seed,
     message:
         "train teacher {wildcards.other} (seed {wildcards.seed}, {wildcards.pair})"
@@ -75,7 +79,7 @@ rule train_reference:
         records=get_data("records.parquet"),
         tokenizer=get_data("tokenizer"),
         verdict=ancient(get_data("blind.json")),
-        start=lambda wildcards: get_local_files(ARMS[wildcards.pair].reference()),
+        start=lambda wildcards: get_local_files(ARMS[wildcards.pair].reference),
         code=get_code("train_model"),
     output:
         model=directory(f"{SEED}/{{pair}}/reference-{{number}}/model"),
@@ -90,14 +94,16 @@ rule train_reference:
         "../../envs/distilleak.yaml"
     threads: 1
     resources:
-        gpu=STUDY.hardware.gpus,
+        **without_rerun(
+            python=get_python(CONFIG.hardware.gpus),
+            snapshots=get_snapshots("{seed}.{pair}.reference-{number}"),
+        ),
+        gpu=CONFIG.hardware.gpus,
         mem_mb=growing(2000),
         runtime=growing(12 * 60),
-        python=get_python(STUDY.hardware.gpus),
-        snapshots=lambda wildcards: f"{SNAPSHOTS}/{wildcards.seed}.{wildcards.pair}.reference-{wildcards.number}",
     params:
-        start=lambda wildcards: canonical(ARMS[wildcards.pair].reference()),
-        training=canonical(STUDY.training.reference),
+        start=lambda wildcards: canonical(ARMS[wildcards.pair].reference),
+        training=canonical(CONFIG.training.reference),
         seed=get_seed,
     message:
         "train reference model {wildcards.number} (seed {wildcards.seed}, {wildcards.pair})"
@@ -128,12 +134,13 @@ rule store_targets:
         "../../envs/distilleak.yaml"
     threads: 1
     resources:
+        **without_rerun(
+            python=get_python(1),
+            batch_tokens=CONFIG.evidence.batch_tokens,
+        ),
         gpu=1,
         mem_mb=growing(2000),
         runtime=growing(4 * 60),
-        python=get_python(1),
-        # Not a parameter: it makes storing faster, and no student has to be trained again for it.
-        batch_tokens=STUDY.evidence.batch_tokens,
     message:
         "store the teacher's logits (seed {wildcards.seed}, {wildcards.pair})"
     shell:
@@ -145,15 +152,9 @@ rule store_targets:
 rule find_vulnerable:
     input:
         records=get_data("records.parquet"),
-        evidence=get_views(
-            f"{SEED}/{{pair}}/teacher", needs.views_of([VULNERABILITY_ATTACK])
-        ),
-        references=(
-            get_reference_evidence
-            if needs.references_of([VULNERABILITY_ATTACK])
-            else []
-        ),
-        code=get_code("find_vulnerable", f"attacks.{VULNERABILITY_ATTACK['attack']}"),
+        evidence=get_views(f"{SEED}/{{pair}}/teacher", PLAN.finder_views),
+        references=(get_reference_evidence if PLAN.finder_needs_references else []),
+        code=get_code("find_vulnerable", f"attacks.{PLAN.finder['attack']}"),
     output:
         f"{SEED}/{{pair}}/vulnerable.parquet",
     log:
@@ -164,8 +165,8 @@ rule find_vulnerable:
     conda:
         "../../envs/distilleak.yaml"
     params:
-        attack=canonical(VULNERABILITY_ATTACK),
-        fpr=canonical(STUDY.vulnerability.fpr),
+        attack=canonical(PLAN.finder),
+        fpr=canonical(CONFIG.vulnerability.fpr),
         evidence=lambda wildcards, input: Path(input.evidence[0]).parent,
         references=lambda wildcards, input: evidence_directories(input.references),
     message:

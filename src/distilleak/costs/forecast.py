@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -13,11 +13,11 @@ from tabulate import tabulate
 from distilleak.costs import benchmarks
 from distilleak.costs.jobs import Job
 from distilleak.costs.operations import Costs
-from distilleak.costs.rates import Measured
+from distilleak.costs.rates import Measured, Rates
 from distilleak.errors import DistilleakError
 from distilleak.files import read_json, write_text
 from distilleak.study import reading
-from distilleak.study.plan import views
+from distilleak.study.plan import Plan
 
 COLUMNS = ("rule", "wildcards", "gpus", "seconds", "bytes", "basis", "outputs")
 HOUR = 3600.0
@@ -47,7 +47,7 @@ def measured(home: Path) -> Iterator[Measured]:
         return
     raw = read_json(home / "config.json")
     study = reading.load(raw, {str(home / "config.json"): raw})
-    costs = Costs(study, {}, views(study))
+    costs = Costs(Plan(study), {})
     for done in benchmarks.read_jobs(home / "benchmarks", home):
         job = Job(done.rule, done.model)
         # A benchmark file may be left from a configuration before this one.
@@ -56,6 +56,29 @@ def measured(home: Path) -> Iterator[Measured]:
         except (DistilleakError, LookupError, ValueError):
             continue
         yield Measured(done.rule, operations, done.wall_s)
+
+
+def expect(jobs: Iterable[Job], rates: Rates, costs: Costs, tflops: float) -> list[Expected]:
+    """What each job is expected to cost.
+
+    Args:
+        jobs: those that would run.
+        rates: of earlier jobs on the same machine.
+        costs: of the jobs' study.
+        tflops: 10^12 operations a second, for rules that have not run yet.
+
+    Raises:
+        DistilleakError: the size of a pretrained model is not known.
+    """
+    gpus = costs.configuration.hardware.gpus
+    found = []
+    for job in jobs:
+        seconds, basis = rates.expect(job, costs, tflops)
+        taken = (gpus if job.rule.startswith("train_") else 1) if job.needs_model else 0
+        found.append(
+            Expected(job.rule, job.wildcards, taken, seconds, costs.bytes(job), basis, job.outputs)
+        )
+    return found
 
 
 def summary(forecast: Sequence[Expected]) -> str:

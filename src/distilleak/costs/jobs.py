@@ -58,9 +58,9 @@ def pending(table: str, study: Study) -> Iterator[Job]:
 
 
 def _model_path(study: Study) -> re.Pattern[str]:
-    pairs = "|".join(map(re.escape, study.arms()))
+    pairs = "|".join(map(re.escape, study.arms))
     return re.compile(
-        rf"results/{study.study}/seed-(?P<seed>\d+(?:/shadow-\d+)?)/(?P<pair>{pairs})"
+        rf"results/{study.configuration.study}/seed-(?P<seed>\d+(?:/shadow-\d+)?)/(?P<pair>{pairs})"
         r"(?:/shards/(?P<part>\d+-of-\d+))?/(?P<model>[a-z0-9_-]+)/"
     )
 
@@ -72,7 +72,7 @@ def _wildcards(rule: str, output: str, study: Study, pattern: re.Pattern[str]) -
         return "all"
     if found is None:
         # Named for the directory: that of a corpus, of a seed, or of both.
-        place = Path(output).relative_to(f"results/{study.study}").with_suffix("")
+        place = Path(output).relative_to(f"results/{study.configuration.study}").with_suffix("")
         if rule == "load_corpus":
             return ".".join([*place.parent.parts, "all"])
         if rule == "audit_split":

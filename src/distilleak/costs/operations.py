@@ -3,7 +3,7 @@
 Records are taken to fill the context and no method to drop any: both give too much, not too little.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from distilleak.costs.jobs import Job
 from distilleak.errors import DistilleakError
@@ -13,8 +13,9 @@ from distilleak.settings.architecture import (
     CheckpointSettings,
     TeacherLayersSettings,
 )
-from distilleak.study.arms import Arm, student_shape
-from distilleak.study.study import Study
+from distilleak.study import arms
+from distilleak.study.arms import Arm
+from distilleak.study.plan import Plan
 from distilleak.study.weights import matrix_weights
 
 EVIDENCE_BYTES = 30
@@ -25,24 +26,20 @@ class Costs:
     """The costs of the jobs of one study.
 
     Args:
-        study: its configuration, with counts in `pools`.
+        plan: its plan, with counts in `pools`.
         sizes: hub id or path of a pretrained model -> its parameters.
-        views: views of evidence by rule.
 
     Raises:
         DistilleakError: the pools are fractions.
     """
 
-    def __init__(
-        self, study: Study, sizes: Mapping[str, float], views: Mapping[str, Sequence[str]]
-    ) -> None:
-        self.study = study
+    def __init__(self, plan: Plan, sizes: Mapping[str, float]) -> None:
+        self.plan = plan
+        self.study = plan.study
+        self.configuration = plan.study.configuration
         self.sizes = sizes
-        self.views = views
-        self.arms = study.arms()
-        self.methods = study.method_entries()
-        for corpus in study.corpus_entries():
-            if any(isinstance(size, float) for size in study.pools_of(corpus).sizes().values()):
+        for corpus in self.study.corpora.values():
+            if any(isinstance(size, float) for size in corpus.pools.sizes().values()):
                 raise DistilleakError("pools: fractions; the forecast needs counts of records")
 
     def operations(self, job: Job) -> float:
@@ -55,25 +52,25 @@ class Costs:
             DistilleakError: the size of a pretrained model is not known.
         """
         pair, model = self._names(job)
-        arm = self.arms[pair]
-        training = self.study.training
-        learned = self._members(arm) * self.study.encoding.context
+        arm = self.study.arms[pair]
+        training = self.configuration.training
+        learned = self._members(arm) * self.configuration.encoding.context
         teacher = self._teacher(arm)
         if job.rule == "train_teacher":
             return 6 * teacher * learned * training.teacher.epochs
         if job.rule == "train_other_teacher":
-            other = self.study.teacher_training(model.removeprefix("teacher-"))
+            other = self.study.teachers[model.removeprefix("teacher-")]
             return 6 * teacher * learned * other.epochs
         if job.rule == "train_reference":
             return 6 * self._reference(arm) * learned * training.reference.epochs
         if job.rule == "train_student":
-            alone = self.methods[model]["method"] == "no_teacher"
-            asked = 0 if alone or self.study.reads_stored_targets(model, arm) else 2 * teacher
-            own = self._student(arm, model)
-            return (6 * own + asked) * learned * self.study.training_of(model).epochs
+            student = self.study.students[model]
+            stored = self.study.reads_stored_targets(student, arm)
+            queried = 2 * teacher if student.method.needs_teacher and not stored else 0
+            return (6 * self._student(arm, model) + queried) * learned * student.training.epochs
         if job.rule == "store_targets":
             return 2 * teacher * learned
-        return 2 * self._asked(arm, model) * self._tokens(job, arm) / job.part
+        return 2 * self._queried(arm, model) * self._tokens(job, arm) / job.part
 
     def bytes(self, job: Job) -> float:
         """Bytes that a job leaves on the disk; 0 where they are too few to matter."""
@@ -81,7 +78,7 @@ class Costs:
         if not job.needs_model and not made:
             return 0.0
         pair, model = self._names(job)
-        arm = self.arms[pair]
+        arm = self.study.arms[pair]
         if made:
             return 4 * self._student(arm, model)
         if job.rule in ("train_teacher", "train_other_teacher"):
@@ -91,40 +88,38 @@ class Costs:
         if job.rule == "train_student":
             return 4 * self._student(arm, model) * self._epochs_kept(model)
         if job.rule == "store_targets":
-            tokens = self._members(arm) * self.study.encoding.context
-            return 4.0 * tokens * self.study.tokenizer.vocabulary
-        mixtures = sum(name.startswith("mixture-") for name in self.study.ensemble_members())
-        copies = mixtures if "mixture" in job.rule else 1
+            tokens = self._members(arm) * self.configuration.encoding.context
+            return 4.0 * tokens * self.configuration.tokenizer.vocabulary
+        copies = len(self.plan.mixtures) if "mixture" in job.rule else 1
         return EVIDENCE_BYTES * copies * self._tokens(job, arm) / job.part
 
     def _names(self, job: Job) -> tuple[str, str]:
         parts = job.wildcards.split(".")  # the first or, of a shadow, the first two are the seed
-        place = next(number for number, part in enumerate(parts) if part in self.arms)
+        place = next(number for number, part in enumerate(parts) if part in self.study.arms)
         return parts[place], parts[place + 1]
 
     def _members(self, arm: Arm) -> int:
-        pools = self.study.pools_of(arm.corpus)
-        inserted = 0
-        if self.study.canaries is not None:
-            inserted = self.study.canaries.each * sum(self.study.canaries.repetitions)
+        pools = self.study.corpora[arm.corpus].pools
+        canaries = self.configuration.canaries
+        inserted = 0 if canaries is None else canaries.each * sum(canaries.repetitions)
         return int(pools.member + pools.shown) + inserted
 
     def _tokens(self, job: Job, arm: Arm) -> float:
         """Tokens that a model reads in all views of its evidence."""
-        pools = self.study.pools_of(arm.corpus)
+        pools = self.study.corpora[arm.corpus].pools
         evaluated = pools.member + pools.nonmember + pools.holdout
-        settings = self.study.evidence
+        settings = self.configuration.evidence
         records = 0.0
-        for view in self.views[job.rule]:
+        for view in self.plan.views[job.rule]:
             if view == "population":
                 records += pools.population
-            elif view == "candidates" and self.study.canaries is not None:
-                canaries = self.study.canaries
+            elif view == "candidates" and self.configuration.canaries is not None:
+                canaries = self.configuration.canaries
                 kinds = len(canaries.repetitions) * canaries.each
                 records += kinds * (canaries.candidates + 1)
             else:
                 records += evaluated * (settings.neighbours if view == NEIGHBOUR else 1)
-        context = self.study.encoding.context
+        context = self.configuration.encoding.context
         passes = 1
         if arm.masked:
             passes = context if settings.masking == "each" else settings.passes
@@ -132,36 +127,33 @@ class Costs:
 
     def _epochs_kept(self, model: str) -> int:
         """How many times a student is stored: after every epoch if another one is early of it."""
-        origins = [early.of for name in self.methods if (early := self.study.early_of(name))]
-        return self.study.training_of(model).epochs if model in origins else 1
+        return self.study.students[model].training.epochs if model in self.plan.kept else 1
 
-    def _asked(self, arm: Arm, model: str) -> float:
+    def _queried(self, arm: Arm, model: str) -> float:
         if model == "teacher":
             return self._teacher(arm)
         if model.startswith("reference-"):
             return self._reference(arm)
         if model == "mixtures":
-            members = self.study.ensemble_members()
-            mixed = {s for name, names in members.items() if name[:3] == "mix" for s in names}
-            return sum(self._student(arm, student) for student in mixed)
+            return sum(self._student(arm, student) for student in self.plan.mixed)
         return self._student(arm, model)
 
     def _teacher(self, arm: Arm) -> float:
-        return self._weights(arm.pair.teacher)
+        return self._weights(arm.roles.teacher)
 
     def _student(self, arm: Arm, model: str) -> float:
-        start = self.study.student_of(model, arm.pair)
-        shape = student_shape(arm.pair.model_copy(update={"student": start}))
+        start = self.study.students[model].starts[arm.pair]
+        shape = arms.shape(start, arm.roles.teacher)
         if shape is None and isinstance(start, TeacherLayersSettings):
             return self._teacher(arm)  # how many layers it leaves out, a checkpoint does not say
         return self._weights(shape or start)
 
     def _reference(self, arm: Arm) -> float:
-        return self._weights(arm.reference())
+        return self._weights(arm.reference)
 
     def _weights(self, settings: object) -> float:
         if isinstance(settings, ArchitectureSettings):
-            return matrix_weights(settings, self.study.tokenizer.vocabulary)
+            return matrix_weights(settings, self.configuration.tokenizer.vocabulary)
         assert isinstance(settings, CheckpointSettings)
         name = settings.hub or settings.directory or settings.gguf or ""
         if name not in self.sizes:

@@ -39,13 +39,12 @@ class Parameters(DistillationParameters):
     def _complete(cls, given: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The parts with all their parameters, in the order in which they are applied."""
         parts = [_part(entry) for entry in given]
-        changed = [_method(part).changes for part in parts]
+        changed = [_changes(part) for part in parts]
         for what in set(changed):
             if changed.count(what) > 1:
-                both = [part["method"] for part, name in zip(parts, changed, strict=True)
-                        if name == what]  # fmt: skip
+                both = [part["method"] for part in parts if _changes(part) == what]
                 raise ValueError(f"{' and '.join(both)} both change {what}; choose one of them")
-        return sorted(parts, key=lambda part: ORDER.index(_method(part).changes))
+        return sorted(parts, key=lambda part: ORDER.index(_changes(part)))
 
 
 def _part(entry: dict[str, Any]) -> dict[str, Any]:
@@ -70,10 +69,16 @@ def _part(entry: dict[str, Any]) -> dict[str, Any]:
     return {"method": name, **complete.model_dump(exclude={*ObjectiveSettings.model_fields})}
 
 
+def _changes(part: dict[str, Any]) -> str:
+    changes: str = catalogue.load("methods", part["method"]).Method.changes
+    return changes
+
+
 def _method(part: dict[str, Any]) -> PlainDistillation[Any]:
+    """The method of a part that `_part` has checked and completed."""
     module = catalogue.load("methods", part["method"])
     given = {key: value for key, value in part.items() if key != "method"}
-    return module.Method(module.Parameters.model_validate(given))  # type: ignore[no-any-return]
+    return module.Method(module.Parameters.model_construct(**given))  # type: ignore[no-any-return]
 
 
 class Method(PlainDistillation[Parameters]):

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distilleak.costs.forecast import (
-    Expected,
     comparison,
+    expect,
     measured,
     read_forecast,
     summary,
@@ -26,38 +26,32 @@ from distilleak.costs.operations import Costs
 from distilleak.costs.rates import CPU_TFLOPS, Rates
 from distilleak.errors import DistilleakError
 from distilleak.stages import base
-from distilleak.study.plan import views
-from distilleak.study.reading import read_study
+from distilleak.study.plan import Plan
+from distilleak.study.reading import read_files
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     arguments = _parser().parse_args(argv)
-    study = read_study(arguments.configfile, arguments.config)
-    home = Path("results", study.study)
+    study = read_files(arguments.configfile, arguments.config)
+    home = Path("results", study.configuration.study)
     if arguments.compare:
         print(comparison(read_forecast(home / "forecast.csv"), home))
         return
-    jobs = list(pending(_summary(arguments), study))
-    rates = Rates.of([job for place in _earlier(arguments) for job in measured(place)])
-    costs = Costs(study, dict(arguments.size), views(study))
-    forecast = []
-    for job in jobs:
-        seconds, basis = rates.expect(job, costs, arguments.tflops)
-        gpus = (study.hardware.gpus if job.rule.startswith("train_") else 1) * job.needs_model
-        forecast.append(
-            Expected(job.rule, job.wildcards, gpus, seconds, costs.bytes(job), basis, job.outputs)
-        )
-    if not forecast:
-        print(f"{study.study}: nothing to be done")
+    jobs = list(pending(_summary(arguments.configfile, arguments.config), study))
+    rates = Rates.of([job for place in _earlier(arguments.earlier) for job in measured(place)])
+    expected = expect(jobs, rates, Costs(Plan(study), dict(arguments.size)), arguments.tflops)
+    if not expected:
+        print(f"{study.configuration.study}: nothing to be done")
         return
-    write_forecast(forecast, home / "forecast.csv")
-    print(summary(forecast))
+    write_forecast(expected, home / "forecast.csv")
+    print(summary(expected))
 
 
-def _summary(arguments: argparse.Namespace) -> str:
-    configured = ["--config", *arguments.config] if arguments.config else []
-    command = ["--summary", "--configfile", *arguments.configfile, *configured]
+def _summary(files: Sequence[str], given: Sequence[str]) -> str:
+    """What `snakemake --summary` says of the study."""
+    configured = ["--config", *given] if given else []
+    command = ["--summary", "--configfile", *files, *configured]
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", *command], capture_output=True, text=True, check=False
     )
@@ -67,13 +61,14 @@ def _summary(arguments: argparse.Namespace) -> str:
     return done.stdout
 
 
-def _earlier(arguments: argparse.Namespace) -> list[Path]:
-    if arguments.earlier is None:
+def _earlier(given: Sequence[Path] | None) -> list[Path]:
+    """The studies whose jobs are measured: those given, or all in results/."""
+    if given is None:
         return sorted(Path("results").glob("*"))
-    for place in arguments.earlier:
+    for place in given:
         if not (place / "config.json").is_file():
             raise DistilleakError(f"--earlier {place}: no config.json; results/<study> is needed")
-    return list(arguments.earlier)
+    return list(given)
 
 
 def _size_argument(text: str) -> tuple[str, float]:

@@ -6,16 +6,18 @@ from distilleak.settings.architecture import (
     ArchitectureSettings,
     CheckpointSettings,
     PairSettings,
+    StudentSettings,
     TeacherLayersSettings,
 )
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One pair on one corpus: what figures and tables show apart.
+    """One pair on one corpus.
 
     Attributes:
-        pair: teacher and student.
+        pair: name of the pair.
+        roles: its teacher, student and reference.
         corpus: name among `corpora`; empty where the study has one corpus.
         split: directory of split.parquet below that of a seed: empty, or `/<corpus>`.
         data: directory of tokenizer, records.parquet and blind.json below that of a seed. Models
@@ -25,55 +27,55 @@ class Arm:
             only when it is read.
     """
 
-    pair: PairSettings
+    pair: str
+    roles: PairSettings
     corpus: str
     split: str
     data: str
-    checkpoints: list[CheckpointSettings]
+    checkpoints: tuple[CheckpointSettings, ...]
     masked: bool
 
+    @property
     def reference(self) -> ArchitectureSettings | CheckpointSettings:
         """What reference models start from: as the student does, unless the pair says otherwise.
 
         Never from the teacher's layers, which have seen the members: then from the same shape with
         random weights, or from the checkpoint that the teacher starts from.
         """
-        if self.pair.reference is not None:
-            return self.pair.reference
-        if not isinstance(self.pair.student, TeacherLayersSettings):
-            return self.pair.student
-        return student_shape(self.pair) or self.pair.teacher
+        if self.roles.reference is not None:
+            return self.roles.reference
+        if not isinstance(self.roles.student, TeacherLayersSettings):
+            return self.roles.student
+        return shape(self.roles.student, self.roles.teacher) or self.roles.teacher
 
     @property
     def copies_layers(self) -> bool:
         """Whether students start from layers of the teacher."""
-        return isinstance(self.pair.student, TeacherLayersSettings)
+        return isinstance(self.roles.student, TeacherLayersSettings)
 
     @property
     def has_checkpoint_vocabulary(self) -> bool:
-        """Whether a student of a given shape must ask a pretrained teacher for the vocabulary."""
-        shape = isinstance(self.pair.student, ArchitectureSettings)
-        return shape and isinstance(self.pair.teacher, CheckpointSettings)
+        """Whether a student of a given shape takes its vocabulary from a pretrained teacher."""
+        made = isinstance(self.roles.student, ArchitectureSettings)
+        return made and isinstance(self.roles.teacher, CheckpointSettings)
 
 
-def student_shape(pair: PairSettings) -> ArchitectureSettings | None:
-    """The architecture of the student as far as the configuration tells; None for a checkpoint."""
-    if isinstance(pair.student, ArchitectureSettings):
-        return pair.student
-    if isinstance(pair.student, TeacherLayersSettings) and isinstance(
-        pair.teacher, ArchitectureSettings
-    ):
-        return pair.teacher.model_copy(update={"layers": pair.student.layers})
-    return None
-
-
-def make_arm(name: str, pair: PairSettings, corpus: str) -> Arm:
+def make(pair: str, roles: PairSettings, corpus: str) -> Arm:
+    """The arm of a pair on a corpus, whose name is empty where the study has one."""
     split = f"/{corpus}" if corpus else ""
-    roles = [pair.teacher, pair.student, pair.reference]
-    checkpoints = [role for role in roles if isinstance(role, CheckpointSettings)]
-    masked = isinstance(pair.teacher, ArchitectureSettings) and pair.teacher.kind == "masked"
-    if checkpoints:
-        data = f"{split}/{name}" if corpus else f"/{name}"
-    else:
-        data = f"{split}/masked" if masked else split
-    return Arm(pair, corpus, split, data, checkpoints, masked)
+    given = (roles.teacher, roles.student, roles.reference)
+    checkpoints = tuple(role for role in given if isinstance(role, CheckpointSettings))
+    masked = isinstance(roles.teacher, ArchitectureSettings) and roles.teacher.kind == "masked"
+    own = f"/{pair}" if checkpoints else "/masked" if masked else ""
+    return Arm(pair, roles, corpus, split, split + own, checkpoints, masked)
+
+
+def shape(
+    start: StudentSettings, teacher: ArchitectureSettings | CheckpointSettings
+) -> ArchitectureSettings | None:
+    """The architecture of a student as far as the configuration tells; None for a checkpoint."""
+    if isinstance(start, ArchitectureSettings):
+        return start
+    if isinstance(start, TeacherLayersSettings) and isinstance(teacher, ArchitectureSettings):
+        return teacher.model_copy(update={"layers": start.layers})
+    return None

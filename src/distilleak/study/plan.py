@@ -1,24 +1,230 @@
 """What a study computes: all that the rules and the forecast derive from its configuration."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from distilleak import catalogue
 from distilleak.scoring import needs
+from distilleak.settings.evidence import PREFIXES
+from distilleak.settings.training import EarlySettings
+from distilleak.study.arms import Arm
+from distilleak.study.configuration import Raw
 from distilleak.study.study import Study
 
+SHADOW_SEEDS = 10**6
+"""Further than this from the seeds of the study lie those of its shadows, which nobody knows."""
 
-def views(study: Study) -> dict[str, list[str]]:
-    """Views of evidence by rule, as the workflow asks for them."""
-    attacks = study.attack_entries()
-    entries = list(attacks.values())
-    population = ["population"] if needs.population_of(entries) else []
-    finder = attacks[study.vulnerability.attack]
-    shadow_population = population if needs.shadow_population_of(entries) else []
-    asked = [
-        *needs.views_of(entries), *population, *(["candidates"] if study.canaries else [])
-    ]  # fmt: skip
-    of_reference = population if needs.reference_population_of(entries) else []
-    return {
-        "compute_evidence": asked,
-        "compute_mixture_evidence": asked,
-        "compute_reference_evidence": ["plain", *of_reference],
-        "compute_shadow_evidence": [*needs.views_of([finder]), *shadow_population],
-        "compute_shadow_mixture_evidence": ["plain", *shadow_population],
-    }
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Students that are attacked as one model.
+
+    Attributes:
+        name: `<kind>-<subset>`.
+        kind: whether their decisions vote or their distributions are averaged.
+        students: their names.
+    """
+
+    name: str
+    kind: Literal["vote", "mixture"]
+    students: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the training of a student reads besides records and tokenizer.
+
+    Attributes:
+        targets: the stored logits of its teacher.
+        teacher: the model of its teacher, which it queries, copies or takes the vocabulary of.
+        vulnerability: which members are vulnerable.
+        teacher_start: what the teacher started from, to copy layers that have seen no member.
+    """
+
+    targets: bool
+    teacher: bool
+    vulnerability: bool
+    teacher_start: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The jobs of a study, as far as its configuration decides them."""
+
+    study: Study
+
+    @cached_property
+    def early(self) -> dict[str, EarlySettings]:
+        """Students that are an earlier epoch of another one -> of which, and when."""
+        students = self.study.students.values()
+        return {student.name: student.early for student in students if student.early is not None}
+
+    @cached_property
+    def kept(self) -> set[str]:
+        """Students of which all epochs are kept, since another one is an early epoch of them."""
+        return {early.of for early in self.early.values()}
+
+    @cached_property
+    def finished(self) -> dict[str, str]:
+        """Students that are a trained one with another output -> that one. Nothing is trained for
+        them; one whose own epochs are kept is trained, as they differ from those of the other."""
+        return {
+            student.name: student.made_from
+            for student in self.study.students.values()
+            if student.made_from is not None and student.name not in self.kept
+        }
+
+    @cached_property
+    def trained(self) -> list[str]:
+        """Students that are trained and of which only the last epoch is kept."""
+        others = {*self.early, *self.kept, *self.finished}
+        return [name for name in self.study.students if name not in others]
+
+    @cached_property
+    def ensembles(self) -> dict[str, Ensemble]:
+        """Name -> ensemble: every kind of every subset."""
+        settings = self.study.configuration.ensembles
+        made = [
+            Ensemble(f"{kind}-{subset}", kind, tuple(students))
+            for kind in settings.kinds
+            for subset, students in settings.subsets.items()
+        ]
+        return {ensemble.name: ensemble for ensemble in made}
+
+    @cached_property
+    def votes(self) -> list[str]:
+        """Ensembles whose students vote."""
+        return [e.name for e in self.ensembles.values() if e.kind == "vote"]
+
+    @cached_property
+    def mixtures(self) -> list[str]:
+        """Ensembles whose students' distributions are averaged."""
+        return [e.name for e in self.ensembles.values() if e.kind == "mixture"]
+
+    @cached_property
+    def mixed(self) -> list[str]:
+        """Students in any mixture, each once: a mixture's evidence queries them together."""
+        students = (name for mixture in self.mixtures for name in self.ensembles[mixture].students)
+        return list(dict.fromkeys(students))
+
+    @cached_property
+    def scored(self) -> list[str]:
+        """Models that are attacked, in the order in which tables and figures show them."""
+        return ["teacher", *self.study.students, *self.ensembles]
+
+    @cached_property
+    def attacks(self) -> dict[str, Raw]:
+        """Name -> {"attack": module, "parameters": all of them}."""
+        return {name: entry.named() for name, entry in self.study.attacks.items()}
+
+    @cached_property
+    def finder(self) -> Raw:
+        """The attack on the teacher that says which members are vulnerable."""
+        return self.attacks[self.study.configuration.vulnerability.attack]
+
+    @cached_property
+    def references(self) -> list[str]:
+        """Reference models; none where no attack needs one."""
+        count = self.study.configuration.references if needs.references_of(self._all) else 0
+        return [f"reference-{number}" for number in range(count)]
+
+    @cached_property
+    def shadows(self) -> list[str]:
+        """Repetitions of the pipeline on other draws; none where no attack needs one."""
+        count = self.study.configuration.shadows if needs.shadows_of(self._all) else 0
+        return [f"shadow-{number}" for number in range(count)]
+
+    @cached_property
+    def counts_tokens(self) -> bool:
+        """Whether an attack needs the token counts of the auxiliary pool."""
+        return needs.frequencies_of(self._all)
+
+    @cached_property
+    def finder_needs_references(self) -> bool:
+        """Whether the attack that finds vulnerable members compares with reference models."""
+        return needs.references_of([self.finder]) > 0
+
+    @cached_property
+    def finder_views(self) -> list[str]:
+        """Views of the teacher's evidence that the attack that finds vulnerable members reads."""
+        return needs.views_of([self.finder])
+
+    @cached_property
+    def views(self) -> dict[str, list[str]]:
+        """Rule that computes evidence -> the views that somebody reads of it."""
+        population = ["population"] if needs.population_of(self._all) else []
+        of_references = population if needs.reference_population_of(self._all) else []
+        of_shadows = population if needs.shadow_population_of(self._all) else []
+        candidates = ["candidates"] if self.study.configuration.canaries else []
+        asked = [*needs.views_of(self._all), *population, *candidates]
+        return {
+            "compute_evidence": asked,
+            "compute_mixture_evidence": asked,
+            # Attacks compare with references and shadows on plain text only.
+            "compute_reference_evidence": ["plain", *of_references],
+            # The teacher of a shadow also tells which of its members are vulnerable.
+            "compute_shadow_evidence": [*self.finder_views, *of_shadows],
+            "compute_shadow_mixture_evidence": ["plain", *of_shadows],
+        }
+
+    def evidence_settings(self, views: Sequence[str]) -> Raw:
+        """The settings that matter for these views: for no other one are models queried again."""
+        unused = {"shards"}
+        if not PREFIXES.keys() & set(views):
+            unused |= {"prefix_tokens"}
+        if needs.NEIGHBOUR not in views:
+            unused |= {"neighbours", "neighbour_share"}
+        return self.study.configuration.evidence.model_dump(mode="json", exclude=unused)
+
+    @cached_property
+    def figures(self) -> list[str]:
+        """The figures that this study has the numbers for."""
+        absent = set()
+        if self.study.configuration.canaries is None:
+            absent.add("exposure")
+        if all(corpus.pools.design == "paired" for corpus in self.study.corpora.values()):
+            absent.add("effects")
+        return [name for name in catalogue.names("figures") if name not in absent]
+
+    def lesson(self, student: str, arm: Arm) -> Lesson:
+        """What the training of a student reads: as much as its method needs."""
+        found = self.study.students[student]
+        method = found.method
+        stored = self.study.reads_stored_targets(found, arm)
+        queried = method.needs_teacher and (not stored or arm.copies_layers)
+        return Lesson(
+            targets=method.needs_teacher and stored,
+            teacher=queried or arm.has_checkpoint_vocabulary,
+            vulnerability=method.needs_vulnerability,
+            teacher_start=arm.copies_layers and not method.needs_teacher,
+        )
+
+    def teacher(self, student: str) -> str:
+        """The directory of the teacher that a student learns from, below that of a pair."""
+        other = self.study.students[student].teacher
+        return f"teacher-{other}" if other else "teacher"
+
+    def training_seed(self, seed: str) -> int:
+        """The seed of a training: that of the job's study, or one for all.
+
+        Args:
+            seed: of the study, or `<seed>/shadow-<number>`: a shadow starts from other weights than
+                the study.
+        """
+        number, *shadow = seed.split("/")
+        fixed = self.study.configuration.training_seed
+        own = int(number) if fixed is None else fixed
+        if not shadow:
+            return own
+        return own + SHADOW_SEEDS * (1 + int(shadow[0].rpartition("-")[2]))
+
+    def split_seed(self, seed: int) -> int:
+        """The seed of what the data are drawn with: that of the study, or one for all."""
+        fixed = self.study.configuration.split_seed
+        return seed if fixed is None else fixed
+
+    @cached_property
+    def _all(self) -> list[Raw]:
+        return list(self.attacks.values())

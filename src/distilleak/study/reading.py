@@ -10,8 +10,21 @@ from snakemake.utils import update_config
 
 from distilleak.errors import DistilleakError
 from distilleak.settings.problems import ConfigurationError, explained
-from distilleak.study.configuration import Raw
+from distilleak.study import study
+from distilleak.study.configuration import Configuration, Raw
 from distilleak.study.study import Study
+
+
+def read(sources: Mapping[str, Raw]) -> Study:
+    """The study that several sources describe together, merged as Snakemake merges them.
+
+    Raises:
+        DistilleakError: names the source, the key, what is wrong and what is allowed.
+    """
+    merged: Raw = {}
+    for given in sources.values():
+        update_config(merged, given)
+    return load(merged, sources)
 
 
 def load(raw: Mapping[str, Any], sources: Mapping[str, Raw]) -> Study:
@@ -20,15 +33,15 @@ def load(raw: Mapping[str, Any], sources: Mapping[str, Raw]) -> Study:
     Args:
         raw: the merged configuration.
         sources: name -> what it gave, in the order in which they were merged, later ones winning.
-            A problem is said of the last one that gave the key, a missing key of all of them.
+            A problem is reported of the last one that gave the key, a missing key of all of them.
 
     Raises:
         DistilleakError: names the source, the key, what is wrong and what is allowed.
     """
     try:
-        return Study.model_validate(dict(raw))
+        return study.resolve(Configuration.model_validate(dict(raw)))
     except ValidationError as error:
-        problem = explained(error, Study)
+        problem = explained(error, Configuration)
     except ConfigurationError as error:
         problem = error
     raise DistilleakError(f"{_origin(problem.key, sources)}: {problem}")
@@ -104,18 +117,15 @@ def _depth(parts: list[str], value: Any) -> int:
     return 1 + _depth(parts[1:], value[parts[0]])
 
 
-def read_study(files: Sequence[str], given: Sequence[str]) -> Study:
-    """The configuration that Snakemake would read from these files and `KEY=VALUE` words.
+def read_files(files: Sequence[str], given: Sequence[str]) -> Study:
+    """The study that Snakemake would read from these files and `KEY=VALUE` words.
 
     Raises:
         DistilleakError: it is not valid.
     """
-    sources: dict[str, dict[str, Any]] = {file: read_yaml(file) for file in files}
+    sources: dict[str, Raw] = {file: read_yaml(file) for file in files}
     words = dict(word.split("=", 1) for word in given if "=" in word)
     if len(words) != len(given):
         raise DistilleakError(f"--config: {' '.join(given)}: KEY=VALUE is needed, each key once")
     sources["--config"] = typed({key: yaml.safe_load(v) for key, v in words.items()})
-    merged: dict[str, Any] = {}
-    for source in sources.values():
-        update_config(merged, source)
-    return load(merged, sources)
+    return read(sources)

@@ -10,14 +10,14 @@ from pydantic import BaseModel
 
 from distilleak import catalogue
 from distilleak.settings.training import EarlySettings
-from distilleak.study.study import Study
+from distilleak.study.configuration import Configuration
 
 Schema = dict[str, Any]
 
 
 def schema() -> Schema:
     """The schema of a configuration file, JSON Schema draft 2020-12."""
-    found = _plain(Study.model_json_schema())
+    found = _plain(Configuration.model_json_schema())
     definitions, properties = found["$defs"], found["properties"]
     for section, package, chooser in (
         ("methods", "methods", "method"),

@@ -1,18 +1,17 @@
 """Weights of the models that a configuration describes."""
 
-from distilleak.settings.architecture import ArchitectureSettings
-from distilleak.study.arms import Arm, student_shape
-from distilleak.study.study import Study
+from distilleak.settings.architecture import ArchitectureSettings, StudentSettings
+from distilleak.study import arms
+from distilleak.study.arms import Arm
 
 GATED = ("llama", "qwen2", "gemma")
 """Families with three matrices in the feed-forward part instead of two."""
 
 
-def student_weights(study: Study, arm: Arm, model: str | None) -> float:
-    """Weights in matrix products of a student, or of the pair's; 0 for a pretrained model."""
-    start = arm.pair.student if model is None else study.student_of(model, arm.pair)
-    shape = student_shape(arm.pair.model_copy(update={"student": start}))
-    return 0.0 if shape is None else matrix_weights(shape, study.tokenizer.vocabulary)
+def student_weights(start: StudentSettings, arm: Arm, vocabulary: int) -> float:
+    """Weights in matrix products of a student of `arm`; 0 for a pretrained model."""
+    shape = arms.shape(start, arm.roles.teacher)
+    return 0.0 if shape is None else matrix_weights(shape, vocabulary)
 
 
 def matrix_weights(shape: ArchitectureSettings, vocabulary: int) -> float:

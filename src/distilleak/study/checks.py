@@ -1,0 +1,250 @@
+"""What a configuration must hold beyond each entry by itself, checked on the resolved parts."""
+
+import re
+from collections.abc import Mapping
+
+from distilleak import catalogue
+from distilleak.attacks.base import Needs
+from distilleak.errors import DistilleakError
+from distilleak.settings.architecture import ArchitectureSettings, TeacherLayersSettings
+from distilleak.settings.evidence import PREFIXES
+from distilleak.settings.problems import ConfigurationError
+from distilleak.study import arms
+from distilleak.study.configuration import Configuration
+from distilleak.study.corpora import Corpus
+from distilleak.study.entries import Entry
+from distilleak.study.students import Student
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
+PAIR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+TAKEN: dict[str, tuple[str, ...]] = {
+    "methods": ("teacher", "tokenizer"),
+    "attacks": ("record_id", "pool", "teacher_member", "student_member"),
+    "pairs": ("tokenizer", "masked"),
+    "corpora": ("tokenizer", "masked"),
+    "teachers": (),
+    "ensembles.subsets": (),
+}
+"""Names that stand for something else beside those that a user gives."""
+
+
+def check_names(configuration: Configuration) -> None:
+    """That seeds differ, and that names can be those of directories and columns.
+
+    Raises:
+        ConfigurationError: one is not.
+    """
+    seeds = configuration.seeds
+    if len(set(seeds)) != len(seeds):
+        raise ConfigurationError("seeds", f"{seeds} holds a seed twice")
+    if len(seeds) > 1 and None not in (configuration.split_seed, configuration.training_seed):
+        raise ConfigurationError(
+            "training_seed", "with split_seed too, all seeds are the same study; leave one out"
+        )
+    for section, names, pattern in (
+        ("methods", configuration.methods, NAME),
+        ("attacks", configuration.attacks, NAME),
+        ("ensembles.subsets", configuration.ensembles.subsets, NAME),
+        ("pairs", configuration.pairs, PAIR_NAME),
+        ("corpora", configuration.corpora, NAME),
+        ("teachers", configuration.teachers, NAME),
+    ):
+        for name in names:
+            if not pattern.fullmatch(name):
+                raise ConfigurationError(
+                    section, f"{name!r} is no name; it should match {pattern.pattern}"
+                )
+            if name in TAKEN[section]:
+                raise ConfigurationError(f"{section}.{name}", "this name is taken; choose another")
+
+
+def check_attacks(
+    configuration: Configuration, corpora: Mapping[str, Corpus], attacks: Mapping[str, Entry]
+) -> None:
+    """That the attacks that the study names exist, and that there is what all attacks need.
+
+    Raises:
+        DistilleakError: something is missing.
+    """
+    for key, attack in (
+        ("vulnerability.attack", configuration.vulnerability.attack),
+        ("figures.headline_attack", configuration.figures.headline_attack),
+    ):
+        if attack not in attacks:
+            near = catalogue.suggestion(attack, list(attacks))
+            raise ConfigurationError(key, f"{attack!r} is not among the attacks{near}")
+    needs = {name: attack.module.NEEDS for name, attack in attacks.items()}
+    _check_folds(configuration, corpora)
+    _check_needs(configuration, corpora, needs)
+    _check_positions(configuration, needs)
+
+
+def check_pairs(configuration: Configuration) -> None:
+    """That the models of a pair go together.
+
+    Raises:
+        ConfigurationError: they do not.
+    """
+    for name, pair in configuration.pairs.items():
+        kinds = {
+            role: settings.kind
+            for role in ("teacher", "student", "reference")
+            if isinstance(settings := getattr(pair, role), ArchitectureSettings)
+        }
+        if len(set(kinds.values())) > 1:
+            raise ConfigurationError(
+                f"pairs.{name}", f"all of a pair are causal or all are masked, not {kinds}"
+            )
+        if (
+            isinstance(pair.student, TeacherLayersSettings)
+            and isinstance(pair.teacher, ArchitectureSettings)
+            and pair.student.layers > pair.teacher.layers
+        ):
+            raise ConfigurationError(
+                f"pairs.{name}.student.layers",
+                f"{pair.student.layers}, but the teacher has only {pair.teacher.layers}",
+            )
+
+
+def check_students(
+    configuration: Configuration, corpora: Mapping[str, Corpus], students: Mapping[str, Student]
+) -> None:
+    """That every student's method works on what it starts from, learns from and trains on.
+
+    Raises:
+        ConfigurationError: one does not.
+    """
+    for student in students.values():
+        _check_origin(student, corpora)
+        _check_shapes(student, configuration)
+
+
+def check_ensembles(configuration: Configuration) -> None:
+    """That ensembles are made of two or more students that there are.
+
+    Raises:
+        ConfigurationError: one is not.
+    """
+    for subset, members in configuration.ensembles.subsets.items():
+        key = f"ensembles.subsets.{subset}"
+        unknown = next((m for m in members if m not in configuration.methods), None)
+        if unknown is not None:
+            near = catalogue.suggestion(unknown, list(configuration.methods))
+            raise ConfigurationError(key, f"no student {unknown!r}{near}")
+        if len(members) < 2 or len(set(members)) != len(members):
+            raise ConfigurationError(key, f"{members} should be two or more different students")
+
+
+def _check_folds(configuration: Configuration, corpora: Mapping[str, Corpus]) -> None:
+    folds = configuration.evaluation.folds
+    for corpus in corpora.values():
+        for pool in ("member", "nonmember"):
+            size = getattr(corpus.pools, pool)
+            if isinstance(size, int) and folds > size:
+                raise DistilleakError(
+                    f"evaluation.folds: {folds} is more than {corpus.pools_key}.{pool}, {size};"
+                    " every fold needs a record of each"
+                )
+
+
+def _check_needs(
+    configuration: Configuration, corpora: Mapping[str, Corpus], attacks: Mapping[str, Needs]
+) -> None:
+    judge = configuration.vulnerability.attack
+    if attacks[judge].shadows:
+        raise ConfigurationError(
+            "vulnerability.attack",
+            f"{judge!r} needs shadows, which are not trained on the hold-out; "
+            "choose an attack that can be calibrated there",
+        )
+    for name, needs in attacks.items():
+        for key, given, needed in (
+            ("references", configuration.references, needs.references),
+            ("shadows", configuration.shadows, needs.shadows),
+        ):
+            if needed > given:
+                raise ConfigurationError(
+                    key, f"{given}, but attacks.{name} needs at least {needed}"
+                )
+        for corpus in corpora.values():
+            for pool, wanted in (
+                ("population", needs.population),
+                ("shown", "prefix_member" in needs.views),
+            ):
+                if wanted and pool not in corpus.pools.sizes():
+                    raise ConfigurationError(
+                        f"pools.{pool}", f"0, but attacks.{name} needs such records"
+                    )
+
+
+def _check_positions(configuration: Configuration, attacks: Mapping[str, Needs]) -> None:
+    views = {view for needs in attacks.values() for view in needs.views}
+    prefix = configuration.evidence.prefix_tokens if views & PREFIXES.keys() else 0
+    context = configuration.encoding.context
+    for name, pair in configuration.pairs.items():
+        for role in ("teacher", "student", "reference"):
+            settings = getattr(pair, role)
+            if not isinstance(settings, ArchitectureSettings):
+                continue
+            ends = 2 if settings.kind == "masked" else 1
+            needed = ends + prefix + context
+            if settings.positions < needed:
+                tokens = "start and end token" if ends == 2 else "start token"
+                raise ConfigurationError(
+                    f"pairs.{name}.{role}.positions",
+                    f"{settings.positions} is too short: {tokens}, evidence.prefix_tokens "
+                    f"({prefix}) and encoding.context ({context}) need {needed}",
+                )
+
+
+def _check_origin(student: Student, corpora: Mapping[str, Corpus]) -> None:
+    """What a student is trained on, by whom, and whether its privacy can be kept."""
+    name, method = student.name, student.method
+    for corpus in corpora.values():
+        if method.pool not in corpus.pools.sizes():
+            raise ConfigurationError(
+                f"pools.{method.pool}", f"0, but methods.{name} trains on such records"
+            )
+    if student.teacher is not None:
+        if not method.needs_teacher:
+            raise ConfigurationError(f"methods.{name}.teacher", "this method has no teacher")
+        if method.needs_vulnerability:
+            raise ConfigurationError(
+                f"methods.{name}.teacher",
+                "this method needs the vulnerable members, which are those of the other teacher",
+            )
+    if student.training.privacy is None:
+        return
+    changed = [what for what in method.all_changes() if what not in ("", "the records")]
+    if changed:
+        raise ConfigurationError(
+            f"methods.{name}.training.privacy",
+            f"{changed[0]} that it changes are not private; allowed: kd, no_teacher, public",
+        )
+    if method.needs_vulnerability:
+        raise ConfigurationError(
+            f"methods.{name}.training.privacy",
+            "which members are vulnerable is not private; allowed: kd, no_teacher, public",
+        )
+
+
+def _check_shapes(student: Student, configuration: Configuration) -> None:
+    name, method = student.name, student.method
+    for pair, roles in configuration.pairs.items():
+        shape = arms.shape(student.starts[pair], roles.teacher)
+        if shape is None:
+            continue
+        try:
+            method.check(shape)
+        except DistilleakError as error:
+            raise ConfigurationError(f"methods.{name}", f"with pair {pair}: {error}") from error
+        if (
+            method.objective().hidden_weight
+            and isinstance(roles.teacher, ArchitectureSettings)
+            and roles.teacher.width != shape.width
+        ):
+            raise ConfigurationError(
+                f"methods.{name}.hidden_weight",
+                f"pair {pair}: the teacher is {roles.teacher.width} wide and the student "
+                f"{shape.width}; hidden states of different width have no cosine",
+            )

@@ -1,0 +1,143 @@
+"""What a study computes, from its configuration alone, without Snakemake."""
+
+from typing import Any
+
+import pytest
+from small_study import small_plan
+
+from distilleak.study.plan import SHADOW_SEEDS, Ensemble, Lesson
+
+STUDENTS: dict[str, Any] = {
+    "kd": {},
+    "kd_1": {"early": {"of": "kd", "epoch": 1}},
+    "red_list": {},
+    "softer": {"method": "red_list", "alpha": 0.3},
+    "red_kept": {"method": "red_list", "penalty": 7.0},
+    "red_early": {"early": {"of": "red_kept", "epoch": 2}},
+    "public": {},
+    "safe": {"method": "public", "teacher": "private"},
+    "alone": {"method": "no_teacher"},
+}
+CHANGES: dict[str, Any] = {
+    "pools__public": 80,
+    "training__student__epochs": 3,
+    "teachers": {"private": {"epochs": 2}},
+    "methods": STUDENTS,
+}
+
+
+def test_each_student_is_made_by_one_rule() -> None:
+    plan = small_plan(**CHANGES)
+    assert plan.trained == ["softer", "public", "safe", "alone"]
+    assert plan.kept == {"kd", "red_kept"}
+    assert {name: (early.of, early.epoch) for name, early in plan.early.items()} == {
+        "kd_1": ("kd", 1),
+        "red_early": ("red_kept", 2),
+    }
+    # `softer` has no kd with its own alpha, and the epochs of `red_kept` are its own.
+    assert plan.finished == {"red_list": "kd"}
+    made = [*plan.trained, *plan.kept, *plan.early, *plan.finished]
+    assert sorted(made) == sorted(plan.study.students)
+
+
+def test_a_student_is_finished_only_from_one_that_is_trained_alike() -> None:
+    methods = {
+        "kd": {},
+        "red_list": {"training": {"epochs": 2}},
+        "temperature": {"student": {"layers": 2}},
+        "red_list_3": {"method": "red_list", "penalty": 3.0},
+    }
+    assert small_plan(methods=methods).finished == {"red_list_3": "kd"}
+
+
+def test_ensembles_are_distinguished_by_kind_and_not_by_name() -> None:
+    methods = {"kd": {}, "no_teacher": {}, "nonorm": {}}
+    plan = small_plan(
+        methods=methods,
+        ensembles={"subsets": {"vote": ["kd", "nonorm"], "mixture": ["no_teacher", "kd"]}},
+    )
+    assert plan.votes == ["vote-vote", "vote-mixture"]
+    assert plan.mixtures == ["mixture-vote", "mixture-mixture"]
+    assert plan.ensembles["mixture-vote"] == Ensemble("mixture-vote", "mixture", ("kd", "nonorm"))
+    assert plan.mixed == ["kd", "nonorm", "no_teacher"]
+    assert plan.scored == ["teacher", *methods, *plan.votes, *plan.mixtures]
+
+
+def test_what_no_attack_needs_is_not_computed() -> None:
+    plan = small_plan(attacks={"loss": {}}, references=4, shadows=4)
+    assert (plan.references, plan.shadows, plan.counts_tokens) == ([], [], False)
+    assert plan.views["compute_evidence"] == ["plain"]
+    plan = small_plan(
+        pools__population=40,
+        shadows=4,
+        canaries={"each": 2},
+        attacks={"loss": {}, "recall": {}, "rmia": {}, "lira_online": {}},
+    )
+    assert plan.references == ["reference-0", "reference-1", "reference-2", "reference-3"]
+    assert plan.shadows == ["shadow-0", "shadow-1", "shadow-2", "shadow-3"]
+    assert plan.views == {
+        "compute_evidence": ["plain", "prefix_nonmember", "population", "candidates"],
+        "compute_mixture_evidence": ["plain", "prefix_nonmember", "population", "candidates"],
+        "compute_reference_evidence": ["plain", "population"],
+        "compute_shadow_evidence": ["plain"],
+        "compute_shadow_mixture_evidence": ["plain"],
+    }
+
+
+def test_evidence_depends_on_the_settings_of_its_own_views() -> None:
+    plan = small_plan()
+    plain = plan.evidence_settings(["plain"])
+    assert not plain.keys() & {"shards", "prefix_tokens", "neighbours", "neighbour_share"}
+    assert plan.evidence_settings(["plain", "prefix_member"])["prefix_tokens"] == 16
+    assert plan.evidence_settings(["neighbour"]).keys() - plain.keys() == {
+        "neighbours",
+        "neighbour_share",
+    }
+
+
+def test_figures_without_numbers_are_left_out() -> None:
+    everything = small_plan(canaries={"each": 2}, pools__design="factorial").figures
+    assert {"exposure", "effects"} <= set(everything)
+    assert set(everything) - set(small_plan().figures) == {"exposure", "effects"}
+
+
+@pytest.mark.parametrize(
+    ("student", "changes", "expected"),
+    [
+        ("kd", {}, Lesson(True, False, False, False)),
+        ("kd", {"distillation": {"stored_gib": 0.0}}, Lesson(False, True, False, False)),
+        ("alone", {}, Lesson(False, False, False, False)),
+        ("public", {}, Lesson(False, True, False, False)),
+        ("safe", {}, Lesson(False, True, False, False)),
+        ("red_list", {}, Lesson(True, False, True, False)),
+        (
+            "kd",
+            {"pairs__small__student": {"init": "teacher_layers", "layers": 1}},
+            Lesson(True, True, False, False),
+        ),
+        (
+            "alone",
+            {"pairs__small__student": {"init": "teacher_layers", "layers": 1}},
+            Lesson(False, False, False, True),
+        ),
+    ],
+)
+def test_a_student_reads_as_much_as_its_method_needs(
+    student: str, changes: dict[str, Any], expected: Lesson
+) -> None:
+    plan = small_plan(**CHANGES, **changes)
+    assert plan.lesson(student, plan.study.arms["small"]) == expected
+    assert plan.teacher(student) == ("teacher-private" if student == "safe" else "teacher")
+
+
+def test_seeds_of_trainings_and_splits() -> None:
+    plan = small_plan(seeds=[3, 4])
+    assert [plan.training_seed(seed) for seed in ("3", "4", "4/shadow-0", "4/shadow-2")] == [
+        3,
+        4,
+        4 + SHADOW_SEEDS,
+        4 + 3 * SHADOW_SEEDS,
+    ]
+    assert plan.split_seed(4) == 4
+    assert small_plan(seeds=[3, 4], training_seed=9).training_seed("4/shadow-0") == 9 + SHADOW_SEEDS
+    assert small_plan(seeds=[3, 4], split_seed=9).split_seed(4) == 9

@@ -1,0 +1,67 @@
+"""A configuration is parsed once: each mapping in it is validated one time, whatever is derived."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from distilleak.study import reading, roles
+from distilleak.study.plan import Plan
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+def derive_everything(plan: Plan) -> None:
+    """All that the rules and the forecast need."""
+    for name, value in vars(Plan).items():
+        if not name.startswith("_") and not callable(value):
+            getattr(plan, name)
+    for rule, views in plan.views.items():
+        assert plan.evidence_settings(views), rule
+    for student in plan.study.students:
+        plan.teacher(student)
+        for arm in plan.study.arms.values():
+            plan.lesson(student, arm)
+    roles.roster(plan)
+    plan.study.uses_hub()
+    plan.study.complete()
+
+
+def mappings(raw: dict[str, Any]) -> int:
+    """Those that a configuration holds beside its sections: entries, their parts and own settings,
+    which are validated for every pair where they change its student."""
+    entries = [entry or {} for entry in raw["methods"].values()]
+    own = sum(
+        len(entry.get("of", ())) + ("training" in entry) + len(raw["pairs"]) * ("student" in entry)
+        for entry in entries
+    )
+    pools = sum("pools" in corpus for corpus in raw.get("corpora", {}).values())
+    corpora = len(raw.get("corpora", {})) or 1
+    return len(entries) + own + len(raw["attacks"]) + len(raw.get("teachers", {})) + corpora + pools
+
+
+@pytest.mark.parametrize("file", sorted(CONFIG.glob("*.yaml")), ids=lambda file: file.stem)
+def test_each_entry_is_validated_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    validated: Counter[str] = Counter()
+    validate = BaseModel.model_validate.__func__  # type: ignore[attr-defined]
+
+    def counted(kind: type[BaseModel], *arguments: Any, **named: Any) -> Any:
+        validated[f"{kind.__module__}.{kind.__name__}"] += 1
+        return validate(kind, *arguments, **named)
+
+    raw = reading.read_yaml(file)
+    monkeypatch.setattr(BaseModel, "model_validate", classmethod(counted))
+    derive_everything(Plan(reading.load(raw, {str(file): raw})))
+    assert validated.pop("distilleak.study.configuration.Configuration") == 1
+    assert validated.total() == mappings(raw)
+
+
+def test_a_study_cannot_be_changed() -> None:
+    raw = reading.read_yaml(CONFIG / "smoke.yaml")
+    study = reading.load(raw, {"smoke": raw})
+    with pytest.raises(AttributeError):
+        study.arms = {}  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        study.students["kd"].teacher = "other"  # type: ignore[misc]
