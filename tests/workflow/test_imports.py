@@ -4,22 +4,27 @@ A rule runs again when one of its source files changes. So a stage that imports 
 nothing, and a file that the closure misses would leave a stale result.
 """
 
-import ast
 import json
 import subprocess
 import sys
 from collections.abc import Iterable
-from functools import cache
-from pathlib import Path
 
 import pytest
+from architecture import (
+    LEVEL_OF,
+    MODULES,
+    PACKAGE,
+    PAGE,
+    imports_of,
+    name_of,
+    page,
+    wing_of,
+)
 
-import distilleak
 from distilleak import catalogue
 from distilleak.__main__ import STAGES
 from distilleak.study.closure import import_closure
 
-PACKAGE = Path(distilleak.__path__[0])
 LIGHT = (
     *("load_corpus", "split_records", "train_tokenizer", "encode_records", "audit_split"),
     *("find_vulnerable", "score_attacks", "score_vote", "measure_metrics", "build_tables"),
@@ -30,33 +35,11 @@ LIGHT = (
 TOKENIZING = ("train_tokenizer", "encode_records")
 
 
-def name_of(file: Path) -> str:
-    parts = file.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(part for part in parts if part != "__init__")
-
-
-PACKAGES = {name_of(file) for file in sorted(PACKAGE.rglob("__init__.py"))}
-MODULES = {name_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
-
-
 def test_every_module_with_a_command_line_is_a_stage() -> None:
     mains = {name for name, file in MODULES.items() if "\ndef main(" in file.read_text()}
     # `gpus` becomes the command of another stage and must not import anything on the way.
     assert mains - {"__main__", "machine.gpus"} == {f"stages.{stage}" for stage in STAGES}
     assert not imports_of("machine.gpus")
-
-
-@cache
-def imports_of(module: str) -> frozenset[str]:
-    """The package's modules that `module` imports, at its top or inside a function."""
-    found = set()
-    for node in ast.walk(ast.parse(MODULES[module].read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    inside = {name.removeprefix("distilleak.") for name in found if name.startswith("distilleak.")}
-    return frozenset(inside & MODULES.keys() - {"", *PACKAGES})
 
 
 def reached_from(module: str) -> set[str]:
@@ -159,22 +142,13 @@ print(json.dumps(heavy))
         assert found == [] or (found == ["tokenizers"] and stage in (*TOKENIZING, "catalogues"))
 
 
-LEVELS = (
-    *({"stages"}, {"costs"}, {"study"}, {"report"}, {"figures"}, {"tables"}, {"scoring"}),
-    *({"attacks"}, {"training"}, {"methods"}, {"evidence"}, {"models"}, {"blind", "records"}),
-    *({"corpora"}, {"metrics", "machine"}, {"settings"}),
-    {"files", "catalogue", "ragged", "paths", "seeding", "errors"},
-)
-"""The wings of the package and its own modules, the highest first: every import points down. Wings
-of one level do not know each other."""
-LEVEL_OF = {wing: level for level, wings in enumerate(LEVELS) for wing in wings}
 IN_THE_GROUND = {("errors", "files"), ("errors", "catalogue")}
 OWN = 8
 """More modules than this beside the wings, and the tree shows the architecture no longer."""
 
 
 def wings_of(modules: Iterable[str]) -> set[str]:
-    return {module.partition(".")[0] for module in modules}
+    return {wing_of(module) for module in modules}
 
 
 def test_the_levels_name_all_wings_and_modules() -> None:
@@ -186,9 +160,9 @@ def test_the_levels_name_all_wings_and_modules() -> None:
 
 @pytest.mark.parametrize("module", sorted(MODULES.keys() - {"", "__main__"}))
 def test_no_import_points_up(module: str) -> None:
-    wing = module.partition(".")[0]
+    wing = wing_of(module)
     for imported in imports_of(module):
-        other = imported.partition(".")[0]
+        other = wing_of(imported)
         if other == wing or (other, wing) in IN_THE_GROUND:
             continue
         assert LEVEL_OF[other] > LEVEL_OF[wing], f"{module} imports {imported}"
@@ -236,3 +210,7 @@ def test_nothing_imports_a_stage() -> None:
     stages = {f"stages.{stage}" for stage in STAGES}
     for module in MODULES:
         assert not imports_of(module) & stages, module
+
+
+def test_the_page_on_the_architecture_is_what_the_code_says() -> None:
+    assert PAGE.read_text() == page(), "run: python tests/helpers/architecture.py"

@@ -1,0 +1,120 @@
+"""What imports what in the package, and docs/architecture.md, made of that and of docstrings.
+
+python tests/helpers/architecture.py        # writes docs/architecture.md
+"""
+
+import ast
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "distilleak"
+PAGE = ROOT / "docs" / "architecture.md"
+LEVELS = (
+    ("stages",),
+    ("costs",),
+    ("study",),
+    ("report",),
+    ("figures",),
+    ("tables",),
+    ("scoring",),
+    ("attacks",),
+    ("training",),
+    ("methods",),
+    ("evidence",),
+    ("models",),
+    ("blind", "records"),
+    ("corpora",),
+    ("metrics", "machine"),
+    ("settings",),
+    ("files", "catalogue", "ragged", "paths", "seeding", "errors"),
+)
+"""The wings of the package and its own modules, the highest first: every import points down. Wings
+of one level do not know each other."""
+LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
+
+
+def name_of(file: Path) -> str:
+    """The name of a module below the package: `attacks.loss`; empty for the package itself."""
+    parts = file.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+MODULES = {name_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+PACKAGES = {name_of(file) for file in PACKAGE.rglob("__init__.py")}
+
+
+def wing_of(module: str) -> str:
+    """The wing in which a module lies, or the module itself."""
+    return module.partition(".")[0]
+
+
+@cache
+def imports_of(module: str) -> frozenset[str]:
+    """The package's modules that `module` imports, at its top or inside a function."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    inside = {name.removeprefix("distilleak.") for name in found if name.startswith("distilleak.")}
+    return frozenset(inside & MODULES.keys() - PACKAGES)
+
+
+def summary(module: str) -> str:
+    """The first sentence of a module's docstring, without its own name in front."""
+    text = ast.get_docstring(ast.parse(MODULES[module].read_text())) or ""
+    said = " ".join(text.split("\n\n")[0].split())
+    return said.removeprefix(f"{module.rpartition('.')[2]}: ")
+
+
+def page() -> str:
+    """The text of docs/architecture.md."""
+    return "\n".join([*_head(), *(line for wing in _wings() for line in _section(wing))])
+
+
+def _head() -> Iterator[str]:
+    yield "# Architecture"
+    yield ""
+    yield "Made by `python tests/helpers/architecture.py` from the docstrings and the imports of"
+    yield "`src/distilleak/`; a test holds it in sync."
+    yield ""
+    yield "A rule of the workflow runs one stage, `python -m distilleak STAGE`, on named files. A"
+    yield "stage reads them, calls what the wings below it offer, and writes its own. Every import"
+    yield "points down this list, and the wings on one line do not know each other."
+    yield ""
+    for names in LEVELS:
+        yield "1. " + "; ".join(f"`{name}`: {summary(name).rstrip('.')}" for name in names)
+    yield ""
+
+
+def _wings() -> Iterable[str]:
+    return (name for names in LEVELS for name in names if name in PACKAGES)
+
+
+def _section(wing: str) -> Iterator[str]:
+    inside = [module for module in MODULES if wing_of(module) == wing and module not in PACKAGES]
+    known = {wing_of(other) for module in inside for other in imports_of(module)} - {wing}
+    yield f"## {wing}"
+    yield ""
+    yield summary(wing)
+    yield ""
+    if known:
+        listed = ", ".join(f"`{name}`" for name in sorted(known, key=_order))
+        yield f"Imports: {listed}."
+        yield ""
+    yield "| module | what it is |"
+    yield "|---|---|"
+    for module in inside:
+        yield f"| `{module.partition('.')[2]}` | {summary(module)} |"
+    yield ""
+
+
+def _order(wing: str) -> tuple[int, str]:
+    return LEVEL_OF[wing], wing
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
