@@ -9,6 +9,7 @@ if not workflow.configfiles:
 
 include: "workflow/rules/output.smk"
 include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/records.smk"
 include: "workflow/rules/teacher.smk"
 include: "workflow/rules/students.smk"
@@ -17,7 +18,7 @@ include: "workflow/rules/scores.smk"
 include: "workflow/rules/report.smk"
 
 
-# Seconds each, and they would wait for minutes in the queue of a cluster.
+# They take seconds each, and would wait for minutes in the queue of a cluster.
 localrules:
     all,
     split_records,

@@ -61,7 +61,7 @@ use rule compute_evidence as compute_reference_evidence with:
         "compute evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
 
 
-# Of a shadow's models also what the attack reads that finds its vulnerable members.
+# A shadow's teacher is queried in the views of the attack that finds its vulnerable members, too.
 use rule compute_evidence as compute_shadow_evidence with:
     input:
         records=get_data("records.parquet"),
@@ -104,7 +104,7 @@ rule compute_mixture_evidence:
         f"{LOGS}/compute_mixture_evidence/{{seed}}.{{pair}}{PART}.log",
     benchmark:
         f"{BENCHMARKS}/compute_mixture_evidence/{{seed}}.{{pair}}.mixtures{PART}.tsv"
-    # The longest job after training; begun last, it would run alone.
+    # The longest job after training: if it started last, it would run alone.
     priority: 5
     conda:
         "../../envs/distilleak.yaml"

@@ -1,6 +1,6 @@
-# One line for every job that starts, instead of several for its start and several for its end. With
-# another `--quiet` than that of profiles/default, Snakemake's own lines are shown, with the reason
-# for which a job runs.
+# One line for every job that starts, instead of several for its start and several for its end. Where
+# `--quiet` differs from that of profiles/default, Snakemake shows its own lines, with the reason why a
+# job runs.
 
 from datetime import datetime
 
@@ -33,7 +33,7 @@ class OneLine:
         return f"{datetime.now():%H:%M:%S} {self.progress}{message}"
 
 
-# A job on a cluster node runs with no such setting.
+# A job on a cluster node runs without this setting.
 if Quietness.REASON in (workflow.output_settings.quiet or ()):
     for handler in logger.handlers:
         if handler.name == "DefaultStreamHandler":

@@ -48,8 +48,8 @@ rule train_student:
         " --facts {output.facts} > {log} 2>&1"
 
 
-# The same for students of which others are an early epoch: all epochs are kept, so that another
-# choice among them trains nothing again.
+# Students of which another one is an early epoch: all their epochs are kept, so that another choice
+# among them trains nothing again.
 use rule train_student as train_kept_student with:
     output:
         model=directory(f"{MODEL}/model"),

@@ -1,6 +1,6 @@
-# The blind verdict is an input of everything that trains: a split that can be told apart without a
-# model is refused before it costs anything. It is a condition only: another verdict that lets a
-# split pass changes no model.
+# Everything that trains has the blind verdict as an input: a split whose pools can be distinguished
+# without a model is refused before it costs anything. The verdict is only a condition: another one
+# that lets the split pass changes no model.
 
 
 rule train_teacher:
@@ -46,7 +46,7 @@ rule train_teacher:
         " --output {output.model} --facts {output.facts} > {log} 2>&1"
 
 
-# Teachers that are trained otherwise, for the students that ask for them.
+# Teachers that are trained differently, for the students that choose them.
 use rule train_teacher as train_other_teacher with:
     output:
         model=directory(f"{SEED}/{{pair}}/teacher-{{other}}/model"),

@@ -141,9 +141,10 @@ def _check_folds(configuration: Configuration, corpora: Mapping[str, Corpus]) ->
         for pool in ("member", "nonmember"):
             size = getattr(corpus.pools, pool)
             if isinstance(size, int) and folds > size:
-                raise DistilleakError(
-                    f"evaluation.folds: {folds} is more than {corpus.pools_key}.{pool}, {size};"
-                    " every fold needs a record of each"
+                raise ConfigurationError(
+                    "evaluation.folds",
+                    f"{folds} is more than {corpus.pools_key}.{pool}, {size}; "
+                    "every fold needs a record of each",
                 )
 
 

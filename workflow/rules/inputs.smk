@@ -1,0 +1,210 @@
+# Input functions and the words of command lines that follow from them.
+
+
+def get_corpus(split):
+    """The entry of the corpus whose split lies in this directory."""
+    return STUDY.corpora[split.removeprefix("/")].entry
+
+
+def read_corpus_files(entry):
+    """The user's files that a corpus is made of; a missing one is reported before anything runs."""
+    files = entry.module.files(entry.parameters)
+    for file in files:
+        if not os.path.isfile(file):
+            sys.exit(f"error: corpus: {file}: no such file")
+    return files
+
+
+CORPUS_FILES = {
+    name: read_corpus_files(corpus.entry) for name, corpus in STUDY.corpora.items()
+}
+
+
+def get_teacher(wildcards):
+    """The directory of the teacher that a student learns from."""
+    return f"{SEED}/{{pair}}/{PLAN.teacher(wildcards.model)}"
+
+
+def get_start(wildcards):
+    """What a student starts from."""
+    return STUDENTS[wildcards.model].starts[ARMS[wildcards.pair].pair]
+
+
+def get_method_code(stage, model):
+    """The files of a stage that runs a student's method, of all its parts for a combination."""
+    entry = STUDENTS[model].entry
+    parts = [part["method"] for part in getattr(entry.parameters, "of", [])]
+    return get_code(stage, *(f"methods.{name}" for name in [entry.name, *parts]))
+
+
+def get_views(directory, views):
+    return [str(paths.evidence_file(directory, view)) for view in views]
+
+
+def get_pieces(models, views):
+    """Evidence of these models as a job writes it; parts are deleted when they are joined."""
+    if PARTS == 1:
+        return [
+            file
+            for model in models
+            for file in get_views(f"{SEED}/{{pair}}/{model}", views)
+        ]
+    directories = [
+        paths.part_directory(RESULTS, "{seed}", "{pair}", "{scatteritem}", model)
+        for model in models
+    ]
+    return temp(
+        [file for directory in directories for file in get_views(directory, views)]
+    )
+
+
+def get_part(wildcards):
+    """Which part of the evidence a job computes, as words of a command line."""
+    return f"--part {wildcards.scatteritem}" if PARTS > 1 else ""
+
+
+def get_evidence_settings(rule):
+    """The settings that matter for what this rule computes."""
+    return canonical(PLAN.evidence_settings(PLAN.views[rule]))
+
+
+def get_reference_evidence(wildcards):
+    seed = get_study_seed(wildcards)
+    return [
+        file
+        for name in PLAN.references
+        for file in get_views(
+            paths.model_directory(RESULTS, seed, wildcards.pair, name),
+            PLAN.views["compute_reference_evidence"],
+        )
+    ]
+
+
+def get_shadow_evidence(wildcards):
+    return [
+        file
+        for name in PLAN.shadows
+        for file in get_views(
+            f"{SEED}/{name}/{{pair}}/{{model}}",
+            PLAN.views["compute_shadow_mixture_evidence"],
+        )
+    ]
+
+
+def get_shadow_records(wildcards):
+    return [get_data("records.parquet")(wildcards, name) for name in PLAN.shadows]
+
+
+def get_data(file):
+    """Input function: a file of records, tokenizer or blind verdict for the pair of a job.
+
+    A shadow has records of its own and shares all else with the study.
+    """
+
+    def get(wildcards, *shadow):
+        seed = "/".join([wildcards.seed, *shadow])
+        if file != "records.parquet":
+            seed = get_study_seed(wildcards)
+        data = ARMS[wildcards.pair].data
+        return str(paths.data_directory(RESULTS, seed, data) / file)
+
+    return get
+
+
+def get_study_seed(wildcards):
+    """The seed of the study that a job is of."""
+    return int(wildcards.seed.partition("/")[0])
+
+
+def get_seed(wildcards):
+    """The seed of a training."""
+    return PLAN.training_seed(wildcards.seed)
+
+
+def get_split_seed(wildcards):
+    """The seed of what the data are drawn with."""
+    return PLAN.split_seed(get_study_seed(wildcards))
+
+
+def get_arm(data):
+    """An arm whose records lie in this directory; what concerns them is the same for all."""
+    return next(arm for arm in ARMS.values() if arm.data == data)
+
+
+def get_local_files(settings):
+    """The files of a pretrained model that lies on this machine."""
+    if isinstance(settings, CheckpointSettings):
+        return settings.local_files()
+    return []
+
+
+def evidence_directories(files):
+    """The directories of some evidence files, as words of a command line."""
+    return " ".join(dict.fromkeys(str(Path(file).parent) for file in files))
+
+
+def get_lesson(wildcards):
+    """The files that a student learns from, besides the records."""
+    lesson = PLAN.lesson(wildcards.model, ARMS[wildcards.pair])
+    teacher = get_teacher(wildcards)
+    found = {
+        "targets": (lesson.targets, f"{teacher}/targets.npy"),
+        "teacher": (lesson.teacher, f"{teacher}/model"),
+        "vulnerability": (
+            lesson.vulnerability,
+            f"{SEED}/{{pair}}/vulnerable.parquet",
+        ),
+    }
+    return {
+        name: path.format(**wildcards)
+        for name, (needed, path) in found.items()
+        if needed
+    }
+
+
+def get_lesson_options(wildcards):
+    """The same as words of a command line."""
+    words = [f"--{name} {path}" for name, path in get_lesson(wildcards).items()]
+    return " ".join(words)
+
+
+def get_teacher_start(wildcards):
+    """For a student that must not know the teacher: the start of the layers that it copies."""
+    arm = ARMS[wildcards.pair]
+    if not PLAN.lesson(wildcards.model, arm).teacher_start:
+        return ""
+    return f"--teacher-start {quote(canonical(arm.roles.teacher))}"
+
+
+def get_utility(wildcards):
+    """What utility is measured on; a vote has no next-token distribution, so it has none."""
+    if wildcards.model in PLAN.votes:
+        return {}
+    directory = MODEL.format(**wildcards)
+    found = {
+        "evidence": str(paths.evidence_file(directory, "plain")),
+        "records": get_data("records.parquet")(wildcards),
+    }
+    if wildcards.model not in PLAN.mixtures:
+        found["facts"] = f"{directory}/facts.json"
+    if wildcards.model in STUDENTS:
+        found["selection"] = f"{directory}/selection.parquet"
+    return found
+
+
+def get_utility_options(wildcards):
+    """The same as words of a command line."""
+    found = get_utility(wildcards)
+    if "evidence" in found:
+        found["evidence"] = Path(found["evidence"]).parent
+    return " ".join(f"--{name} {path}" for name, path in found.items()) or "--majority"
+
+
+def get_all(pattern, models):
+    """The files of these models in all pairs and seeds."""
+    return expand(pattern, seed=CONFIG.seeds, pair=ARMS, model=models)
+
+
+def get_layout():
+    """The models of the study, in the order in which tables and figures show them."""
+    return roles.roster(PLAN)
