@@ -23,8 +23,8 @@ class Arm:
         data: directory of tokenizer, records.parquet and blind.json below that of a seed. Models
             with one tokenizer share it.
         checkpoints: the pretrained models whose tokenizer is used; none if one is trained.
-        masked: whether the models are known to predict masked tokens; of a checkpoint it is known
-            only when it is read.
+        masked: whether the models are known to predict masked tokens; for a checkpoint this is
+            known only when it is read.
     """
 
     pair: str
@@ -37,7 +37,7 @@ class Arm:
 
     @property
     def reference(self) -> ArchitectureSettings | CheckpointSettings:
-        """What reference models start from: as the student does, unless the pair says otherwise.
+        """What reference models start from: what the student does, unless the pair names another.
 
         Never from the teacher's layers, which have seen the members: then from the same shape with
         random weights, or from the checkpoint that the teacher starts from.
@@ -73,7 +73,7 @@ def make(pair: str, roles: PairSettings, corpus: str) -> Arm:
 def shape(
     start: StudentSettings, teacher: ArchitectureSettings | CheckpointSettings
 ) -> ArchitectureSettings | None:
-    """The architecture of a student as far as the configuration tells; None for a checkpoint."""
+    """The architecture of a student as far as the configuration gives it; None for a checkpoint."""
     if isinstance(start, ArchitectureSettings):
         return start
     if isinstance(start, TeacherLayersSettings) and isinstance(teacher, ArchitectureSettings):

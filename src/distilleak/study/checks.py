@@ -1,4 +1,4 @@
-"""What a configuration must hold beyond each entry by itself, checked on the resolved parts."""
+"""Conditions that go beyond a single entry of a configuration, checked on the resolved parts."""
 
 import re
 from collections.abc import Mapping
@@ -25,14 +25,14 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "teachers": (),
     "ensembles.subsets": (),
 }
-"""Names that stand for something else beside those that a user gives."""
+"""Names that already mean something else where a user's names stand."""
 
 
 def check_names(configuration: Configuration) -> None:
-    """That seeds differ, and that names can be those of directories and columns.
+    """Check that seeds differ and that names can serve as directories and columns.
 
     Raises:
-        ConfigurationError: one is not.
+        ConfigurationError: they do not.
     """
     seeds = configuration.seeds
     if len(set(seeds)) != len(seeds):
@@ -61,7 +61,7 @@ def check_names(configuration: Configuration) -> None:
 def check_attacks(
     configuration: Configuration, corpora: Mapping[str, Corpus], attacks: Mapping[str, Entry]
 ) -> None:
-    """That the attacks that the study names exist, and that there is what all attacks need.
+    """Check that the attacks that the study names exist and that all attacks have what they need.
 
     Raises:
         DistilleakError: something is missing.
@@ -80,7 +80,7 @@ def check_attacks(
 
 
 def check_pairs(configuration: Configuration) -> None:
-    """That the models of a pair go together.
+    """Check that the models of each pair fit together.
 
     Raises:
         ConfigurationError: they do not.
@@ -109,10 +109,10 @@ def check_pairs(configuration: Configuration) -> None:
 def check_students(
     configuration: Configuration, corpora: Mapping[str, Corpus], students: Mapping[str, Student]
 ) -> None:
-    """That every student's method works on what it starts from, learns from and trains on.
+    """Check that every student's method fits what it starts from, learns from and trains on.
 
     Raises:
-        ConfigurationError: one does not.
+        ConfigurationError: it does not.
     """
     for student in students.values():
         _check_origin(student, corpora)
@@ -120,10 +120,10 @@ def check_students(
 
 
 def check_ensembles(configuration: Configuration) -> None:
-    """That ensembles are made of two or more students that there are.
+    """Check that ensembles consist of two or more existing students.
 
     Raises:
-        ConfigurationError: one is not.
+        ConfigurationError: they do not.
     """
     for subset, members in configuration.ensembles.subsets.items():
         key = f"ensembles.subsets.{subset}"
@@ -199,7 +199,7 @@ def _check_positions(configuration: Configuration, attacks: Mapping[str, Needs])
 
 
 def _check_origin(student: Student, corpora: Mapping[str, Corpus]) -> None:
-    """What a student is trained on, by whom, and whether its privacy can be kept."""
+    """Check what a student trains on, which teacher it has, and that its privacy can be kept."""
     name, method = student.name, student.method
     for corpus in corpora.values():
         if method.pool not in corpus.pools.sizes():

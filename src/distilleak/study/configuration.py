@@ -1,4 +1,4 @@
-"""What a configuration file may say: all sections together, each checked by itself."""
+"""What a configuration file may hold: all sections, each checked on its own."""
 
 from typing import Annotated, Any
 
@@ -46,16 +46,16 @@ class Configuration(Settings):
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
     """Different whole numbers; every seed repeats everything from the split on."""
     split_seed: int | None = Field(default=None, ge=0)
-    """Of the split of all seeds, which then differ in training alone. Left out: each seed draws a
-    split of its own."""
+    """Seed of one split that all seeds share; they then differ in training alone. Left out: each
+    seed draws its own split."""
     training_seed: int | None = Field(default=None, ge=0)
-    """Of all that is drawn in the trainings of all seeds, starting weights and the order of records
-    among it; seeds then differ in their split alone. Left out: each seed trains by itself."""
+    """Seed of everything that training draws, such as starting weights and the order of records,
+    shared by all seeds; they then differ in their split alone. Left out: each seed draws its own."""
     corpus: Raw | None = None
     """`source`, a module of distilleak.corpora, and its parameters."""
     corpora: dict[str, Raw] = Field(default={})
-    """Several of them instead: name -> corpus, with `pools` of its own if it needs them. Every pair
-    is studied on every corpus."""
+    """Several corpora instead: name -> corpus, with its own `pools` if it needs them. Every pair is
+    studied on every corpus."""
     deduplication: DeduplicationSettings = DeduplicationSettings()
     pools: PoolSettings
     gate: GateSettings = GateSettings()
@@ -67,24 +67,24 @@ class Configuration(Settings):
     hardware: HardwareSettings = HardwareSettings()
     distillation: DistillationSettings = DistillationSettings()
     methods: dict[str, Raw | None] = Field(min_length=1)
-    """Name of the student -> parameters. `method` says which method it is, where the name does
+    """Name of the student -> parameters. `method` names the method where the student's name does
     not. `training` and `student` change keys of `training.student` and of the pair's student for
-    this one alone; `teacher` is one of `teachers`; `early: {of, epoch}` takes another student as it
-    was after that epoch, and nothing else is said then."""
+    this student alone; `teacher` is one of `teachers`; `early: {of, epoch}` takes another student
+    as it was after that epoch and allows no other key."""
     teachers: dict[str, Raw] = Field(default={})
-    """Further teachers: name -> keys of `training.teacher` that are otherwise for it. They are not
-    attacked; students choose them by `teacher`."""
+    """Further teachers: name -> the keys of `training.teacher` that differ for this one. They are
+    not attacked; students choose them by `teacher`."""
     references: int = Field(default=4, ge=0)
-    """Reference models per pair, each trained on a draw of its own from the auxiliary pool."""
+    """Reference models per pair, each trained on its own draw from the auxiliary pool."""
     shadows: int = Field(default=0, ge=0, multiple_of=2)
-    """Repetitions of the whole pipeline on random halves of the evaluated records, for the online
-    attacks. An even number, so that every record is a member of half of them."""
+    """Repetitions of the complete pipeline on random halves of the evaluated records, for the
+    online attacks. An even number, so that every record is a member of half of them."""
     canaries: CanarySettings | None = None
     """Secrets that the teacher and the students train on a known number of times."""
     vulnerability: VulnerabilitySettings = VulnerabilitySettings()
     ensembles: EnsembleSettings = EnsembleSettings()
     evidence: EvidenceSettings = EvidenceSettings()
     attacks: dict[str, Raw | None] = Field(min_length=1)
-    """Name -> parameters. `attack` says which attack it is, where the name does not."""
+    """Name -> parameters. `attack` names the attack where the entry's own name does not."""
     evaluation: EvaluationSettings = EvaluationSettings()
     figures: FigureSettings = FigureSettings()

@@ -32,7 +32,7 @@ class Entry:
         return {self.chooser: self.name, "parameters": self.parameters.model_dump(mode="json")}
 
     def flat(self) -> Raw:
-        """The same as a configuration says it, with every default written out."""
+        """The same in the form of a configuration, with every default written out."""
         return {self.chooser: self.name, **self.parameters.model_dump(mode="json")}
 
 

@@ -14,7 +14,8 @@ from distilleak.study.configuration import Raw
 from distilleak.study.study import Study
 
 SHADOW_SEEDS = 10**6
-"""Further than this from the seeds of the study lie those of its shadows, which nobody knows."""
+"""Distance between the training seeds of a study and of each of its shadows, so that a shadow starts
+from other weights."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,19 @@ class Plan:
 
     @cached_property
     def early(self) -> dict[str, EarlySettings]:
-        """Students that are an earlier epoch of another one -> of which, and when."""
+        """Student that is an earlier epoch of another one -> that student and the epoch."""
         students = self.study.students.values()
         return {student.name: student.early for student in students if student.early is not None}
 
     @cached_property
     def kept(self) -> set[str]:
-        """Students of which all epochs are kept, since another one is an early epoch of them."""
+        """Students whose epochs are all kept, because another one is an early epoch of them."""
         return {early.of for early in self.early.values()}
 
     @cached_property
     def finished(self) -> dict[str, str]:
-        """Students that are a trained one with another output -> that one. Nothing is trained for
-        them; one whose own epochs are kept is trained, as they differ from those of the other."""
+        """Student that is a trained one with another output -> the trained one. Nothing is trained
+        for it, unless its own epochs are kept, which differ from those of the other."""
         return {
             student.name: student.made_from
             for student in self.study.students.values()
@@ -78,7 +79,7 @@ class Plan:
 
     @cached_property
     def trained(self) -> list[str]:
-        """Students that are trained and of which only the last epoch is kept."""
+        """Students that are trained and keep only their last epoch."""
         others = {*self.early, *self.kept, *self.finished}
         return [name for name in self.study.students if name not in others]
 
@@ -121,7 +122,7 @@ class Plan:
 
     @cached_property
     def finder(self) -> Raw:
-        """The attack on the teacher that says which members are vulnerable."""
+        """The attack on the teacher that identifies the vulnerable members."""
         return self.attacks[self.study.configuration.vulnerability.attack]
 
     @cached_property
@@ -153,24 +154,24 @@ class Plan:
 
     @cached_property
     def views(self) -> dict[str, list[str]]:
-        """Rule that computes evidence -> the views that somebody reads of it."""
+        """Rule that computes evidence -> the views of it that are read."""
         population = ["population"] if needs.population_of(self._all) else []
         of_references = population if needs.reference_population_of(self._all) else []
         of_shadows = population if needs.shadow_population_of(self._all) else []
         candidates = ["candidates"] if self.study.configuration.canaries else []
-        asked = [*needs.views_of(self._all), *population, *candidates]
+        read = [*needs.views_of(self._all), *population, *candidates]
         return {
-            "compute_evidence": asked,
-            "compute_mixture_evidence": asked,
+            "compute_evidence": read,
+            "compute_mixture_evidence": read,
             # Attacks compare with references and shadows on plain text only.
             "compute_reference_evidence": ["plain", *of_references],
-            # The teacher of a shadow also tells which of its members are vulnerable.
+            # A shadow's teacher also identifies its vulnerable members.
             "compute_shadow_evidence": [*self.finder_views, *of_shadows],
             "compute_shadow_mixture_evidence": ["plain", *of_shadows],
         }
 
     def evidence_settings(self, views: Sequence[str]) -> Raw:
-        """The settings that matter for these views: for no other one are models queried again."""
+        """The settings that matter for these views; models are not queried again for any other."""
         unused = {"shards"}
         if not PREFIXES.keys() & set(views):
             unused |= {"prefix_tokens"}
@@ -180,7 +181,7 @@ class Plan:
 
     @cached_property
     def figures(self) -> list[str]:
-        """The figures that this study has the numbers for."""
+        """The figures for which this study has numbers."""
         absent = set()
         if self.study.configuration.canaries is None:
             absent.add("exposure")
@@ -189,7 +190,7 @@ class Plan:
         return [name for name in catalogue.names("figures") if name not in absent]
 
     def lesson(self, student: str, arm: Arm) -> Lesson:
-        """What the training of a student reads: as much as its method needs."""
+        """What the training of a student reads: no more than its method needs."""
         found = self.study.students[student]
         method = found.method
         stored = self.study.reads_stored_targets(found, arm)
@@ -207,11 +208,10 @@ class Plan:
         return f"teacher-{other}" if other else "teacher"
 
     def training_seed(self, seed: str) -> int:
-        """The seed of a training: that of the job's study, or one for all.
+        """The seed of a training: that of the job's study, or the one that all seeds share.
 
         Args:
-            seed: of the study, or `<seed>/shadow-<number>`: a shadow starts from other weights than
-                the study.
+            seed: of the study, or `<seed>/shadow-<number>`.
         """
         number, *shadow = seed.split("/")
         fixed = self.study.configuration.training_seed
@@ -221,7 +221,7 @@ class Plan:
         return own + SHADOW_SEEDS * (1 + int(shadow[0].rpartition("-")[2]))
 
     def split_seed(self, seed: int) -> int:
-        """The seed of what the data are drawn with: that of the study, or one for all."""
+        """The seed with which the data are drawn: that of the study, or the one that all share."""
         fixed = self.study.configuration.split_seed
         return seed if fixed is None else fixed
 

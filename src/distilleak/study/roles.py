@@ -12,8 +12,10 @@ Role = Literal["trivial", "strong", "method"]
 
 
 def role(study: Study, student: str) -> Role:
-    """What a student is in the comparison at equal utility: trivial ways of leaking less have to be
-    beaten; where no member is seen or privacy is formal, that is a strong alternative.
+    """What a student is in the comparison at equal utility.
+
+    A method has to beat the trivial ways of leaking less. A student that sees no member, or whose
+    privacy is formal, is a strong alternative.
     """
     found = study.students[student]
     if found.entry.name == "public" or found.teacher is not None:
@@ -21,7 +23,7 @@ def role(study: Study, student: str) -> Role:
     if found.entry.name not in ("kd", "no_teacher"):
         return "method"
     vocabulary = study.configuration.tokenizer.vocabulary
-    # A larger student is a way to more utility, not one to less leakage.
+    # A larger student gains utility; it is not a way to leak less.
     larger = any(
         weights.student_weights(found.starts[arm.pair], arm, vocabulary)
         > weights.student_weights(arm.roles.student, arm, vocabulary)
@@ -31,7 +33,7 @@ def role(study: Study, student: str) -> Role:
 
 
 def sweep(study: Study, student: str) -> str:
-    """The method whose strength this student is a step of; empty if it is none."""
+    """The method of which this student is one strength among several; empty if it is none."""
     found = study.students[student]
     if role(study, student) != "method" or found.entry.name == "combination":
         return ""
@@ -80,7 +82,7 @@ def roster(plan: Plan) -> Roster:
             name: Pair(
                 models=[teacher, *pupils, *ensembles],
                 data=arm.data,
-                # Of a pretrained model it is not known before its files are read.
+                # That of a pretrained model is not known before its files are read.
                 vocabulary=None if arm.checkpoints else configuration.tokenizer.vocabulary,
             )
             for name, arm in study.arms.items()
@@ -98,7 +100,7 @@ def _differing(study: Study) -> Literal["split and training", "training", "split
 
 
 def _guarantee(study: Study, model: str) -> str:
-    """The budget of DP-SGD, as figures and tables say it beside the name of a model."""
+    """The budget of DP-SGD, as figures and tables print it beside the name of a model."""
     found: list[tuple[str, PrivacySettings | None]] = []
     if model == "teacher":
         found = [("", study.configuration.training.teacher.privacy)]

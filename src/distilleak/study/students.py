@@ -1,4 +1,4 @@
-"""The students of a study, each resolved once: its method, its training, what it starts from."""
+"""The students of a study, each resolved once: its method, its training and what it starts from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,8 +18,8 @@ from distilleak.study.entries import Entry
 S = TypeVar("S", bound=BaseModel)
 
 OWN = ("training", "student", "teacher", "early")
-"""Keys of a student's entry that are not its method's: what it changes of the settings of all, and
-what it is an early epoch of."""
+"""Keys of a student's entry that do not belong to its method: what differs from the settings that
+all students share, and which student it is an early epoch of."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,14 @@ class Student:
         method: its method, ready to use.
         entry: the method's module and parameters.
         own: those of the keys `OWN` that the configuration gives.
-        training: how it is trained: as all are, but for what its own entry says.
-        starts: pair -> what it starts from: as all of the pair do, but for what its entry says.
-        teacher: the one of `teachers` that it learns from; None for the teacher of all.
-        early: which student this is an early epoch of; None if it is trained itself. All else is
-            then that of the other student.
-        made_from: the student whose trained model this one is made from, since its method only acts
-            on a trained one; None if there is none, and it is trained itself.
+        training: how it is trained: as all students are, except for what its entry changes.
+        starts: pair -> what it starts from: as all students of the pair, except for what its entry
+            changes.
+        teacher: the one of `teachers` that it learns from; None for the common teacher.
+        early: the student of which this one is an early epoch, and the epoch; None if it is trained
+            itself. All other attributes are then those of that student.
+        made_from: the student whose trained model this one is made from, because its method only
+            acts on a trained model; None if there is no such student, and it is trained itself.
     """
 
     name: str
@@ -55,8 +56,8 @@ def resolve(configuration: Configuration) -> dict[str, Student]:
     """Name -> student, in the order of the configuration.
 
     Raises:
-        ConfigurationError: an entry is wrong by itself, or names a student or teacher that there is
-            not; `checks` has what goes beyond one entry.
+        ConfigurationError: an entry is wrong on its own, or names a student or a teacher that does
+            not exist; `checks` holds what goes beyond one entry.
     """
     raws = {name: raw or {} for name, raw in configuration.methods.items()}
     found = {
@@ -82,8 +83,8 @@ def teachers(configuration: Configuration) -> dict[str, TrainingSettings]:
 
 
 def differs_in_strength_alone(student: Student, configuration: Configuration) -> bool:
-    """Whether a student is trained, by the same objective, and shaped as all of the study are, so
-    that nothing but its method and that method's parameters is its own."""
+    """Whether a student has the training, the objective and the shape that the study's students
+    share, so that only its method and the method's parameters are its own."""
     objective = student.method.objective().model_dump()
     shared = configuration.distillation.model_dump(include=set(objective))
     return not student.own and objective == shared
@@ -138,7 +139,7 @@ def _made_from(student: Student, trained: Mapping[str, Student]) -> str | None:
     wanted = student.method.trained_like()
     if wanted is None:
         return None
-    # Parts of what has been checked already; the rest is the defaults.
+    # The values were checked with the student's own entry; what is missing has its default.
     kind: type[BaseModel] = catalogue.load("methods", wanted["method"]).Parameters
     parameters = kind.model_construct(**wanted["parameters"]).model_dump(mode="json")
     entry = {"method": wanted["method"], "parameters": parameters}

@@ -35,7 +35,8 @@ class Study:
     def stores_targets(self, arm: Arm) -> bool:
         """Whether the teacher's logits on the members are fixed and small enough to be stored.
 
-        A masked model's targets change with the masks; a checkpoint's vocabulary is not known here.
+        The targets of a masked model change with the masks, and the vocabulary of a checkpoint is
+        not known before it is read.
         """
         members = self.corpora[arm.corpus].pools.member
         if isinstance(members, float) or arm.masked or arm.checkpoints:
@@ -46,8 +47,8 @@ class Study:
         return size <= configuration.distillation.stored_gib * 2**30
 
     def reads_stored_targets(self, student: Student, arm: Arm) -> bool:
-        """Whether a student with a teacher learns from the stored logits, which are those of the
-        teacher of all on the members, without hidden states."""
+        """Whether a student with a teacher learns from the stored logits: those of the common
+        teacher on the members, without hidden states."""
         return (
             self.stores_targets(arm)
             and not student.method.objective().hidden_weight
@@ -61,7 +62,7 @@ class Study:
         return sources or any(c.hub is not None for a in self.arms.values() for c in a.checkpoints)
 
     def complete(self) -> Raw:
-        """The configuration with every default written out; it gives this study again."""
+        """The configuration with every default written out; it describes the same study."""
         return {
             **self.configuration.model_dump(mode="json"),
             **self._complete_corpora(),
