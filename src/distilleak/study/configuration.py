@@ -49,8 +49,8 @@ class Configuration(Settings):
     """Seed of one split that all seeds share; they then differ in training alone. Left out: each
     seed draws its own split."""
     training_seed: int | None = Field(default=None, ge=0)
-    """Seed of everything that training draws, such as starting weights and the order of records,
-    shared by all seeds; they then differ in their split alone. Left out: each seed draws its own."""
+    """Seed of all that training draws, such as starting weights and the order of records, shared
+    by all seeds; they then differ in their split alone. Left out: each seed draws its own."""
     corpus: Raw | None = None
     """`source`, a module of distilleak.corpora, and its parameters."""
     corpora: dict[str, Raw] = Field(default={})

@@ -14,8 +14,8 @@ from distilleak.study.configuration import Raw
 from distilleak.study.study import Study
 
 SHADOW_SEEDS = 10**6
-"""Distance between the training seeds of a study and of each of its shadows, so that a shadow starts
-from other weights."""
+"""Distance between the training seeds of a study and of its shadows, so that a shadow starts from
+other weights."""
 
 
 @dataclass(frozen=True)
