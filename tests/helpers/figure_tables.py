@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from distilleak.tables.reading import COLUMNS
+from distilleak.tables.names import load
 
 STUDENTS = {  # method: (AUC of the loss attack, held-out loss)
     "kd": (0.66, 3.42),
@@ -251,7 +251,7 @@ def plausible(
         "split": split,
         "costs": costs,
     }
-    return {name: pd.DataFrame(rows[name], columns=COLUMNS[name].split()) for name in rows}
+    return {name: pd.DataFrame(rows[name], columns=list(load(name).COLUMNS)) for name in rows}
 
 
 def together(

@@ -12,10 +12,11 @@ from distilleak import catalogue
 from distilleak.errors import DistilleakError
 from distilleak.report.answer import answer
 from distilleak.report.bar import warning
-from distilleak.report.page import page, versions
-from distilleak.report.report_tables import of_pair
+from distilleak.report.page import OF_PAIR, page, versions
+from distilleak.report.page import printed as printed_tables
 from distilleak.settings.figures import FigureSettings
 from distilleak.stages.write_report import main
+from distilleak.tables.printing import Findings, Printed
 from distilleak.tables.reading import pick
 
 Tables = dict[str, pd.DataFrame]
@@ -55,8 +56,12 @@ def third(tables: Tables) -> str:
     return answer(tables, "small", "loss")[2]
 
 
+def of_pair(tables: Tables) -> list[Printed]:
+    return printed_tables(Findings(tables, "loss", 0.02).of_pair("small"), OF_PAIR)
+
+
 def printed(tables: Tables, title: str) -> list[list[str]]:
-    (table,) = [t for t in of_pair(tables, "small", "loss") if t.title.startswith(title)]
+    (table,) = [t for t in of_pair(tables) if t.title.startswith(title)]
     return [list(row) for row in table.rows]
 
 
@@ -72,8 +77,8 @@ def test_the_report_shows_both_audits_seed_by_seed(tables: Tables) -> None:
     ]
     tables["epsilon"] = pd.DataFrame(rows, columns=tables["epsilon"].columns)
     expected = [
-        *([f"teacher, seed {seed}", "3.14", "2.00"] for seed in (0, 1)),
-        *([f"kd, seed {seed}", "0.00", "–"] for seed in (0, 1)),
+        *(["teacher", seed, "3.14", "2.00", "3.14, loss", "2.00, loss"] for seed in ("0", "1")),
+        *(["kd", seed, "0.00", "–", "0.00, loss", "–"] for seed in ("0", "1")),
     ]
     assert printed(tables, "Lower bounds on epsilon") == expected
 
@@ -83,7 +88,7 @@ def test_the_report_shows_effects_of_a_factorial_split_only(tables: Tables) -> N
     rows = {row[0]: row[1:] for row in printed(tables, "Effects of the teacher's")}
     assert rows["kd"][0].startswith(f"{expected['value']:.3f} (")
     tables["effects"] = tables["effects"].iloc[:0]
-    assert not [t for t in of_pair(tables, "small", "loss") if t.title.startswith("Effects")]
+    assert not [t for t in of_pair(tables) if t.title.startswith("Effects")]
 
 
 def test_a_student_leaks_when_its_interval_lies_above_chance(tables: Tables) -> None:
@@ -170,15 +175,15 @@ def test_the_last_sentence_tells_how_much_is_luck(tables: Tables) -> None:
     said = answer(tables, "small", "loss")[-1]
     assert "which differ in training, " in said
     assert said.endswith("no interval over seeds contains the luck of the split.")
-    rows = printed(tables, "How much is luck")
+    rows = printed(tables, "Variation between seeds")
     assert rows[1] == ["kd", *["0.0120 (0.0070 to 0.0400)", "0.0090"] * 2]
 
 
 def test_one_seed_says_nothing_of_luck() -> None:
     alone = figure_tables.plausible(students=2, attacks=("loss",), sizes=(2,), seeds=1)
     assert not any("standard deviation of" in said for said in answer(alone, "small", "loss"))
-    titles = [table.title for table in of_pair(alone, "small", "loss")]
-    assert not any(title.startswith("How much is luck") for title in titles)
+    titles = [table.title for table in of_pair(alone)]
+    assert not any(title.startswith("Variation between seeds") for title in titles)
 
 
 def test_a_method_that_leaks_less_is_marked_when_its_loss_is_worse(tables: Tables) -> None:
@@ -362,10 +367,10 @@ def report(tables: Tables, figures: Path, configuration: str = "study: demo\n") 
     return page(
         "demo",
         tables,
-        tables["costs"],
         figures,
         catalogue.names("figures"),
         FigureSettings(),
+        0.02,
         configuration,
     )
 
@@ -464,12 +469,12 @@ def test_rows_of_split_and_blind_audit_name_their_pair_where_there_are_several(
     tables: Tables, two_pairs: Tables, figures: Path
 ) -> None:
     assert '<th scope="row">0</th><td>1,000</td>' in report(tables, figures)
-    assert '<th scope="row">1, length</th><td>0.510' in report(tables, figures)
+    assert '<th scope="row">1</th><td class="text">length</td><td>0.510' in report(tables, figures)
     html = report(two_pairs, figures)
-    assert '<th scope="row">small, 0</th><td>1,000</td>' in html
-    assert '<th scope="row">large, 0</th><td>77</td>' in html
-    assert '<th scope="row">small, 1, length</th><td>0.510' in html
-    assert '<th scope="row">large, 1, length</th><td>0.780' in html
+    assert '<th scope="row">small</th><td>0</td><td>1,000</td>' in html
+    assert '<th scope="row">large</th><td>0</td><td>77</td>' in html
+    assert '<th scope="row">small</th><td>1</td><td class="text">length</td><td>0.510' in html
+    assert '<th scope="row">large</th><td>1</td><td class="text">length</td><td>0.780' in html
 
 
 def test_versions_name_the_packages_that_results_depend_on() -> None:
@@ -484,7 +489,7 @@ def test_the_stage_writes_the_page_and_names_a_missing_figure(
     (tmp_path / "config.yaml").write_text("study: demo\n")
     command = ["--study", "demo", "--tables", str(directory), "--figures", str(figures)]
     command += ["--costs", str(directory / "costs.csv"), "--config", str(tmp_path / "config.yaml")]
-    command += ["--style", "{}", "--output", str(tmp_path / "report.html")]
+    command += ["--style", "{}", "--margin", "0.02", "--output", str(tmp_path / "report.html")]
     main(command)
     assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
     (figures / "small" / "roc.png").unlink()

@@ -10,7 +10,7 @@ from scipy import stats
 
 from distilleak.report.bar import CHANCE, against_bar, best_blind, least_auc
 from distilleak.tables.reading import DECISIONS, Tables, models_of, per_model, pick
-from distilleak.tables.wording import Estimate, listed, p_text, signed
+from distilleak.tables.wording import Interval, listed, p_text, signed
 
 LEVEL = 0.05  # of the tests; the intervals are the matching 95 %
 _PLAIN = "kd"
@@ -107,7 +107,7 @@ def _methods(tables: Tables, pair: str, attack: str) -> str:
     worse: list[str] = []
     for _, row in found.iterrows():
         paid = float(loss.get(row["model"], np.nan) - loss.get(_PLAIN, np.nan))
-        change = Estimate(row["difference"], row["low"], row["high"])
+        change = Interval(row["difference"], row["low"], row["high"])
         text = (
             f"{models.loc[row['model'], 'label']} (AUC difference {change.signed()}, "
             f"{p_text(row['p_holm'])}; held-out loss {signed(paid)} nats per token)"
@@ -161,7 +161,7 @@ def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
     def named(verdict: str) -> list[str]:
         return [
             f"{labels[row['model']]} "
-            f"({Estimate(row['difference'], row['low'], row['high']).signed()})"
+            f"({Interval(row['difference'], row['low'], row['high']).signed()})"
             for _, row in pick(rows, verdict=verdict).iterrows()
         ]
 
@@ -200,7 +200,7 @@ def _luck(tables: Tables, pair: str, attack: str) -> list[str]:
     if rows.empty:
         return []
     row = rows.iloc[0]
-    spread = Estimate(row["seed_sd"], row["low"], row["high"])
+    spread = Interval(row["seed_sd"], row["low"], row["high"])
     left = {"training": "the split", "split": "training"}.get(str(row["differing"]))
     warning = f"; no interval over seeds contains the luck of {left}" if left else ""
     return [
@@ -223,8 +223,8 @@ def _ensembles(tables: Tables, pair: str, attack: str) -> str:
         if line["size"].nunique() < 2:
             continue
         one, many = line.iloc[0], line.iloc[-1]
-        joint = Estimate(many["value"], many["low"], many["high"])
-        change = Estimate(*(many[f"difference{end}"] for end in ("", "_low", "_high")))
+        joint = Interval(many["value"], many["low"], many["high"])
+        change = Interval(*(many[f"difference{end}"] for end in ("", "_low", "_high")))
         if not np.isfinite([*joint, *change]).all():
             continue
         if change.high < 0:
@@ -300,7 +300,7 @@ def _sides(tables: Tables, pair: str, attack: str) -> str:
 
 def _compared(
     tables: Tables, pair: str, attack: str, model: str, baseline: str, metric: str
-) -> Estimate | None:
+) -> Interval | None:
     rows = pick(
         tables["comparisons"],
         pair=pair,
@@ -313,9 +313,9 @@ def _compared(
     return _estimate(rows.rename(columns={"difference": "value"}).set_index("model"), model)
 
 
-def _estimate(rows: pd.DataFrame, model: str) -> Estimate | None:
+def _estimate(rows: pd.DataFrame, model: str) -> Interval | None:
     if model not in rows.index:
         return None
     row = rows.loc[[model]].iloc[0]
-    found = Estimate(float(row["value"]), float(row["low"]), float(row["high"]))
+    found = Interval(float(row["value"]), float(row["low"]), float(row["high"]))
     return found if np.isfinite(found).all() else None

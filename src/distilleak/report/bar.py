@@ -1,18 +1,18 @@
 """The bar that an attack has to clear: what classifiers reach that never saw a model."""
 
 from distilleak.tables.reading import Tables, pick
-from distilleak.tables.wording import Estimate
+from distilleak.tables.wording import Interval
 
 CHANCE = 0.5
 
 
-def best_blind(tables: Tables, pair: str) -> Estimate | None:
+def best_blind(tables: Tables, pair: str) -> Interval | None:
     """The largest AUC of a classifier that never saw a model, over the pair's seeds."""
     measured = pick(tables["blind"], pair=pair).dropna(subset=["auc", "low", "high"])
     if measured.empty:
         return None
     best = measured.sort_values("auc", kind="stable").iloc[-1]
-    return Estimate(float(best["auc"]), float(best["low"]), float(best["high"]))
+    return Interval(float(best["auc"]), float(best["low"]), float(best["high"]))
 
 
 def least_auc(tables: Tables, pair: str) -> float:
@@ -24,7 +24,7 @@ def least_auc(tables: Tables, pair: str) -> float:
     return CHANCE if bar is None or not _closed(tables, pair) else max(CHANCE, bar.high)
 
 
-def against_bar(auc: Estimate, bar: Estimate) -> str:
+def against_bar(auc: Interval, bar: Interval) -> str:
     """Where an AUC lies: above or below the bar if the two intervals do not overlap."""
     if auc.low > bar.high:
         place = "lies above"
