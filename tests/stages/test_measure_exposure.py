@@ -90,8 +90,14 @@ def test_the_stage_writes_a_row_for_each_model_that_has_likelihoods(root: Path) 
     output = root / "tables"
     measure_exposure.main(
         [
-            *("--results", str(root), "--roster", canonical_json(ROSTER)),
-            *("--canaries", canonical_json(SETTINGS), "--output", str(output)),
+            "--results",
+            str(root),
+            "--roster",
+            canonical_json(ROSTER),
+            "--canaries",
+            canonical_json(SETTINGS),
+            "--output",
+            str(output),
         ]
     )
     table = pd.read_csv(output / "exposure.csv")
@@ -102,7 +108,9 @@ def test_the_stage_writes_a_row_for_each_model_that_has_likelihoods(root: Path) 
     assert teacher.loc[0, "exposure"] < 3
     assert (table["canaries"] == 5).all()
     assert {path.name for path in output.iterdir()} == {
-        *("exposure.csv", "exposure.md", "exposure.tex")
+        "exposure.csv",
+        "exposure.md",
+        "exposure.tex",
     }
 
 

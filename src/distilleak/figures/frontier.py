@@ -14,17 +14,17 @@ from distilleak.tables.wording import METRICS
 
 TITLE = "Leakage against utility, and the trivial frontier"
 CAPTION = (
-    "Top: held-out loss (nats per token, lower is more useful) against leakage to the strongest "
-    "of all attacks: AUC, TPR at 1 % FPR and member accuracy (dotted: chance); lower left is good "
-    "on both. Grey: the trivial alternatives, such as fewer epochs (far less useful ones lie "
-    "outside); the line joins those that span their frontier: between them lies what the toss of "
-    "a coin between the two gives. Points of one method that differ in strength alone are joined. "
-    "Of many models those on a front, strong ones and those that are better are named. Bottom: "
-    "leakage minus that of the trivial frontier at the same loss; left of zero a student leaks "
-    "less than doing something trivial. Filled: better or worse after Holm correction; hollow: "
-    "not distinguishable, or more or less useful than all alternatives. Bars: 95 % intervals, "
-    "over seeds where there are several. The attack and the alternatives are picked on the other "
-    "seeds. Numbers: frontier.csv."
+    "Top: held-out loss (nats per token, lower is more useful) against leakage to the strongest of "
+    "all attacks: AUC, TPR at 1 % FPR and member accuracy (dotted: chance); lower left is good on "
+    "both. Grey: the trivial alternatives, such as fewer epochs (far less useful ones lie "
+    "outside); the line joins those that span their frontier: between two of them lies what the "
+    "toss of a coin between the two gives. Points of one method that differ in strength alone are "
+    "joined. Where there are many models, only those on a front, strong alternatives and better "
+    "models are labelled. Bottom: leakage minus that of the trivial frontier at the same loss; "
+    "left of zero a student leaks less than the trivial alternatives do. Filled: better or worse "
+    "after Holm correction; hollow: not distinguishable, or more or less useful than all "
+    "alternatives. Bars: 95 % intervals, over seeds where there are several. The attack and the "
+    "alternatives are picked on the other seeds. Numbers: frontier.csv."
 )
 TABLES = ("models", "frontier")
 _TRIVIAL = "trivial"
@@ -94,7 +94,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
 
 
 def _divided(axes: Axes, number: int) -> list[Axes]:
-    """The place of `axes` as so many axes beside each other."""
+    """The place of `axes`, divided into `number` axes beside each other."""
     place = axes.get_subplotspec()
     assert place is not None
     figure = axes.get_figure(root=True)

@@ -16,7 +16,7 @@ def best_blind(tables: Tables, pair: str) -> Interval | None:
 
 
 def least_auc(tables: Tables, pair: str) -> float:
-    """What an AUC must exceed, with its whole interval, to speak of membership.
+    """What an AUC must exceed, with its whole interval, to show anything about membership.
 
     Chance; where the blind gate is closed, the upper end of the best blind classifier's interval.
     """
@@ -31,7 +31,7 @@ def against_bar(auc: Interval, bar: Interval) -> str:
     elif auc.high < bar.low:
         place = "lies below"
     else:
-        place = "cannot be told from"
+        place = "cannot be distinguished from"
     return f"{place} that of the best classifier that never saw a model, {bar}"
 
 
@@ -43,10 +43,10 @@ def warning(tables: Tables, pair: str) -> str:
     seeds = len(set(pick(tables["blind"], pair=pair)["seed"]))
     where = "" if seeds == 1 else f" in {len(closed)} of {seeds} seeds"
     return (
-        "Members and non-members can be told apart without any model: the best classifier that "
+        "Members and non-members can be distinguished without any model: the best classifier that "
         f"never saw one has an AUC of {bar}, and the blind gate is closed{where}. An attack whose "
         "AUC lies below this bar or near it shows nothing about membership, and models may differ "
-        "in how much they react to what tells the two apart, not in what they remember."
+        "in how much they react to what distinguishes the two, not in what they remember."
     )
 
 

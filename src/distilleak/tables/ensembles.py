@@ -109,7 +109,7 @@ def _groups(
 
 
 def _alone(name: str, pair: Pair, pooled: PooledMetrics) -> dict[int, list[Model]]:
-    """Ensembles' size -> students with as many parameters as such an ensemble together."""
+    """Ensembles' size -> students with as many parameters as the ensemble together."""
 
     def parameters(model: str) -> float:
         found = pooled[name, model].get(("", "parameters", ""))
@@ -206,7 +206,7 @@ def printed(findings: Findings) -> list[Printed]:
     table = findings.print(
         "ensembles",
         f"Ensembles, attack {findings.attack}",
-        "Mean over the ensembles of so many students, the subsets; one student: the single "
+        "Mean over all ensembles (subsets) with this number of students; one student: the single "
         "students. `average`: the students of those ensembles, each by itself; `single`: one "
         "student as large as all of them together. Standard deviation between seeds: that of one "
         f"ensemble. Difference: from that average, paired. {INTERVALS}",

@@ -52,7 +52,7 @@ def printed(findings: Findings) -> list[Printed]:
     table = findings.print(
         "exposure",
         "Exposure of canaries",
-        "Mean exposure in bits of canaries that were inserted so many times; a secret that no "
+        "Mean exposure in bits of canaries, by how often they were inserted; a secret that no "
         f"model has seen has {UNSEEN:.2f} on average, the first of all candidates {most:.2f}. In "
         "brackets: 95 % intervals over canaries and, where there are several, seeds.",
         ("model", *(f"× {times}" for times in repetitions)),

@@ -133,8 +133,8 @@ def _by_model(findings: Findings, **wanted: object) -> Rows:
 
 
 def _aucs(findings: Findings) -> dict[str, Rows]:
-    """The AUCs of every attack."""
-    found: dict[str, Rows] = {}
+    """The AUCs of every attack, the headline attack first."""
+    found: dict[str, Rows] = {findings.attack: {}}
     for row in findings.rows("metrics", seed=POOLED, metric="auc"):
         found.setdefault(row["attack"], {})[row["pair"], row["model"]] = row
     return found

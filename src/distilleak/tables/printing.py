@@ -109,7 +109,7 @@ def p_value(p: float) -> str:
 
 
 def csv(table: pd.DataFrame, digits: int = 7) -> str:
-    """A table as CSV: counts exact, other numbers with so many significant digits."""
+    """A table as CSV: counts exact, other numbers with `digits` significant digits."""
 
     def written(value: object) -> str:
         assert isinstance(value, float)
@@ -134,8 +134,8 @@ def latex(printed: Printed) -> str:
         label=f"tab:{printed.name}",
         position="htbp",
     )
-    # The sign is not among the characters that LaTeX knows without further packages.
-    return str(text).replace("−", "$-$")
+    # Outside of formulas LaTeX sets these as other characters, or not at all.
+    return str(text).replace("−", "$-$").replace("<", "$<$")
 
 
 def as_html(printed: Printed) -> str:

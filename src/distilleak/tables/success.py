@@ -78,10 +78,10 @@ def printed(findings: Findings) -> list[Printed]:
     labels = findings.labels()
     table = findings.print(
         "success",
-        f"On which of teacher and student the attack {findings.attack} is right",
-        "Records on which it is right on both, on one of them only, or on neither, summed over "
-        "seeds, with their share of the pool. Each model has its own cross-fitted threshold. Other "
-        "attacks: success.csv.",
+        f"Success on teacher and student, attack {findings.attack}",
+        "Records on which the attack is right on both, on one of them only, or on neither, summed "
+        "over seeds, with their share of the pool. Each model has its own cross-fitted threshold. "
+        "Other attacks: success.csv.",
         ("model", "pool", *(outcome.replace("_", " ") for outcome in OUTCOMES)),
         [
             (pair, (labels[pair, model], POOLS[pool], *(cells[outcome] for outcome in OUTCOMES)))

@@ -1,4 +1,4 @@
-"""supervision: does the teacher hand its members' own text on, or something else?"""
+"""supervision: does the teacher pass its members' own text on, or something else?"""
 
 from collections.abc import Sequence
 
