@@ -101,7 +101,6 @@ def printed(findings: Findings) -> list[Printed]:
     rows = findings.rows(
         "comparisons", attack=(findings.attack, ""), threshold=("", *DECISIONS), metric=SHOWN
     )
-    metrics = [metric for metric in SHOWN if any(row["metric"] == metric for row in rows)]
     found: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
     for row in rows:
         of_model = found.setdefault((row["pair"], row["model"], row["baseline"]), {})
@@ -120,7 +119,7 @@ def printed(findings: Findings) -> list[Printed]:
             "baseline",
             *(
                 name
-                for metric in metrics
+                for metric in SHOWN
                 for name in (METRICS[metric], f"verdict on {METRICS[metric].partition(' (')[0]}")
             ),
         ),
@@ -132,7 +131,7 @@ def printed(findings: Findings) -> list[Printed]:
                     labels[pair, baseline],
                     *(
                         cell
-                        for row in map(of_model.get, metrics)
+                        for row in map(of_model.get, SHOWN)
                         for cell in (difference(row), _judged(row))
                     ),
                 ),

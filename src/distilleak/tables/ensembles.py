@@ -46,7 +46,8 @@ SINGLE = "single"
 LOSS = "heldout_loss"
 METRICS = ("auc", "tpr_at_fpr_0.01", *ACCURACIES, LOSS)
 LIKE = 0.1
-"""A student is as large as an ensemble if its parameters are so near to the sum of theirs."""
+"""A student counts as large as an ensemble if its parameters differ from the sum of theirs by this
+share at most."""
 
 
 def build(study: StudyResults) -> pd.DataFrame:
@@ -207,8 +208,8 @@ def printed(findings: Findings) -> list[Printed]:
         "ensembles",
         f"Ensembles, attack {findings.attack}",
         "Mean over all ensembles (subsets) with this number of students; one student: the single "
-        "students. `average`: the students of those ensembles, each by itself; `single`: one "
-        "student as large as all of them together. Standard deviation between seeds: that of one "
+        "students. Average: the students of those ensembles, each by itself. Single: one student "
+        "as large as all of them together. Standard deviation between seeds: that of one "
         f"ensemble. Difference: from that average, paired. {INTERVALS}",
         (
             "metric",

@@ -64,7 +64,6 @@ def printed(findings: Findings) -> list[Printed]:
     differing = listed(sorted({row["differing"] for row in rows}) or ["nothing"])
     rows = [row for row in rows if not math.isnan(row["seed_sd"])]
     found = {(row["pair"], row["model"], row["metric"]): row for row in rows}
-    metrics = [metric for metric in METRICS if any(row["metric"] == metric for row in rows)]
 
     def cells(row: dict[str, Any] | None) -> tuple[str, str]:
         records = number(None if row is None else row["record_sd"], 4)
@@ -79,7 +78,7 @@ def printed(findings: Findings) -> list[Printed]:
         "luck.csv.",
         (
             "model",
-            *(name for metric in metrics for name in (NAMES[metric], f"{NAMES[metric]}: records")),
+            *(name for metric in METRICS for name in (NAMES[metric], f"{NAMES[metric]}: records")),
         ),
         [
             (
@@ -88,13 +87,13 @@ def printed(findings: Findings) -> list[Printed]:
                     label,
                     *(
                         cell
-                        for metric in metrics
+                        for metric in METRICS
                         for cell in cells(found.get((pair, model, metric)))
                     ),
                 ),
             )
             for (pair, model), label in findings.labels().items()
-            if any((pair, model, metric) in found for metric in metrics)
+            if any((pair, model, metric) in found for metric in METRICS)
         ],
     )
     return [table]

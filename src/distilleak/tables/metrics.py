@@ -101,11 +101,7 @@ def _attacks(findings: Findings) -> Printed:
 
 
 def _utility(findings: Findings) -> Printed:
-    by_metric = {
-        metric: rows
-        for metric in (*UTILITY, *COUNTS)
-        if (rows := _by_model(findings, metric=metric))
-    }
+    by_metric = {metric: _by_model(findings, metric=metric) for metric in (*UTILITY, *COUNTS)}
 
     def cell(metric: str, row: dict[str, Any] | None) -> str:
         if metric in UTILITY:

@@ -74,11 +74,24 @@ class Findings:
         columns: Sequence[str],
         rows: Iterable[tuple[str, Sequence[str]]],
     ) -> Printed:
-        """A readable table of (pair, cells), with a column for the pair if there are several."""
-        if len(self.pairs()) == 1:
-            return Printed(name, title, note, columns, [cells for _, cells in rows])
+        """A readable table of (pair, cells).
+
+        There is a column for the pair if there are several, and none for what no row has.
+        """
         named = [(pair, *cells) for pair, cells in rows]
-        return Printed(name, title, note, ("pair", *columns), named)
+        kept = [
+            place
+            for place, cells in enumerate(zip(*named, strict=True))
+            if set(cells) != {NONE} and (place or len(self.pairs()) > 1)
+        ] or range(1, len(columns) + 1)
+        names = ("pair", *columns)
+        return Printed(
+            name,
+            title,
+            note,
+            [names[place] for place in kept],
+            [[cells[place] for place in kept] for cells in named],
+        )
 
 
 def interval(row: dict[str, Any] | None, name: str = "value", form: str = ".3f") -> str:
