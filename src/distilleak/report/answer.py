@@ -22,11 +22,11 @@ def answer(tables: Tables, pair: str, attack: str) -> list[str]:
 
     Reads the tables models, metrics, comparisons, ensembles, frontier, luck, blind. Sentence 1:
     does plain distillation leak, more or less than the teacher, and does the attack on the teacher
-    find more than classifiers without a model do? Sentence 2: which methods leak less than plain
+    find more than classifiers do that see no model? Sentence 2: which methods leak less than plain
     distillation, and at what utility? Sentence 3: do ensembles leak less or vary less, and does
     distillation protect members and non-members alike? Sentence 4, where there are trivial
-    alternatives: who leaks less than they do at equal utility? Last, of several seeds: how much do
-    results vary between seeds?
+    alternatives: which models leak less than those at equal utility? Last, where there are several
+    seeds: how much do results vary between them?
 
     Raises:
         DistilleakError: there is no such pair.
@@ -214,7 +214,7 @@ def _luck(tables: Tables, pair: str, attack: str) -> list[str]:
 
 
 def _ensembles(tables: Tables, pair: str, attack: str) -> str:
-    """The largest ensembles against the same students, each by itself, and a single student.
+    """The largest ensembles against the same students, each by itself.
 
     Less or more: the interval of the paired difference excludes 0. Steadier or not than one
     student: a two-sided F test of the variances between seeds.
@@ -242,7 +242,7 @@ def _ensembles(tables: Tables, pair: str, attack: str) -> str:
         )
     if not parts:
         return "No ensembles were made"
-    text = listed(parts)
+    text = "; ".join(parts)
     return text[0].upper() + text[1:]
 
 
