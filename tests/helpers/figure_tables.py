@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from distilleak.tables.reading import COLUMNS
+from distilleak.tables.names import load
 
 STUDENTS = {  # method: (AUC of the loss attack, held-out loss)
     "kd": (0.66, 3.42),
@@ -71,8 +71,15 @@ def plausible(
                     centre = value if seed == "all" else value + rng.normal(0, 0.004)
                     metrics.append(
                         (
-                            *(seed, pair, model, attack, metric, threshold),
-                            *(centre, max(centre - wide, 0), min(centre + wide, 1)),
+                            seed,
+                            pair,
+                            model,
+                            attack,
+                            metric,
+                            threshold,
+                            centre,
+                            max(centre - wide, 0),
+                            min(centre + wide, 1),
                         )
                     )
         if kind != "vote":
@@ -104,8 +111,18 @@ def plausible(
                     p = 0.0005 if abs(gap) > 0.02 else 0.4
                     comparisons.append(
                         (
-                            *(pair, model, baseline, attack, metric, threshold),
-                            *(gap, gap - 0.015, gap + 0.015, p, 1.0, min(1.0, 6 * p)),
+                            pair,
+                            model,
+                            baseline,
+                            attack,
+                            metric,
+                            threshold,
+                            gap,
+                            gap - 0.015,
+                            gap + 0.015,
+                            p,
+                            1.0,
+                            min(1.0, 6 * p),
                             "different" if 6 * p < 0.05 else "inconclusive",
                         )
                     )
@@ -134,8 +151,17 @@ def plausible(
                 ]
     ensembles = [
         (
-            *(pair, kind, size, max(1, 7 - size), "loss", metric),
-            *(value, value - 0.01, value + 0.01, 0.02 / size if seeds > 1 else np.nan, seeds),
+            pair,
+            kind,
+            size,
+            max(1, 7 - size),
+            "loss",
+            metric,
+            value,
+            value - 0.01,
+            value + 0.01,
+            0.02 / size if seeds > 1 else np.nan,
+            seeds,
             *(
                 (-0.008, -0.018, 0.002, 0.1)
                 if size > 1 and kind != "average"
@@ -160,8 +186,11 @@ def plausible(
         for _, model, *_ in models
         for attack in attacks
         for effect, value in (
-            *(("auc_teacher", 0.55), ("auc_student", 0.7), ("auc_both", 0.72)),
-            *(("auc_teacher_given_student", 0.52), ("auc_student_given_teacher", 0.69)),
+            ("auc_teacher", 0.55),
+            ("auc_student", 0.7),
+            ("auc_both", 0.72),
+            ("auc_teacher_given_student", 0.52),
+            ("auc_student_given_teacher", 0.69),
             ("interaction", -0.02),
         )
     ]
@@ -179,14 +208,31 @@ def plausible(
                 compared = ("kd", gap, gap - 0.015, gap + 0.015, 0.001, 0.01, verdict)
             frontier.append(
                 (
-                    *(pair, model, role, metric, "loss", loss, loss - 0.01, loss + 0.01),
-                    *(auc, auc - 0.02, auc + 0.02, 0.01 if seeds > 1 else np.nan),
-                    *(model == "kd", model == "kd", *compared),
+                    pair,
+                    model,
+                    role,
+                    metric,
+                    "loss",
+                    loss,
+                    loss - 0.01,
+                    loss + 0.01,
+                    auc,
+                    auc - 0.02,
+                    auc + 0.02,
+                    0.01 if seeds > 1 else np.nan,
+                    model == "kd",
+                    model == "kd",
+                    *compared,
                 )
             )
     luck = [
         (
-            *(pair, model, attack, metric, "split and training", seeds),
+            pair,
+            model,
+            attack,
+            metric,
+            "split and training",
+            seeds,
             *((0.012, 0.007, 0.04) if seeds > 1 else (np.nan, np.nan, np.nan)),
             0.009,
         )
@@ -210,15 +256,16 @@ def plausible(
     ]
     blind = [
         (
-            *(
-                str(seed),
-                pair,
-                classifier,
-                0.5 + 0.01 * seed,
-                0.47 + 0.01 * seed,
-                0.53 + 0.01 * seed,
-            ),
-            *(0.4, RECORDS, RECORDS, "open"),
+            str(seed),
+            pair,
+            classifier,
+            0.5 + 0.01 * seed,
+            0.47 + 0.01 * seed,
+            0.53 + 0.01 * seed,
+            0.4,
+            RECORDS,
+            RECORDS,
+            "open",
         )
         for seed in range(seeds)
         for classifier in ("bag_of_words", "length")
@@ -251,7 +298,7 @@ def plausible(
         "split": split,
         "costs": costs,
     }
-    return {name: pd.DataFrame(rows[name], columns=COLUMNS[name].split()) for name in rows}
+    return {name: pd.DataFrame(rows[name], columns=list(load(name).COLUMNS)) for name in rows}
 
 
 def together(

@@ -28,8 +28,8 @@ MODELS = [
 ]
 
 
-def layout(models=None, seeds=SEEDS, pairs=None):
-    """The layout of the study, or of some of its `models`; `pairs` says where their data lie."""
+def roster(models=None, seeds=SEEDS, pairs=None):
+    """The roster of the study, or of some of its `models`; `pairs` says where their data lie."""
     entries = [
         {
             "model": model,
@@ -144,8 +144,8 @@ def measure(root, seed, model, kind, *more, pair=PAIR, data=""):
 
 def build(root, output, described=None, evaluation=EVALUATION):
     """Run `build_tables`."""
-    described = layout() if described is None else described
-    options = ["--layout", json.dumps(described), "--evaluation", json.dumps(evaluation)]
+    described = roster() if described is None else described
+    options = ["--roster", json.dumps(described), "--evaluation", json.dumps(evaluation)]
     options += ["--results", str(root), "--output", str(output)]
     build_tables.main(options)
     return output

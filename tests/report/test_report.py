@@ -12,10 +12,11 @@ from distilleak import catalogue
 from distilleak.errors import DistilleakError
 from distilleak.report.answer import answer
 from distilleak.report.bar import warning
-from distilleak.report.page import page, versions
-from distilleak.report.report_tables import of_pair
+from distilleak.report.page import OF_PAIR, page, versions
+from distilleak.report.page import printed as printed_tables
 from distilleak.settings.figures import FigureSettings
 from distilleak.stages.write_report import main
+from distilleak.tables.printing import Findings, Printed
 from distilleak.tables.reading import pick
 
 Tables = dict[str, pd.DataFrame]
@@ -55,8 +56,12 @@ def third(tables: Tables) -> str:
     return answer(tables, "small", "loss")[2]
 
 
+def of_pair(tables: Tables) -> list[Printed]:
+    return printed_tables(Findings(tables, "loss", 0.02).of_pair("small"), OF_PAIR)
+
+
 def printed(tables: Tables, title: str) -> list[list[str]]:
-    (table,) = [t for t in of_pair(tables, "small", "loss") if t.title.startswith(title)]
+    (table,) = [t for t in of_pair(tables) if t.title.startswith(title)]
     return [list(row) for row in table.rows]
 
 
@@ -72,8 +77,8 @@ def test_the_report_shows_both_audits_seed_by_seed(tables: Tables) -> None:
     ]
     tables["epsilon"] = pd.DataFrame(rows, columns=tables["epsilon"].columns)
     expected = [
-        *([f"teacher, seed {seed}", "3.14", "2.00"] for seed in (0, 1)),
-        *([f"kd, seed {seed}", "0.00", "–"] for seed in (0, 1)),
+        *(["teacher", seed, "3.14", "2.00", "3.14, loss", "2.00, loss"] for seed in ("0", "1")),
+        *(["kd", seed, "0.00", "–", "0.00, loss", "–"] for seed in ("0", "1")),
     ]
     assert printed(tables, "Lower bounds on epsilon") == expected
 
@@ -83,7 +88,7 @@ def test_the_report_shows_effects_of_a_factorial_split_only(tables: Tables) -> N
     rows = {row[0]: row[1:] for row in printed(tables, "Effects of the teacher's")}
     assert rows["kd"][0].startswith(f"{expected['value']:.3f} (")
     tables["effects"] = tables["effects"].iloc[:0]
-    assert not [t for t in of_pair(tables, "small", "loss") if t.title.startswith("Effects")]
+    assert not [t for t in of_pair(tables) if t.title.startswith("Effects")]
 
 
 def test_a_student_leaks_when_its_interval_lies_above_chance(tables: Tables) -> None:
@@ -115,7 +120,7 @@ def test_a_teacher_that_does_not_leak_is_said_to(tables: Tables) -> None:
     [
         (-0.3, -0.2, -0.1, "the student's is lower, paired difference −0.200 (−0.300 to −0.100)"),
         (0.1, 0.2, 0.3, "the student's is higher, paired difference +0.200"),
-        (-0.1, 0.0, 0.1, "no difference between the two can be told, paired difference +0.000"),
+        (-0.1, 0.0, 0.1, "no difference between the two can be shown, paired difference +0.000"),
     ],
 )
 def test_the_student_differs_from_the_teacher_when_the_paired_interval_excludes_zero(
@@ -130,11 +135,11 @@ def test_without_an_interval_nothing_is_concluded(tables: Tables) -> None:
     assert "leak" not in first(tables)
 
 
-def test_no_method_is_told_from_kd_when_no_p_value_survives_holm(tables: Tables) -> None:
+def test_no_method_is_distinguished_from_kd_when_no_p_value_survives_holm(tables: Tables) -> None:
     change(tables["comparisons"], {"baseline": "kd"}, p_value=0.01, p_holm=0.06)
     assert second(tables) == (
-        "After Holm correction no method of the 3 compared can be told from kd by the AUC of the "
-        "loss attack."
+        "After Holm correction none of the 3 methods compared can be distinguished from kd by the "
+        "AUC of the loss attack."
     )
 
 
@@ -148,37 +153,40 @@ def test_the_fourth_sentence_gives_the_verdicts_at_equal_utility(tables: Tables)
     said = answer(tables, "small", "loss")[3]
     assert "leaking less: nonvulnerable (−0.080 (−0.100 to −0.060)); leaking more: " in said
     assert "compared with the trivial alternatives (kd and no_teacher) by" in said
-    assert said.endswith(" So few alternatives flatter the methods; config/frontier.yaml has more.")
+    assert said.endswith(
+        " With so few alternatives the comparison favours the methods; config/frontier.yaml has "
+        "more."
+    )
     change(tables["frontier"], {"metric": "auc"}, role="trivial")
     assert "compared with the trivial alternatives (6) by" in answer(tables, "small", "loss")[3]
     change(tables["luck"], {"metric": "auc"}, seeds=1)
     assert answer(tables, "small", "loss")[3].endswith(
-        " Of one seed no interval contains the luck of the split or of the training."
+        " With a single seed, no interval covers the variation between splits or between trainings."
     )
     change(tables["frontier"], {"metric": "auc"}, verdict="")
     assert not any("At the same held-out loss" in said for said in answer(tables, "small", "loss"))
 
 
-def test_the_last_sentence_tells_how_much_is_luck(tables: Tables) -> None:
+def test_the_last_sentence_reports_the_variation_between_seeds(tables: Tables) -> None:
     said = answer(tables, "small", "loss")[-1]
     assert said == (
-        "Between the 3 seeds, which differ in split and training, the AUC of the loss attack on kd "
-        "has a standard deviation of 0.012 (0.007 to 0.040); other evaluated records alone would "
-        "make it differ by 0.009."
+        "Across the 3 seeds, which differ in split and training, the AUC of the loss attack on kd "
+        "has a standard deviation of 0.012 (0.007 to 0.040); drawing other evaluated records alone "
+        "would give one of 0.009."
     )
     change(tables["luck"], {"model": "kd", "metric": "auc"}, differing="training")
     said = answer(tables, "small", "loss")[-1]
     assert "which differ in training, " in said
-    assert said.endswith("no interval over seeds contains the luck of the split.")
-    rows = printed(tables, "How much is luck")
+    assert said.endswith("no interval over seeds covers the variation between splits.")
+    rows = printed(tables, "Variation between seeds")
     assert rows[1] == ["kd", *["0.0120 (0.0070 to 0.0400)", "0.0090"] * 2]
 
 
-def test_one_seed_says_nothing_of_luck() -> None:
+def test_one_seed_says_nothing_of_the_variation_between_seeds() -> None:
     alone = figure_tables.plausible(students=2, attacks=("loss",), sizes=(2,), seeds=1)
     assert not any("standard deviation of" in said for said in answer(alone, "small", "loss"))
-    titles = [table.title for table in of_pair(alone, "small", "loss")]
-    assert not any(title.startswith("How much is luck") for title in titles)
+    titles = [table.title for table in of_pair(alone)]
+    assert not any(title.startswith("Variation between seeds") for title in titles)
 
 
 def test_a_method_that_leaks_less_is_marked_when_its_loss_is_worse(tables: Tables) -> None:
@@ -204,7 +212,7 @@ def test_when_methods_only_leak_more_the_answer_says_that_none_leaks_less(tables
     change(tables["comparisons"], {"baseline": "kd"}, p_holm=0.5)
     compared(tables, "no_teacher", "kd", "auc", p_holm=0.01)
     assert "less than kd: none; more than kd: no_teacher" in second(tables)
-    assert "not to be told from kd: 2" in second(tables)
+    assert "not distinguishable from kd: 2" in second(tables)
 
 
 def ensemble(tables: Tables, kind: str, size: int, **values: float) -> None:
@@ -230,7 +238,7 @@ def test_ensembles_leak_less_when_the_paired_difference_says_so(
 def test_ensembles_are_steadier_when_the_variances_differ(tables: Tables) -> None:
     ensemble(tables, "mixture", 3, seed_sd=0.019)
     assert (
-        "with no difference in steadiness from one student to be told (standard deviation over 3 "
+        "with no detectable difference in steadiness from one student (standard deviation over 3 "
         "seeds 0.01" in third(tables)
     )
     ensemble(tables, "mixture", 3, seed_sd=0.0019)
@@ -256,7 +264,7 @@ def test_a_study_without_ensembles_says_so() -> None:
     [
         (0.90, 0.92, 0.94, "(a larger share of the members)"),
         (0.60, 0.62, 0.64, "(a larger share of the non-members)"),
-        (0.83, 0.85, 0.87, "(no difference can be told)"),
+        (0.83, 0.85, 0.87, "(no difference can be shown)"),
     ],
 )
 def test_members_and_non_members_of_the_teacher_are_set_apart_by_their_intervals(
@@ -285,7 +293,7 @@ def test_what_distillation_changes_is_said_of_members_and_non_members_apart(
     ("low", "value", "high", "expected"),
     [
         (0.80, 0.82, 0.84, "lies above"),
-        (0.70, 0.72, 0.76, "cannot be told from"),
+        (0.70, 0.72, 0.76, "cannot be distinguished from"),
         (0.50, 0.52, 0.54, "lies below"),
     ],
 )
@@ -310,7 +318,7 @@ def test_without_a_student_the_teacher_is_still_set_against_the_blind_classifier
 
 
 def close(tables: Tables, *seeds: str) -> None:
-    """Close the blind gate, as where lengths tell members from non-members."""
+    """Close the blind gate, as where lengths distinguish members from non-members."""
     rows = tables["blind"]["seed"].isin(seeds)
     tables["blind"].loc[rows, "gate"] = "closed"
     rows &= tables["blind"]["classifier"] == "length"
@@ -324,7 +332,7 @@ def test_an_open_gate_needs_no_warning(tables: Tables) -> None:
 def test_a_closed_gate_is_said_with_its_seeds_and_its_bar(tables: Tables) -> None:
     close(tables, "2")
     assert warning(tables, "small").startswith(
-        "Members and non-members can be told apart without any model: the best classifier that "
+        "Members and non-members can be distinguished without any model: the best classifier that "
         "never saw one has an AUC of 0.780 (0.750 to 0.810), and the blind gate is closed in 1 of "
         "3 seeds. An attack whose AUC lies below this bar or near it shows nothing"
     )
@@ -362,10 +370,10 @@ def report(tables: Tables, figures: Path, configuration: str = "study: demo\n") 
     return page(
         "demo",
         tables,
-        tables["costs"],
         figures,
         catalogue.names("figures"),
         FigureSettings(),
+        0.02,
         configuration,
     )
 
@@ -464,12 +472,12 @@ def test_rows_of_split_and_blind_audit_name_their_pair_where_there_are_several(
     tables: Tables, two_pairs: Tables, figures: Path
 ) -> None:
     assert '<th scope="row">0</th><td>1,000</td>' in report(tables, figures)
-    assert '<th scope="row">1, length</th><td>0.510' in report(tables, figures)
+    assert '<th scope="row">1</th><td class="text">length</td><td>0.510' in report(tables, figures)
     html = report(two_pairs, figures)
-    assert '<th scope="row">small, 0</th><td>1,000</td>' in html
-    assert '<th scope="row">large, 0</th><td>77</td>' in html
-    assert '<th scope="row">small, 1, length</th><td>0.510' in html
-    assert '<th scope="row">large, 1, length</th><td>0.780' in html
+    assert '<th scope="row">small</th><td>0</td><td>1,000</td>' in html
+    assert '<th scope="row">large</th><td>0</td><td>77</td>' in html
+    assert '<th scope="row">small</th><td>1</td><td class="text">length</td><td>0.510' in html
+    assert '<th scope="row">large</th><td>1</td><td class="text">length</td><td>0.780' in html
 
 
 def test_versions_name_the_packages_that_results_depend_on() -> None:
@@ -484,7 +492,7 @@ def test_the_stage_writes_the_page_and_names_a_missing_figure(
     (tmp_path / "config.yaml").write_text("study: demo\n")
     command = ["--study", "demo", "--tables", str(directory), "--figures", str(figures)]
     command += ["--costs", str(directory / "costs.csv"), "--config", str(tmp_path / "config.yaml")]
-    command += ["--style", "{}", "--output", str(tmp_path / "report.html")]
+    command += ["--style", "{}", "--margin", "0.02", "--output", str(tmp_path / "report.html")]
     main(command)
     assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
     (figures / "small" / "roc.png").unlink()

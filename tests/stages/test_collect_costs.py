@@ -7,7 +7,7 @@ import pytest
 from distilleak.errors import DistilleakError
 from distilleak.files import write_json
 from distilleak.stages import collect_costs
-from distilleak.tables.reading import COLUMNS
+from distilleak.tables.costs import COLUMNS
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
@@ -33,7 +33,7 @@ def test_there_is_one_row_per_job_and_a_total_per_rule(tmp_path):
     benchmark(tmp_path / "benchmarks", "score_attacks", "1.small.kd", "20", "300.25", "9")
     benchmark(tmp_path / "benchmarks", "split_records", "0", "2", "50", "1")
     rows = collect(tmp_path)
-    assert list(rows[0]) == COLUMNS["costs"].split()
+    assert list(rows[0]) == list(COLUMNS)
     assert [(row["rule"], row["model"], row["jobs"]) for row in rows] == [
         ("score_attacks", "0.small.kd", "1"),
         ("score_attacks", "1.small.kd", "1"),

@@ -22,7 +22,7 @@ from distilleak.tables.roster import Roster
 
 SETTINGS = CanarySettings(repetitions=[0, 4], each=5, candidates=15)
 STUDENT = {"kind": "student", "method": "kd", "label": "kd"}
-LAYOUT = Roster.model_validate(
+ROSTER = Roster.model_validate(
     {
         "seeds": [0],
         "headline_attack": "loss",
@@ -76,7 +76,7 @@ def root(tmp_path: Path) -> Path:
 def test_exposure_is_the_rank_of_the_secret_among_its_own_candidates(tmp_path: Path) -> None:
     path = tmp_path / "candidates.parquet"
     frame = write_evidence(path, 1.0)
-    found = exposure.exposures(path, SETTINGS)
+    found = measure_exposure.exposures(path, SETTINGS)
     expected: dict[int, list[float]] = {0: [], 4: []}
     for _, own in frame.groupby("canary"):
         secret = own.loc[own["number"] == canaries.TRUE, "logp"].iloc[0]
@@ -90,19 +90,27 @@ def test_the_stage_writes_a_row_for_each_model_that_has_likelihoods(root: Path) 
     output = root / "tables"
     measure_exposure.main(
         [
-            *("--results", str(root), "--layout", canonical_json(LAYOUT)),
-            *("--canaries", canonical_json(SETTINGS), "--output", str(output)),
+            "--results",
+            str(root),
+            "--roster",
+            canonical_json(ROSTER),
+            "--canaries",
+            canonical_json(SETTINGS),
+            "--output",
+            str(output),
         ]
     )
     table = pd.read_csv(output / "exposure.csv")
-    assert list(table) == exposure.COLUMNS
+    assert list(table) == list(exposure.COLUMNS)
     assert set(table["model"]) == {"teacher", "kd"}
     teacher = table[table["model"] == "teacher"].set_index("repetitions")
     assert teacher.loc[4, "exposure"] == teacher.loc[4, "most"] == 4
     assert teacher.loc[0, "exposure"] < 3
     assert (table["canaries"] == 5).all()
     assert {path.name for path in output.iterdir()} == {
-        *("exposure.csv", "exposure.md", "exposure.tex")
+        "exposure.csv",
+        "exposure.md",
+        "exposure.tex",
     }
 
 
@@ -111,7 +119,7 @@ def test_evidence_on_other_candidates_is_an_error(tmp_path: Path) -> None:
     write_evidence(path, 1.0)
     other = SETTINGS.model_copy(update={"each": 6})
     with pytest.raises(DistilleakError, match="160 candidates, not 12 canaries with 16"):
-        exposure.exposures(path, other)
+        measure_exposure.exposures(path, other)
 
 
 def test_means_have_intervals_over_canaries_and_over_seeds() -> None:

@@ -1,5 +1,6 @@
 """The tables of a study."""
 
+import itertools
 import math
 import os
 import shutil
@@ -19,8 +20,8 @@ from tables_study import (
     SEEDS,
     SHIFT,
     build,
-    layout,
     measure,
+    roster,
     write_study,
 )
 
@@ -30,8 +31,8 @@ from distilleak.metrics.compare import holm
 from distilleak.metrics.rates import roc_curve
 from distilleak.metrics.thresholds import cross_fitted, folds
 from distilleak.paths import data_directory, model_directory, seed_directory
-from distilleak.tables.names import DATA, FILES, READABLE
-from distilleak.tables.reading import COLUMNS, read_tables
+from distilleak.tables.names import FILES, TABLES, load
+from distilleak.tables.reading import read_tables
 from distilleak.tables.roc import POINTS, average
 
 
@@ -47,7 +48,7 @@ def written(study, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tables(written):
-    return read_tables(written, DATA)
+    return read_tables(written, TABLES)
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_exactly_the_declared_files_are_written(written):
 
 def test_tables_have_the_columns_that_figures_read(tables):
     for name, table in tables.items():
-        assert list(table) == COLUMNS[name].split(), name
+        assert list(table) == list(load(name).COLUMNS), name
         # The split is paired: it shows no effects apart.
         assert len(table) or name == "effects", name
 
@@ -93,7 +94,7 @@ def test_the_same_results_give_the_same_bytes(study, written, tmp_path):
         assert (again / name).read_bytes() == (written / name).read_bytes(), name
 
 
-def test_models_stand_in_the_order_of_the_layout_with_their_size(tables):
+def test_models_stand_in_the_order_of_the_roster_with_their_size(tables):
     table = tables["models"]
     assert list(table["model"]) == ["teacher", "kd", "bottleneck", "vote-two", "mixture-two"]
     assert list(table["order"]) == [0, 1, 2, 3, 4]
@@ -136,7 +137,7 @@ def test_two_seeds_are_pooled_by_the_t_of_one_degree_of_freedom(tables):
 
 
 def test_a_verdict_follows_from_the_two_corrected_p_values(study, tmp_path):
-    table = read_tables(build(study, tmp_path, layout(seeds=[0])), ["comparisons"])["comparisons"]
+    table = read_tables(build(study, tmp_path, roster(seeds=[0])), ["comparisons"])["comparisons"]
     for row in table.itertuples():
         different, same = row.p_holm < 0.05, row.p_equivalence < 0.05
         expected = (
@@ -162,14 +163,14 @@ def test_bounds_on_epsilon_are_those_measured_seed_by_seed(study, tables):
 
 
 def test_a_single_seed_is_its_own_pool(study, tmp_path):
-    table = read_tables(build(study, tmp_path, layout(seeds=[1])), ["metrics"])["metrics"]
+    table = read_tables(build(study, tmp_path, roster(seeds=[1])), ["metrics"])["metrics"]
     numbers = ["value", "low", "high"]
     np.testing.assert_array_equal(pick(table, seed="1")[numbers], pick(table, seed="all")[numbers])
 
 
 def test_metrics_as_parquet_are_the_same_table(written, tables):
     table = pq.read_table(written / "metrics.parquet").to_pandas()
-    assert list(table) == COLUMNS["metrics"].split()
+    assert list(table) == list(load("metrics").COLUMNS)
     np.testing.assert_allclose(table["value"], tables["metrics"]["value"], rtol=1e-6)
     assert list(table["seed"]) == list(tables["metrics"]["seed"])
 
@@ -186,7 +187,7 @@ def test_comparisons_are_model_minus_baseline(tables):
 
 
 def test_a_model_that_leaks_less_than_the_teacher_has_a_negative_difference(study, tmp_path):
-    tables = read_tables(build(study, tmp_path, layout(seeds=[0])), DATA)
+    tables = read_tables(build(study, tmp_path, roster(seeds=[0])), TABLES)
     for model in ("kd", "bottleneck"):
         assert SHIFT[model] < SHIFT["teacher"]
         wanted = {"model": model, "baseline": "teacher", "attack": "loss", "metric": "auc"}
@@ -222,7 +223,7 @@ def test_holm_corrects_within_pair_baseline_and_metric(tables):
 
 def test_without_kd_there_are_no_comparisons_with_it(study, tmp_path):
     tables = read_tables(
-        build(study, tmp_path, layout(models=["teacher", "bottleneck"])),
+        build(study, tmp_path, roster(models=["teacher", "bottleneck"])),
         ["comparisons", "ensembles"],
     )
     assert set(tables["comparisons"]["baseline"]) == {"teacher"}
@@ -230,8 +231,8 @@ def test_without_kd_there_are_no_comparisons_with_it(study, tmp_path):
 
 
 def test_a_teacher_alone_gives_empty_comparisons(study, tmp_path):
-    directory = build(study, tmp_path, layout(models=["teacher"]))
-    tables = read_tables(directory, DATA)
+    directory = build(study, tmp_path, roster(models=["teacher"]))
+    tables = read_tables(directory, TABLES)
     assert {name for name, table in tables.items() if table.empty} == {
         "comparisons",
         "success",
@@ -388,7 +389,7 @@ def test_luck_is_the_spread_between_seeds_and_that_of_the_bootstrap(study, table
 
 
 def test_one_seed_has_no_spread(study, tmp_path):
-    tables = read_tables(build(study, tmp_path, layout(seeds=[0])), ["ensembles", "luck"])
+    tables = read_tables(build(study, tmp_path, roster(seeds=[0])), ["ensembles", "luck"])
     assert tables["ensembles"]["seed_sd"].isna().all()
     assert tables["luck"][["seed_sd", "low", "high"]].isna().all(axis=None)
     assert tables["luck"]["record_sd"].notna().all()
@@ -449,7 +450,7 @@ def test_scores_that_hardly_differ_are_one_bar(own_study, tmp_path, value):
     scores = np.full(len(table), value)
     scores[0] = np.nextafter(value, np.inf)
     write_table(table.set_column(4, "loss", [scores]), path)
-    described = layout(models=["teacher", "kd"], seeds=[0])
+    described = roster(models=["teacher", "kd"], seeds=[0])
     tables = read_tables(build(own_study, tmp_path / "tables", described), ["histograms"])
     for pool in ("member", "nonmember"):
         bins = pick(tables["histograms"], model="kd", attack="loss", pool=pool)
@@ -487,7 +488,7 @@ def test_pairs_with_data_of_their_own_have_their_own_split_and_blind_verdict(mas
     other = data_directory(root, 1, pairs["masked"])
     close_gate(other / "blind.json")
     drop_rows(other / "records.parquet")
-    directory = build(root, tmp_path / "tables", layout(["teacher"], pairs=pairs))
+    directory = build(root, tmp_path / "tables", roster(["teacher"], pairs=pairs))
     tables = read_tables(directory, ["blind", "split"])
     assert list(tables["blind"][["seed", "pair", "auc", "gate"]].itertuples(index=False)) == [
         ("0", PAIR, 0.51, "open"),
@@ -508,7 +509,7 @@ def test_pairs_with_data_of_their_own_have_their_own_split_and_blind_verdict(mas
 
 
 def test_pairs_that_share_their_data_repeat_its_rows(masked, tmp_path):
-    described = layout(["teacher"], pairs={PAIR: "", "masked": ""})
+    described = roster(["teacher"], pairs={PAIR: "", "masked": ""})
     tables = read_tables(build(masked, tmp_path, described), ["blind", "split"])
     for table in tables.values():
         ours, theirs = (
@@ -526,7 +527,7 @@ def test_one_pair_is_not_named_in_the_readable_blind_table(written):
 
 def test_a_directory_of_data_begins_with_a_slash(study, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        build(study, tmp_path, layout(pairs={PAIR: "books"}))
+        build(study, tmp_path, roster(pairs={PAIR: "books"}))
     assert "data" in capsys.readouterr().err
 
 
@@ -539,16 +540,16 @@ def test_numbers_keep_seven_digits_and_counts_all(written):
 def test_summary_has_one_row_per_model_with_its_intervals(written, tables):
     lines = (written / "summary.md").read_text().splitlines()
     rows = {
-        cells[2].strip(): cells for cells in (line.split("|") for line in lines) if len(cells) > 3
+        cells[1].strip(): cells for cells in (line.split("|") for line in lines) if len(cells) > 3
     }
     auc = one(tables["metrics"], seed="all", model="kd", attack="loss", metric="auc")
-    expected = f"{auc['value']:.3f} [{auc['low']:.3f}, {auc['high']:.3f}]"
-    assert rows["kd & co_"][3].strip() == expected
+    expected = f"{auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})"
+    assert rows["kd & co_"][2].strip() == expected
     assert len(rows) == 2 + len(tables["models"])
 
 
 def test_latex_has_rules_and_no_raw_special_character(written):
-    for name in READABLE:
+    for name in itertools.chain(*TABLES.values()):
         text = (written / f"{name}.tex").read_text()
         assert r"\toprule" in text, name
         body = "\n".join(line for line in text.splitlines() if not line.startswith(r"\label"))
@@ -557,7 +558,7 @@ def test_latex_has_rules_and_no_raw_special_character(written):
 
 
 def test_a_wrong_layout_says_what_is_wrong(study, tmp_path, capsys):
-    wrong = layout() | {"headline_attack": "lost"}
+    wrong = roster() | {"headline_attack": "lost"}
     with pytest.raises(SystemExit):
         build(study, tmp_path, wrong)
     assert "headline_attack 'lost' is not among the attacks: loss, zlib" in capsys.readouterr().err
@@ -626,9 +627,9 @@ def test_models_scored_on_different_records_are_an_error(own_study, tmp_path):
 
 
 def test_files_can_be_named_without_pandas():
-    program = "import sys, distilleak.tables; assert 'numpy' not in sys.modules, 'heavy'"
+    program = "import sys, distilleak.tables.names; assert 'numpy' not in sys.modules, 'heavy'"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run([sys.executable, "-c", program], env=environment, check=False)
     assert done.returncode == 0
-    assert {f"{name}.csv" for name in COLUMNS if name not in ("costs", "exposure")} <= set(FILES)
+    assert {f"{name}.csv" for name in TABLES} <= set(FILES)
     assert len(set(FILES)) == len(FILES)

@@ -9,8 +9,10 @@ import pytest
 
 from distilleak.metrics.compare import holm
 from distilleak.metrics.seeds import over_seeds
+from distilleak.settings.evaluation import EvaluationSettings
 from distilleak.tables import frontier
 from distilleak.tables.base import Pooled
+from distilleak.tables.results import Results, StudyResults
 from distilleak.tables.roster import Roster
 
 SEEDS = 5
@@ -35,7 +37,7 @@ def table(
         for name in names
     ]
     teacher = {"model": "teacher", "kind": "teacher", "method": "teacher", "label": "teacher"}
-    layout = Roster.model_validate(
+    roster = Roster.model_validate(
         {
             "seeds": [*range(SEEDS)],
             "headline_attack": "loss",
@@ -57,7 +59,9 @@ def table(
         }
         for name, (loss, auc) in {**TRIVIAL, **methods, "teacher": (3.9, 0.95)}.items()
     }
-    found = frontier.build(layout, metrics)
+    nothing = Results({}, {}, {}, {}, {})
+    study = StudyResults(roster, EvaluationSettings(), nothing, metrics)
+    found = frontier.build(study)
     return found[found["metric"] == "auc"].set_index("model")
 
 

@@ -38,6 +38,8 @@ PLAN = Plan(STUDY)
 # What the wildcard `pair` stands for: a pair on a corpus.
 ARMS = STUDY.arms
 STUDENTS = STUDY.students
+# Which models there are, in the order in which figures and tables show them.
+ROSTER = canonical(roles.roster(PLAN))
 DATA = sorted({arm.data for arm in ARMS.values()})
 CANARIES = f"--canaries {quote(canonical(CONFIG.canaries))}" if CONFIG.canaries else ""
 

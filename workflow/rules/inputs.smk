@@ -203,8 +203,3 @@ def get_utility_options(wildcards):
 def get_all(pattern, models):
     """The files of these models in all pairs and seeds."""
     return expand(pattern, seed=CONFIG.seeds, pair=ARMS, model=models)
-
-
-def get_layout():
-    """The models of the study, in the order in which tables and figures show them."""
-    return roles.roster(PLAN)

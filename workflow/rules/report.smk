@@ -1,3 +1,13 @@
+from distilleak.study import captions
+
+# The stages find the tables by name; what those import lies in these two packages.
+TABLE_CODE = sorted(
+    os.path.relpath(file)
+    for package in ("tables", "metrics")
+    for file in PACKAGE.joinpath(package).glob("*.py")
+)
+
+
 rule build_tables:
     input:
         metrics=get_all(f"{MODEL}/metrics.parquet", PLAN.scored),
@@ -7,7 +17,7 @@ rule build_tables:
         vulnerable=expand(rules.find_vulnerable.output, seed=CONFIG.seeds, pair=ARMS),
         records=expand(rules.encode_records.output, seed=CONFIG.seeds, data=DATA),
         verdicts=expand(rules.audit_split.output, seed=CONFIG.seeds, data=DATA),
-        code=get_code("build_tables"),
+        code=sorted({*get_code("build_tables"), *TABLE_CODE}),
     output:
         expand("{results}/tables/{file}", results=RESULTS, file=TABLES),
     log:
@@ -17,14 +27,14 @@ rule build_tables:
     conda:
         "../../envs/distilleak.yaml"
     params:
-        layout=canonical(get_layout()),
+        roster=ROSTER,
         evaluation=canonical(CONFIG.evaluation),
         results=lambda wildcards, output: Path(output[0]).parents[1],
         directory=lambda wildcards, output: Path(output[0]).parent,
     message:
         "build tables"
     shell:
-        "python -m distilleak build_tables --results {params.results} --layout {params.layout:q}"
+        "python -m distilleak build_tables --results {params.results} --roster {params.roster:q}"
         " --evaluation {params.evaluation:q} --output {params.directory} > {log} 2>&1"
 
 
@@ -46,7 +56,7 @@ rule measure_exposure:
     conda:
         "../../envs/distilleak.yaml"
     params:
-        layout=canonical(get_layout()),
+        roster=ROSTER,
         canaries=CANARIES,
         results=lambda wildcards, output: Path(output[0]).parents[1],
         directory=lambda wildcards, output: Path(output[0]).parent,
@@ -54,7 +64,7 @@ rule measure_exposure:
         "measure exposure of canaries"
     shell:
         "python -m distilleak measure_exposure --results {params.results}"
-        " --layout {params.layout:q} {params.canaries} --output {params.directory} > {log} 2>&1"
+        " --roster {params.roster:q} {params.canaries} --output {params.directory} > {log} 2>&1"
 
 
 rule draw_figure:
@@ -82,6 +92,8 @@ rule draw_figure:
     params:
         style=canonical(CONFIG.figures),
         tables=lambda wildcards, input: Path(input.tables[0]).parent,
+        # For Snakemake's own report.
+        caption=lambda wildcards: captions.caption(PACKAGE, wildcards.figure),
     message:
         "draw figure {wildcards.figure} ({wildcards.pair})"
     shell:
@@ -134,7 +146,7 @@ rule write_report:
         costs=rules.collect_costs.output,
         config=rules.write_config.output,
         code=[
-            *get_code("write_report"),
+            *sorted({*get_code("write_report"), *TABLE_CODE}),
             os.path.relpath(PACKAGE / "report/page.html.jinja"),
         ],
     output:
@@ -148,6 +160,7 @@ rule write_report:
     params:
         style=canonical(CONFIG.figures),
         study=CONFIG.study,
+        margin=CONFIG.evaluation.margin,
         tables=lambda wildcards, input: Path(input.tables[0]).parent,
         figures=lambda wildcards, input: Path(input.figures[0]).parents[1],
         names=" ".join(PLAN.figures),
@@ -155,5 +168,6 @@ rule write_report:
         "write the report"
     shell:
         "python -m distilleak write_report --study {params.study} --tables {params.tables}"
-        " --figures {params.figures} --names {params.names} --costs {input.costs} --config {input.config}"
-        " --style {params.style:q} --output {output} > {log} 2>&1"
+        " --figures {params.figures} --names {params.names} --costs {input.costs}"
+        " --config {input.config} --style {params.style:q} --margin {params.margin}"
+        " --output {output} > {log} 2>&1"

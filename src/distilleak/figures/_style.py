@@ -1,4 +1,4 @@
-"""One look for all figures: colours that colour-blind readers tell apart, and never colour alone.
+"""One look for all figures: colours that colour-blind readers distinguish, and never colour alone.
 
 Colours are those of Okabe and Ito (2008), "Color Universal Design", without the yellow, which
 vanishes on white paper. Every line also has a dash and a marker, every area a hatch.

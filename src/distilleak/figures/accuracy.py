@@ -13,7 +13,7 @@ CAPTION = (
     "non-members that it calls non-members (open squares), and their mean, the balanced accuracy "
     "(right). Thresholds are cross-fitted; ensembles by vote decide by majority. Bars: 95 % "
     "bootstrap intervals, pooled over seeds. Dotted line: chance, which is 0.5 for the balanced "
-    "accuracy; a guess can buy accuracy on one side with the other. Numbers: metrics.csv "
+    "accuracy; a guess trades accuracy on one side for accuracy on the other. Numbers: metrics.csv "
     "(thresholds cross_fitted and majority)."
 )
 TABLES = ("models", "metrics")

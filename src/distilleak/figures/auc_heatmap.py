@@ -51,7 +51,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     axes.set_facecolor("#e8e8e8")
     image = axes.imshow(values, cmap=_COLOURS, vmin=0.5 - span, vmax=0.5 + span, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
-        telling = low[row, column] > 0.5 or high[row, column] < 0.5
+        decided = low[row, column] > 0.5 or high[row, column] < 0.5
         axes.text(
             column,
             row,
@@ -59,7 +59,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
             ha="center",
             va="center",
             fontsize="small" if len(shown) > 10 and not down else "medium",
-            weight="bold" if telling else "normal",
+            weight="bold" if decided else "normal",
             color="white" if abs(value - 0.5) > 0.8 * span else "black",
         )
     kinds = models.loc[shown, "kind"].to_numpy()

@@ -4,7 +4,7 @@ A figure computes nothing: every number that it draws stands in a table. The mod
 
 * `TITLE`: what it shows, in a few words;
 * `CAPTION`: what is drawn, the units, what the intervals mean, where the numbers stand;
-* `TABLES`: the tables that it reads, by name (`figures._tables` has their columns);
+* `TABLES`: the tables that it reads, by name (the module of each in `tables` has its columns);
 * `draw(tables, pair, style)`: the drawing, of one pair of teacher and student. Where a study has
   nothing to draw (no ensembles, say) the drawing is a sentence that says so.
 """

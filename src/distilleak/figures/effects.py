@@ -10,10 +10,10 @@ TITLE = "Effects of the teacher's and of the student's training"
 CAPTION = (
     "In a factorial split each record was trained on by neither model, by the teacher only, by the "
     "student only, or by both. Left: AUC of the headline attack between records that one model "
-    "trained on and records of neither, 0.5 (dotted) is no effect; the teacher's alone is what a "
-    "student leaks of records that it never saw. Right: the interaction, 0 where the two effects "
-    "add up. Bars: 95 % intervals over records, over several seeds by Student's t. Numbers: "
-    "effects.csv."
+    "trained on and records of neither, 0.5 (dotted) means no effect; that of the teacher alone is "
+    "what a student leaks about records that it never saw. Right: the interaction, 0 where the two "
+    "effects add up. Bars: 95 % intervals over records, over several seeds by Student's t. "
+    "Numbers: effects.csv."
 )
 TABLES = ("models", "effects")
 
@@ -29,7 +29,9 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     models = models_of(tables, pair)
     rows = pick(tables["effects"], pair=pair, attack=style.headline_attack)
     if rows.empty:
-        return _style.sentence(style, f"The split of {pair} is paired: it shows no effects apart.")
+        return _style.sentence(
+            style, f"The split of {pair} is paired: it cannot separate the two effects."
+        )
     shown = [model for model in models.index if model in set(rows["model"])]
     height = 1.2 + 0.32 * len(shown)
     figure, grid = _style.panels(style, height, 1, 2, sharey=True)

@@ -10,13 +10,13 @@ from distilleak.tables.reading import Tables, headline, models_of, pick
 
 TITLE = "Ensembles: leakage against the number of students"
 CAPTION = (
-    "The headline attack on ensembles of so many students, mean over the subsets of that size: by "
-    "vote (each student's attack decision is a vote) and by mixture (the average of the students' "
-    "next-token distributions). Size 1: the single students. Grey: the mean over the students of "
-    "such an ensemble, each by itself. Star: a single student as large as all of them together. "
-    "Bars: 95 % intervals. Lower row, where there are several seeds: the standard deviation "
-    "between seeds of one such ensemble or student, so lower is steadier. Dotted: chance. Numbers: "
-    "ensembles.csv."
+    "The headline attack on ensembles, against their number of students; mean over the subsets of "
+    "that size. By vote (each student's attack decision is a vote) and by mixture (the average of "
+    "the students' next-token distributions). Size 1: the single students. Grey: the mean over the "
+    "students of these ensembles, each attacked by itself. Star: a single student as large as all "
+    "of them together. Bars: 95 % intervals. Lower row, where there are several seeds: the "
+    "standard deviation between seeds of a single ensemble or student, so lower is steadier. "
+    "Dotted: chance. Numbers: ensembles.csv."
 )
 TABLES = ("models", "ensembles")
 

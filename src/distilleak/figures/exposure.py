@@ -10,9 +10,9 @@ from distilleak.tables.reading import Tables, models_of, pick, uncrowded
 TITLE = "Exposure of canaries"
 CAPTION = (
     "Canaries are invented records with a secret each, inserted into the training data a known "
-    "number of times. Exposure says how far up a model ranks the true secret among the "
-    "candidates: 0 bits for the last, the dashed line for the first. Dotted: the mean for a "
-    "secret that was never seen, 1.44 bits. Of many students the first of each method is shown. "
+    "number of times. Exposure says how far up a model ranks the true secret among the candidates: "
+    "0 bits for the last, the dashed line for the first. Dotted: the mean for a secret that was "
+    "never seen, 1.44 bits. Where there are many students, only the first of each method is shown. "
     "Bars: 95 % intervals over canaries and, where there are several, seeds. Numbers: "
     "exposure.csv."
 )

@@ -10,20 +10,21 @@ from distilleak.figures import _style
 from distilleak.figures._labels import label_points
 from distilleak.settings.figures import FigureSettings
 from distilleak.tables.reading import AT_EQUAL_UTILITY, Tables, models_of, pick
+from distilleak.tables.wording import METRICS
 
 TITLE = "Leakage against utility, and the trivial frontier"
 CAPTION = (
-    "Top: held-out loss (nats per token, lower is more useful) against leakage to the strongest "
-    "of all attacks: AUC, TPR at 1 % FPR and member accuracy (dotted: chance); lower left is good "
-    "on both. Grey: the trivial alternatives, such as fewer epochs (far less useful ones lie "
-    "outside); the line joins those that span their frontier: between them lies what the toss of "
-    "a coin between the two gives. Points of one method that differ in strength alone are joined. "
-    "Of many models those on a front, strong ones and those that are better are named. Bottom: "
-    "leakage minus that of the trivial frontier at the same loss; left of zero a student leaks "
-    "less than doing something trivial. Filled: better or worse after Holm correction; hollow: "
-    "not distinguishable, or more or less useful than all alternatives. Bars: 95 % intervals, "
-    "over seeds where there are several. The attack and the alternatives are picked on the other "
-    "seeds. Numbers: frontier.csv."
+    "Top: held-out loss (nats per token, lower is more useful) against leakage to the strongest of "
+    "all attacks: AUC, TPR at 1 % FPR and member accuracy (dotted: chance); lower left is good on "
+    "both. Grey: the trivial alternatives, such as fewer epochs (far less useful ones lie "
+    "outside); the line joins those that span their frontier: between two of them lies what the "
+    "toss of a coin between the two gives. Points of one method that differ in strength alone are "
+    "joined. Where there are many models, only those on a front, strong alternatives and better "
+    "models are labelled. Bottom: leakage minus that of the trivial frontier at the same loss; "
+    "left of zero a student leaks less than the trivial alternatives do. Filled: better or worse "
+    "after Holm correction; hollow: not distinguishable, or more or less useful than all "
+    "alternatives. Bars: 95 % intervals, over seeds where there are several. The attack and the "
+    "alternatives are picked on the other seeds. Numbers: frontier.csv."
 )
 TABLES = ("models", "frontier")
 _TRIVIAL = "trivial"
@@ -48,7 +49,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     looks = _style.named_looks([group for group in groups if group != _STRONG])
     if _STRONG in groups:
         looks[_STRONG] = _style.Look(_style.BLACK, "*", _style.BLACK, "-")
-    first = pick(rows, metric=AT_EQUAL_UTILITY[0][0])
+    first = pick(rows, metric=next(iter(AT_EQUAL_UTILITY)))
     compared = first[first["difference"].notna()]
 
     heights = [3.8, 2.3, 0.7 + 0.17 * len(compared)][: 3 if len(compared) else 2]
@@ -57,14 +58,14 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     )
     large = grid[0, 0]
     small = _divided(grid[1, 0], 2)
-    for axes, (metric, label, chance) in zip([large, *small], AT_EQUAL_UTILITY, strict=True):
+    for axes, (metric, chance) in zip([large, *small], AT_EQUAL_UTILITY.items(), strict=True):
         _draw_points(axes, pick(rows, metric=metric), looks)
         axes.axhline(chance, color=_style.GREY, linestyle=":", zorder=0)
-        axes.set_ylabel(label)
+        axes.set_ylabel(METRICS[metric])
         axes.set_xlabel("held-out loss (nats per token, lower is better)")
     figure.legend(*large.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     # A useless alternative far to the right would press all others together.
-    concerned = rows[(rows["role"] != _TRIVIAL) | (rows["trivial_front"] == "True")]
+    concerned = rows[(rows["role"] != _TRIVIAL) | rows["trivial_front"]]
     if len(concerned):
         low, high = concerned["loss_low"].min(), concerned["loss_high"].max()
         for axes in (large, *small):
@@ -72,18 +73,16 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     _style.title(figure, style, f"{TITLE} ({pair})")
     if len(compared):
         columns = _divided(grid[2, 0], len(AT_EQUAL_UTILITY))
-        for place, (axes, (metric, label, _)) in enumerate(
-            zip(columns, AT_EQUAL_UTILITY, strict=True)
-        ):
+        for place, (axes, metric) in enumerate(zip(columns, AT_EQUAL_UTILITY, strict=True)):
             part = pick(rows, metric=metric).set_index("model").reindex(compared["model"])
             _draw_differences(axes, part, looks)
             names = [str(text) for text in compared["label"]] if place == 0 else []
             axes.set_yticks(range(len(part)), names or [""] * len(part))
-            axes.set_xlabel(f"{label}:\ndifference from the frontier")
+            axes.set_xlabel(f"{METRICS[metric]}:\ndifference from the frontier")
     named = first
     if len(first) > _CROWD:
-        shown = (first["front"] == "True") & (first["role"] != _TRIVIAL)
-        shown |= (first["trivial_front"] == "True") | (first["role"] == _STRONG)
+        shown = first["front"] & (first["role"] != _TRIVIAL)
+        shown |= first["trivial_front"] | (first["role"] == _STRONG)
         named = first[shown | (first["verdict"] == "better")]
     label_points(
         figure,
@@ -95,7 +94,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
 
 
 def _divided(axes: Axes, number: int) -> list[Axes]:
-    """The place of `axes` as so many axes beside each other."""
+    """The place of `axes`, divided into `number` axes beside each other."""
     place = axes.get_subplotspec()
     assert place is not None
     figure = axes.get_figure(root=True)
@@ -108,7 +107,7 @@ def _divided(axes: Axes, number: int) -> list[Axes]:
 def _draw_points(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, _style.Look]) -> None:
     trivial = rows[rows["role"] == _TRIVIAL]
     _draw_group(axes, trivial, "o", _style.GREY, 4, _TRIVIAL)
-    best = trivial[trivial["trivial_front"] == "True"].sort_values("loss", kind="stable")
+    best = trivial[trivial["trivial_front"]].sort_values("loss", kind="stable")
     axes.plot(best["loss"], best["leakage"], color=_style.GREY, linewidth=2.5, alpha=0.5, zorder=0)
     others = rows[rows["role"] != _TRIVIAL]
     for group, look in looks.items():

@@ -58,11 +58,22 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
 def _histogram(axes: Axes, pool: str, edges: list[float], density: "pd.Series[float]") -> None:
     if pool == "member":
         axes.stairs(
-            density, edges, fill=True, facecolor="#f3c9a9", edgecolor=_style.MEMBER, hatch="////",
-            linewidth=0.8, label="members",
-        )  # fmt: skip
+            density,
+            edges,
+            fill=True,
+            facecolor="#f3c9a9",
+            edgecolor=_style.MEMBER,
+            hatch="////",
+            linewidth=0.8,
+            label="members",
+        )
     else:
         axes.stairs(
-            density, edges, color=_style.NONMEMBER, linestyle="--", linewidth=1.4, zorder=3,
+            density,
+            edges,
+            color=_style.NONMEMBER,
+            linestyle="--",
+            linewidth=1.4,
+            zorder=3,
             label="non-members",
-        )  # fmt: skip
+        )

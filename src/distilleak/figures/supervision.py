@@ -9,10 +9,10 @@ from distilleak.tables.reading import Tables, models_of, pick
 TITLE = "The teacher's supervision of vulnerable and of other members"
 CAPTION = (
     "Left: share of the tokens of a group of members at which the teacher's most likely token is "
-    "the true one (agreement). Right: the mean probability of that most likely token "
-    "(confidence). Vulnerable members are those that the attack on the teacher identifies; where "
-    "agreement is high the teacher hands the members' own text on to the student. Bars: 95 % "
-    "bootstrap intervals, pooled over seeds. Numbers: supervision.csv."
+    "the true one (agreement). Right: the mean probability of that most likely token (confidence). "
+    "Vulnerable members are those that the attack on the teacher identifies; where agreement is "
+    "high the teacher passes the members' own text on to the student. Bars: 95 % bootstrap "
+    "intervals, pooled over seeds. Numbers: supervision.csv."
 )
 TABLES = ("models", "supervision")
 

@@ -10,11 +10,11 @@ from scipy import stats
 
 from distilleak.report.bar import CHANCE, against_bar, best_blind, least_auc
 from distilleak.tables.reading import DECISIONS, Tables, models_of, per_model, pick
-from distilleak.tables.wording import Estimate, listed, p_text, signed
+from distilleak.tables.wording import Interval, listed, p_text, signed
 
 LEVEL = 0.05  # of the tests; the intervals are the matching 95 %
 _PLAIN = "kd"
-_ENOUGH = 5  # trivial alternatives, for a frontier that does not flatter what is compared with it
+_ENOUGH = 5  # trivial alternatives, for a frontier that does not favour the methods
 
 
 def answer(tables: Tables, pair: str, attack: str) -> list[str]:
@@ -22,11 +22,11 @@ def answer(tables: Tables, pair: str, attack: str) -> list[str]:
 
     Reads the tables models, metrics, comparisons, ensembles, frontier, luck, blind. Sentence 1:
     does plain distillation leak, more or less than the teacher, and does the attack on the teacher
-    find more than classifiers without a model do? Sentence 2: which methods leak less than plain
+    find more than classifiers do that see no model? Sentence 2: which methods leak less than plain
     distillation, and at what utility? Sentence 3: do ensembles leak less or vary less, and does
     distillation protect members and non-members alike? Sentence 4, where there are trivial
-    alternatives: who leaks less than they do at equal utility? Last, of several seeds: how much do
-    results differ by luck?
+    alternatives: which models leak less than those at equal utility? Last, where there are several
+    seeds: how much do results vary between them?
 
     Raises:
         DistilleakError: there is no such pair.
@@ -68,7 +68,7 @@ def _leak(tables: Tables, pair: str, attack: str) -> str:
         side = "lower" if gap.value < 0 else "higher"
         beside = f"the student's is {side}, paired difference {gap.signed()}"
     else:
-        beside = f"no difference between the two can be told, paired difference {gap.signed()}"
+        beside = f"no difference between the two can be shown, paired difference {gap.signed()}"
     own = "" if teacher.low > least else f", where no leak{beyond} was detected"
     return (
         f"{verdict}: the {attack} attack has an AUC of {student} on {_PLAIN}, where chance is 0.5, "
@@ -107,7 +107,7 @@ def _methods(tables: Tables, pair: str, attack: str) -> str:
     worse: list[str] = []
     for _, row in found.iterrows():
         paid = float(loss.get(row["model"], np.nan) - loss.get(_PLAIN, np.nan))
-        change = Estimate(row["difference"], row["low"], row["high"])
+        change = Interval(row["difference"], row["low"], row["high"])
         text = (
             f"{models.loc[row['model'], 'label']} (AUC difference {change.signed()}, "
             f"{p_text(row['p_holm'])}; held-out loss {signed(paid)} nats per token)"
@@ -126,12 +126,12 @@ def _methods(tables: Tables, pair: str, attack: str) -> str:
         equal = f"shown to be equivalent to {_PLAIN}, within the margin: {names}"
     if not len(found) and equal:
         rest = total - len(same)
-        open_ = f"; not to be told from {_PLAIN}: {rest}" if rest else ""
+        open_ = f"; not distinguishable from {_PLAIN}: {rest}" if rest else ""
         return f"After Holm correction, of the {total} methods compared, {equal}{open_}."
     if not len(found):
         return (
-            f"After Holm correction no method of the {total} compared can be told from {_PLAIN} by "
-            f"the AUC of the {attack} attack."
+            f"After Holm correction none of the {total} methods compared can be distinguished from "
+            f"{_PLAIN} by the AUC of the {attack} attack."
         )
     parts = []
     if cleaner:
@@ -146,8 +146,8 @@ def _methods(tables: Tables, pair: str, attack: str) -> str:
         parts.append(equal)
     rest = total - len(found) - len(same)
     if rest:
-        parts.append(f"not to be told from {_PLAIN}: {rest}")
-    return f"After Holm correction, of the {total} methods compared, leaking {'; '.join(parts)}."
+        parts.append(f"not distinguishable from {_PLAIN}: {rest}")
+    return f"After Holm correction, of the {total} methods compared, these leak {'; '.join(parts)}."
 
 
 def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
@@ -161,7 +161,7 @@ def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
     def named(verdict: str) -> list[str]:
         return [
             f"{labels[row['model']]} "
-            f"({Estimate(row['difference'], row['low'], row['high']).signed()})"
+            f"({Interval(row['difference'], row['low'], row['high']).signed()})"
             for _, row in pick(rows, verdict=verdict).iterrows()
         ]
 
@@ -181,14 +181,17 @@ def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
     few = len(trivial) < _ENOUGH
     against = listed([str(labels[model]) for model in trivial["model"]]) if few else len(trivial)
     warnings = [
-        " So few alternatives flatter the methods; config/frontier.yaml has more." if few else "",
-        " Of one seed no interval contains the luck of the split or of the training."
+        " With so few alternatives the comparison favours the methods; config/frontier.yaml has "
+        "more."
+        if few
+        else "",
+        " With a single seed, no interval covers the variation between splits or between trainings."
         if (tables["luck"]["seeds"] == 1).any()
         else "",
     ]
     return [
-        f"At the same held-out loss, compared with the trivial alternatives ({against}) by the AUC "
-        f"of the strongest attack, of {len(rows)} models after Holm correction "
+        f"At the same held-out loss, {len(rows)} models were compared with the trivial "
+        f"alternatives ({against}) by the AUC of the strongest attack; after Holm correction, "
         f"{'; '.join(parts)}.{''.join(warnings)}"
     ]
 
@@ -200,18 +203,18 @@ def _luck(tables: Tables, pair: str, attack: str) -> list[str]:
     if rows.empty:
         return []
     row = rows.iloc[0]
-    spread = Estimate(row["seed_sd"], row["low"], row["high"])
-    left = {"training": "the split", "split": "training"}.get(str(row["differing"]))
-    warning = f"; no interval over seeds contains the luck of {left}" if left else ""
+    spread = Interval(row["seed_sd"], row["low"], row["high"])
+    left = {"training": "splits", "split": "trainings"}.get(str(row["differing"]))
+    warning = f"; no interval over seeds covers the variation between {left}" if left else ""
     return [
-        f"Between the {row['seeds']:.0f} seeds, which differ in {row['differing']}, the AUC of the "
-        f"{attack} attack on {_PLAIN} has a standard deviation of {spread}; other evaluated "
-        f"records alone would make it differ by {row['record_sd']:.3f}{warning}."
+        f"Across the {row['seeds']:.0f} seeds, which differ in {row['differing']}, the AUC of the "
+        f"{attack} attack on {_PLAIN} has a standard deviation of {spread}; drawing "
+        f"other evaluated records alone would give one of {row['record_sd']:.3f}{warning}."
     ]
 
 
 def _ensembles(tables: Tables, pair: str, attack: str) -> str:
-    """The largest ensembles against the same students, each by itself, and a single student.
+    """The largest ensembles against the same students, each by itself.
 
     Less or more: the interval of the paired difference excludes 0. Steadier or not than one
     student: a two-sided F test of the variances between seeds.
@@ -223,8 +226,8 @@ def _ensembles(tables: Tables, pair: str, attack: str) -> str:
         if line["size"].nunique() < 2:
             continue
         one, many = line.iloc[0], line.iloc[-1]
-        joint = Estimate(many["value"], many["low"], many["high"])
-        change = Estimate(*(many[f"difference{end}"] for end in ("", "_low", "_high")))
+        joint = Interval(many["value"], many["low"], many["high"])
+        change = Interval(*(many[f"difference{end}"] for end in ("", "_low", "_high")))
         if not np.isfinite([*joint, *change]).all():
             continue
         if change.high < 0:
@@ -239,7 +242,7 @@ def _ensembles(tables: Tables, pair: str, attack: str) -> str:
         )
     if not parts:
         return "No ensembles were made"
-    text = listed(parts)
+    text = "; ".join(parts)
     return text[0].upper() + text[1:]
 
 
@@ -259,7 +262,7 @@ def _steadiness(one: "pd.Series[float]", many: "pd.Series[float]") -> str:
         )
     if p >= LEVEL:
         return (
-            f"with no difference in steadiness from one student to be told ({spread}, F test "
+            f"with no detectable difference in steadiness from one student ({spread}, F test "
             f"{p_text(p)})"
         )
     verdict = "steadier" if after < before else "less steady"
@@ -267,7 +270,7 @@ def _steadiness(one: "pd.Series[float]", many: "pd.Series[float]") -> str:
 
 
 def _sides(tables: Tables, pair: str, attack: str) -> str:
-    """Members and non-members apart: accuracies on the teacher, and what distillation changes."""
+    """Members and non-members separately: accuracies on the teacher, changes by distillation."""
     wanted = {"attack": attack, "threshold": DECISIONS}
     member, nonmember = (
         _estimate(per_model(tables, pair, metric=f"{side}_accuracy", **wanted), "teacher")
@@ -280,7 +283,7 @@ def _sides(tables: Tables, pair: str, attack: str) -> str:
     elif member.high < nonmember.low:
         verdict = "a larger share of the non-members"
     else:
-        verdict = "no difference can be told"
+        verdict = "no difference can be shown"
     changes = []
     for side, name in (("member", "members"), ("nonmember", "non-members")):
         change = _compared(tables, pair, attack, _PLAIN, "teacher", f"{side}_accuracy")
@@ -293,14 +296,14 @@ def _sides(tables: Tables, pair: str, attack: str) -> str:
         changes.append(f"{effect} accuracy on {name} ({change.signed()})")
     distilled = f", and distillation ({_PLAIN}) {listed(changes)}" if changes else ""
     return (
-        f"on the teacher the attack gets {member} of the members right and {nonmember} of the "
-        f"non-members ({verdict}){distilled}"
+        f"on the teacher the attack classifies {member} of the members and {nonmember} of the "
+        f"non-members correctly ({verdict}){distilled}"
     )
 
 
 def _compared(
     tables: Tables, pair: str, attack: str, model: str, baseline: str, metric: str
-) -> Estimate | None:
+) -> Interval | None:
     rows = pick(
         tables["comparisons"],
         pair=pair,
@@ -313,9 +316,9 @@ def _compared(
     return _estimate(rows.rename(columns={"difference": "value"}).set_index("model"), model)
 
 
-def _estimate(rows: pd.DataFrame, model: str) -> Estimate | None:
+def _estimate(rows: pd.DataFrame, model: str) -> Interval | None:
     if model not in rows.index:
         return None
     row = rows.loc[[model]].iloc[0]
-    found = Estimate(float(row["value"]), float(row["low"]), float(row["high"]))
+    found = Interval(float(row["value"]), float(row["low"]), float(row["high"]))
     return found if np.isfinite(found).all() else None

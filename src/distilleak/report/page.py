@@ -2,54 +2,66 @@
 
 import base64
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
 
 from distilleak import catalogue
 from distilleak.errors import DistilleakError
-from distilleak.report import answer, bar, report_tables
+from distilleak.report import answer, bar
 from distilleak.settings.figures import FigureSettings
+from distilleak.tables.names import TABLES, load
+from distilleak.tables.printing import Findings, Printed, as_html
 from distilleak.tables.reading import Tables, headline, pairs_of, pool_size
 
-TABLES = (
-    *("models", "metrics", "comparisons", "supervision", "ensembles", "effects", "epsilon"),
-    *("frontier", "luck"),
-    *("blind", "split"),
-)
+OF_STUDY = ("split", "blind")
+"""Tables that are shown once for all pairs."""
+OF_PAIR = [name for name, readable in TABLES.items() if readable and name not in OF_STUDY]
+COSTS = "costs"
+NEEDED = ("models", *OF_PAIR, *OF_STUDY)
+"""The tables that the page is made of, besides that of costs."""
 _PACKAGES = (
-    *("distilleak", "snakemake", "torch", "transformers", "tokenizers", "numpy", "scipy"),
-    *("pandas", "pyarrow", "scikit-learn", "matplotlib"),
+    "distilleak",
+    "snakemake",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "matplotlib",
 )
 
 
 def page(
     study: str,
     tables: Tables,
-    costs: pd.DataFrame,
     figures: Path,
     names: Sequence[str],
     style: FigureSettings,
+    margin: float,
     configuration: str,
 ) -> str:
     """The report as HTML.
 
     Args:
         study: Name of the study.
-        tables: The tables named in `TABLES`.
-        costs: The table of costs.
+        tables: Those that are `NEEDED`, and that of costs.
         figures: Directory of `<pair>/<figure>.png`.
         names: The figures that are shown, in this order.
         style: Says which attack the headline is.
+        margin: Smaller differences count as equivalence.
         configuration: Text of the study's configuration.
 
     Raises:
         DistilleakError: a figure is missing, or the headline attack was not made.
     """
+    findings = Findings(tables, style.headline_attack, margin)
     parts = []
     for pair in pairs_of(tables):
         attack = headline(tables, pair, style)
@@ -62,7 +74,7 @@ def page(
                 "warning": bar.warning(tables, pair),
                 "answer": answer.answer(tables, pair, attack),
                 "figures": [_figure(figures / pair, name) for name in names],
-                "tables": report_tables.of_pair(tables, pair, attack),
+                "tables": map(as_html, printed(findings.of_pair(pair), OF_PAIR)),
             }
         )
     environment = jinja2.Environment(
@@ -75,12 +87,17 @@ def page(
         study=study,
         attack=style.headline_attack,
         parts=parts,
-        split=report_tables.split(tables),
-        blind=report_tables.blind(tables),
-        costs=report_tables.costs(costs),
+        conditions=map(as_html, printed(findings, OF_STUDY)),
+        costs=map(as_html, printed(findings, [COSTS])),
         versions=versions(),
         configuration=configuration,
     )
+
+
+def printed(findings: Findings, names: Iterable[str]) -> list[Printed]:
+    """The readable tables that have a row in this study."""
+    found = [printed for name in names for printed in load(name).printed(findings)]
+    return [printed for printed in found if printed.rows]
 
 
 def versions() -> dict[str, str]:

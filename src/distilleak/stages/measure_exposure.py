@@ -9,52 +9,82 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
+from distilleak.errors import DistilleakError
+from distilleak.evidence.table import read_view
 from distilleak.files import write_text
-from distilleak.metrics.exposure import mean_exposure
+from distilleak.metrics.exposure import exposure, mean_exposure
+from distilleak.metrics.rates import Floats
 from distilleak.paths import model_directory
+from distilleak.records import canaries
 from distilleak.settings.canaries import CanarySettings
 from distilleak.stages import base
-from distilleak.tables import readable
-from distilleak.tables.exposure import COLUMNS, exposures, readable_table
+from distilleak.tables import exposure as table
+from distilleak.tables import models, printing
 from distilleak.tables.roster import Roster
+from distilleak.tables.wording import Interval
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
-    layout: Roster = arguments.layout
+    roster: Roster = arguments.roster
     settings: CanarySettings = arguments.canaries
-    most = float(np.log2(settings.candidates + 1))
-    rows = []
-    for pair, model in layout.models():
-        if model.kind == "vote":
-            continue  # it has no likelihoods
-        by_seed = [
+    measured = {
+        # A vote has no likelihoods.
+        (pair, model.model): _means(arguments.results, roster.seeds, pair, model.model, settings)
+        for pair, model in roster.models()
+        if model.kind != "vote"
+    }
+    found = table.build(measured, settings.each * len(roster.seeds), settings)
+    write_text(printing.csv(found), arguments.output / "exposure.csv")
+    tables = {"models": models.described(roster), "exposure": found}
+    for printed in table.printed(printing.Findings(tables, roster.headline_attack)):
+        for file, text in printing.texts(printed).items():
+            write_text(text, arguments.output / file)
+
+
+def _means(
+    root: Path, seeds: Sequence[int], pair: str, model: str, settings: CanarySettings
+) -> list[Interval]:
+    """Mean exposure of a model, in bits, for each number of repetitions."""
+    by_seed = np.stack(
+        [
             exposures(
-                model_directory(arguments.results, seed, pair, model.model)
-                / "evidence/candidates.parquet",
+                model_directory(root, seed, pair, model) / "evidence" / "candidates.parquet",
                 settings,
             )
-            for seed in layout.seeds
-        ]
-        for group, repetitions in enumerate(settings.repetitions):
-            found = np.stack([exposed[group] for exposed in by_seed])
-            rows.append((pair, model.model, repetitions, found.size, *mean_exposure(found), most))
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    text = table.to_csv(index=False, float_format="%.7g", lineterminator="\n")
-    write_text(text, arguments.output / "exposure.csv")
-    shown = readable_table(table, layout)
-    write_text(readable.markdown(shown), arguments.output / "exposure.md")
-    write_text(readable.latex(shown, "exposure"), arguments.output / "exposure.tex")
+            for seed in seeds
+        ],
+        axis=1,
+    )
+    return [Interval(*mean_exposure(group)) for group in by_seed]
+
+
+def exposures(path: Path, settings: CanarySettings) -> Floats:
+    """Exposure of each canary in bits, (groups, canaries of a group), from evidence on candidates.
+
+    Raises:
+        DistilleakError: the evidence is damaged or not on these candidates.
+    """
+    view = read_view(path)
+    order = np.argsort(np.array(view.record_id, dtype=object))
+    groups, width = len(settings.repetitions), settings.candidates + 1
+    if len(order) != settings.each * groups * width:
+        raise DistilleakError(
+            f"{path}: {len(order)} candidates, not {settings.each * groups} canaries with {width}"
+        )
+    logp = view.logp.sum()[order].reshape(settings.each * groups, width)
+    others = np.delete(logp, canaries.TRUE, axis=1)
+    found = exposure(logp[:, canaries.TRUE], others)
+    return np.stack([found[group::groups] for group in range(groups)])
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = base.parser(__name__, __doc__)
     parser.add_argument("--results", type=Path, required=True, help="results/<study>")
     parser.add_argument(
-        "--layout", type=base.settings_argument(Roster), required=True, help="JSON: the models"
+        "--roster", type=base.settings_argument(Roster), required=True, help="JSON: the models"
     )
     parser.add_argument(
         "--canaries",

@@ -6,7 +6,7 @@ from pathlib import Path
 from distilleak import catalogue
 from distilleak.errors import DistilleakError
 from distilleak.files import write_text
-from distilleak.report.page import TABLES, page
+from distilleak.report.page import COSTS, NEEDED, page
 from distilleak.settings.figures import FigureSettings
 from distilleak.stages import base
 from distilleak.tables.reading import read_one, read_tables
@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         type=base.settings_argument(FigureSettings),
         help="the section `figures` of the configuration, as JSON",
     )
+    parser.add_argument(
+        "--margin", required=True, type=float, help="smaller differences count as equivalence"
+    )
     parser.add_argument("--output", required=True, type=Path, help="written: the report (HTML)")
     options = parser.parse_args(arguments)
     try:
@@ -42,11 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise DistilleakError(f"{options.config}: no such file") from error
     html = page(
         options.study,
-        read_tables(options.tables, TABLES),
-        read_one(options.costs, "costs"),
+        read_tables(options.tables, NEEDED) | {COSTS: read_one(options.costs, COSTS)},
         options.figures,
         options.names,
         options.style,
+        options.margin,
         configuration,
     )
     write_text(html, options.output)

@@ -1,4 +1,4 @@
-"""What all tables share: the layout of a study, and estimates per seed and pooled over seeds."""
+"""What all tables share: the types of their columns, estimates per seed and pooled over seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,10 @@ import numpy as np
 
 from distilleak.errors import DistilleakError
 from distilleak.metrics.rates import Floats
-from distilleak.metrics.seeds import over_seeds
+
+Columns = Mapping[str, type[str] | type[int] | type[float] | type[bool]]
+"""The columns of a table in their order, each with the type of what it holds; NaN may stand in a
+column of float."""
 
 Key = tuple[str, str, str]  # attack, metric, threshold; attack and threshold may be empty
 
@@ -39,6 +42,9 @@ def pool(estimates: Sequence[Estimate]) -> Pooled:
     Raises:
         DistilleakError: there is no estimate.
     """
+    # Figures read tables of pooled metrics and do without scipy, which takes long to import.
+    from distilleak.metrics.seeds import over_seeds
+
     if not estimates:
         raise DistilleakError("no seed has this metric; there is nothing to pool")
     values = np.array([estimate.value for estimate in estimates])

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,20 +12,36 @@ from distilleak.metrics.equivalence import tost, verdict
 from distilleak.metrics.measure import ACCURACIES
 from distilleak.metrics.rates import Floats
 from distilleak.metrics.seeds import difference_over_seeds
-from distilleak.tables.base import PooledMetrics
-from distilleak.tables.roster import Model, Roster
+from distilleak.tables.base import Columns
+from distilleak.tables.printing import INTERVALS, NONE, Findings, Printed, difference
+from distilleak.tables.reading import DECISIONS
+from distilleak.tables.results import StudyResults
+from distilleak.tables.roster import Model
+from distilleak.tables.wording import METRICS, p_text
 
-COLUMNS = [
-    *("pair", "model", "baseline", "attack", "metric", "threshold"),
-    *("difference", "low", "high", "p_value", "p_equivalence", "p_holm", "verdict"),
-]
+COLUMNS: Columns = {
+    "pair": str,
+    "model": str,
+    "baseline": str,
+    "attack": str,
+    "metric": str,
+    "threshold": str,
+    "difference": float,
+    "low": float,
+    "high": float,
+    "p_value": float,
+    "p_equivalence": float,
+    "p_holm": float,
+    "verdict": str,
+}
 BASELINES = ("teacher", "kd")
 RANKED = ("auc", "tpr_at_fpr_0.01")  # metrics that need no threshold
 LEVEL = 0.05
 FAMILY = ["pair", "baseline", "metric"]
+SHOWN = ("auc", "tpr_at_fpr_0.01", "member_accuracy", "nonmember_accuracy", "heldout_loss")
 
 
-def build(layout: Roster, pooled: PooledMetrics, margin: float) -> pd.DataFrame:
+def build(study: StudyResults) -> pd.DataFrame:
     """The table: model minus baseline, paired on the same records and seeds.
 
     A vote's accuracies at its majority are set against the baseline's at its cross-fitted
@@ -34,14 +51,14 @@ def build(layout: Roster, pooled: PooledMetrics, margin: float) -> pd.DataFrame:
     """
     rows = [
         row
-        for name, pair in layout.pairs.items()
+        for name, pair in study.roster.pairs.items()
         for baseline in BASELINES
         if (against := pair.named(baseline)) is not None
         for model in pair.models
         if model.kind != "teacher" and model != against
-        for row in _compare(layout, name, model, against, pooled, margin)
+        for row in _compare(study, name, model, against)
     ]
-    table = pd.DataFrame(rows, columns=COLUMNS[:-2])
+    table = pd.DataFrame(rows, columns=list(COLUMNS)[:-2])
     families = table.groupby(FAMILY)
     table["p_holm"] = families["p_value"].transform(_adjusted).astype(float)
     table["p_equivalence"] = families["p_equivalence"].transform(_adjusted).astype(float)
@@ -52,28 +69,18 @@ def build(layout: Roster, pooled: PooledMetrics, margin: float) -> pd.DataFrame:
 
 
 def _compare(
-    layout: Roster,
-    pair: str,
-    model: Model,
-    baseline: Model,
-    pooled: PooledMetrics,
-    margin: float,
+    study: StudyResults, pair: str, model: Model, baseline: Model
 ) -> Iterator[tuple[object, ...]]:
-    ours, theirs = pooled[pair, model.model], pooled[pair, baseline.model]
-    wanted = [
-        (attack, metric, threshold)
-        for attack in layout.attacks
-        for metric, threshold in [
-            *((metric, "") for metric in RANKED),
-            *((metric, model.decision) for metric in ACCURACIES),
-        ]
-    ]
+    ours, theirs = study.pooled[pair, model.model], study.pooled[pair, baseline.model]
+    metrics = [(metric, "") for metric in RANKED]
+    metrics += [(metric, model.decision) for metric in ACCURACIES]
+    wanted = [(attack, *metric) for attack in study.roster.attacks for metric in metrics]
     wanted += [key for key in [("", "heldout_loss", "")] if key in ours and key in theirs]
     for attack, metric, threshold in wanted:
         a = ours[attack, metric, threshold]
         b = theirs[attack, metric, baseline.decision if threshold else ""]
         found = difference_over_seeds(a.by_seed, a.replicates, b.by_seed, b.replicates)
-        same = tost(found, margin).p_value if attack else math.nan
+        same = tost(found, study.evaluation.margin).p_value if attack else math.nan
         names = (pair, model.model, baseline.model, attack, metric, threshold)
         yield *names, found.difference, found.low, found.high, found.p_value, same
 
@@ -87,3 +94,53 @@ def _verdict(p_difference: float, p_equivalence: float) -> str:
     if math.isnan(p_equivalence):
         return "different" if p_difference < LEVEL else "inconclusive"
     return verdict(p_difference, p_equivalence, LEVEL)
+
+
+def printed(findings: Findings) -> list[Printed]:
+    """A row for each model and baseline, with the difference and the verdict of each metric."""
+    rows = findings.rows(
+        "comparisons", attack=(findings.attack, ""), threshold=("", *DECISIONS), metric=SHOWN
+    )
+    found: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        of_model = found.setdefault((row["pair"], row["model"], row["baseline"]), {})
+        of_model[row["metric"]] = row
+    labels = findings.labels()
+    table = findings.print(
+        "comparisons",
+        f"Differences from the teacher and from kd, attack {findings.attack}",
+        "Model minus baseline on the same records; below 0 the model leaks less, or its loss is "
+        "smaller. p is corrected by Holm's method for all comparisons of the pair, the baseline "
+        "and the metric. Equivalent: shown to differ by less than "
+        f"{findings.margin:g}, by two one-sided tests, corrected likewise. Other attacks, the "
+        f"balanced accuracy and uncorrected p-values: comparisons.csv. {INTERVALS}",
+        (
+            "model",
+            "baseline",
+            *(
+                name
+                for metric in SHOWN
+                for name in (METRICS[metric], f"verdict on {METRICS[metric].partition(' (')[0]}")
+            ),
+        ),
+        [
+            (
+                pair,
+                (
+                    labels[pair, model],
+                    labels[pair, baseline],
+                    *(
+                        cell
+                        for row in map(of_model.get, SHOWN)
+                        for cell in (difference(row), _judged(row))
+                    ),
+                ),
+            )
+            for (pair, model, baseline), of_model in found.items()
+        ],
+    )
+    return [table]
+
+
+def _judged(row: dict[str, Any] | None) -> str:
+    return NONE if row is None else f"{row['verdict']}, {p_text(row['p_holm'])}"

@@ -10,23 +10,47 @@ import pandas as pd
 from distilleak.metrics.measure import ACCURACIES
 from distilleak.metrics.rates import Floats
 from distilleak.metrics.seeds import difference_over_seeds, over_seeds
-from distilleak.tables.base import Key, Pooled, PooledMetrics
-from distilleak.tables.roster import Model, Pair, Roster
+from distilleak.tables.base import Columns, Key, Pooled, PooledMetrics
+from distilleak.tables.printing import (
+    INTERVALS,
+    Findings,
+    Printed,
+    difference,
+    interval,
+    number,
+)
+from distilleak.tables.results import StudyResults
+from distilleak.tables.roster import Model, Pair
+from distilleak.tables.wording import METRICS as NAMES
 
-COLUMNS = [
-    *("pair", "kind", "size", "models", "attack", "metric", "value", "low", "high"),
-    *("seed_sd", "seeds", "difference", "difference_low", "difference_high", "p_value"),
-]
+COLUMNS: Columns = {
+    "pair": str,
+    "kind": str,
+    "size": int,
+    "models": int,
+    "attack": str,
+    "metric": str,
+    "value": float,
+    "low": float,
+    "high": float,
+    "seed_sd": float,
+    "seeds": int,
+    "difference": float,
+    "difference_low": float,
+    "difference_high": float,
+    "p_value": float,
+}
 KINDS = ("vote", "mixture")
 AVERAGE = "average"
 SINGLE = "single"
 LOSS = "heldout_loss"
 METRICS = ("auc", "tpr_at_fpr_0.01", *ACCURACIES, LOSS)
 LIKE = 0.1
-"""A student is as large as an ensemble if its parameters are so near to the sum of theirs."""
+"""A student counts as large as an ensemble if its parameters differ from the sum of theirs by this
+share at most."""
 
 
-def build(layout: Roster, pooled: PooledMetrics) -> pd.DataFrame:
+def build(study: StudyResults) -> pd.DataFrame:
     """The table: the mean over all ensembles of a kind and size, and its spread over seeds.
 
     Size 1 is the single students that are in any ensemble, whatever the kind. The kind `average` is
@@ -39,28 +63,34 @@ def build(layout: Roster, pooled: PooledMetrics) -> pd.DataFrame:
     seeds, NaN where a size or kind is compared with nothing. The held-out loss depends on no
     attack, and votes have none.
     """
+    pooled = study.pooled
     rows = [
         (
-            *(name, kind, size, len(groups), attack, metric),
+            name,
+            kind,
+            size,
+            len(groups),
+            attack,
+            metric,
             *_described(drawn := _drawn(name, groups, attack, metric, pooled)),
             *_against(
                 drawn, name, alone.get(size) if kind != AVERAGE else None, attack, metric, pooled
             ),
         )
-        for name, pair in layout.pairs.items()
+        for name, pair in study.roster.pairs.items()
         for alone in [_groups(name, pair, AVERAGE, pooled)]
         for kind in (*KINDS, AVERAGE, SINGLE)
         for size, groups in _groups(name, pair, kind, pooled).items()
         for metric in METRICS
         if metric != LOSS or kind != "vote"
-        for attack in ([""] if metric == LOSS else layout.attacks)
+        for attack in ([""] if metric == LOSS else study.roster.attacks)
         if all(
             _key(model, attack, metric) in pooled[name, model.model]
             for group in groups
             for model in group
         )
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _groups(
@@ -80,7 +110,7 @@ def _groups(
 
 
 def _alone(name: str, pair: Pair, pooled: PooledMetrics) -> dict[int, list[Model]]:
-    """Ensembles' size -> students with as many parameters as such an ensemble together."""
+    """Ensembles' size -> students with as many parameters as the ensemble together."""
 
     def parameters(model: str) -> float:
         found = pooled[name, model].get(("", "parameters", ""))
@@ -170,3 +200,44 @@ def _against(
         *drawn.mean(), *_drawn(pair, alone, attack, metric, pooled).mean()
     )
     return found.difference, found.low, found.high, found.p_value
+
+
+def printed(findings: Findings) -> list[Printed]:
+    """A row for each metric, kind and size."""
+    table = findings.print(
+        "ensembles",
+        f"Ensembles, attack {findings.attack}",
+        "Mean over all ensembles (subsets) with this number of students; one student: the single "
+        "students. Average: the students of those ensembles, each by itself. Single: one student "
+        "as large as all of them together. Standard deviation between seeds: that of one "
+        f"ensemble. Difference: from that average, paired. {INTERVALS}",
+        (
+            "metric",
+            "kind",
+            "students",
+            "subsets",
+            "value",
+            "standard deviation between seeds",
+            "difference",
+        ),
+        [
+            (
+                pair,
+                (
+                    NAMES[metric],
+                    row["kind"],
+                    number(row["size"]),
+                    number(row["models"]),
+                    interval(row),
+                    number(row["seed_sd"], 4),
+                    difference(row),
+                ),
+            )
+            for pair in findings.pairs()
+            for metric in METRICS
+            for row in findings.rows(
+                "ensembles", pair=pair, metric=metric, attack=(findings.attack, "")
+            )
+        ],
+    )
+    return [table]

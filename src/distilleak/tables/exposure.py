@@ -1,54 +1,74 @@
 """exposure: how exposed canaries are, against how often they were inserted."""
 
-from pathlib import Path
+import math
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
-from distilleak.errors import DistilleakError
-from distilleak.evidence.table import read_view
-from distilleak.metrics.exposure import exposure
-from distilleak.metrics.rates import Floats
-from distilleak.records import canaries
 from distilleak.settings.canaries import CanarySettings
-from distilleak.tables import readable
-from distilleak.tables.roster import Roster
+from distilleak.tables.base import Columns
+from distilleak.tables.printing import Findings, Printed, interval
+from distilleak.tables.wording import Interval
 
-COLUMNS = ["pair", "model", "repetitions", "canaries", "exposure", "low", "high", "most"]
+COLUMNS: Columns = {
+    "pair": str,
+    "model": str,
+    "repetitions": int,
+    "canaries": int,
+    "exposure": float,
+    "low": float,
+    "high": float,
+    "most": float,
+}
+UNSEEN = 1 / math.log(2)
+"""Mean exposure, in bits, of a secret that no model has seen."""
 
 
-def exposures(path: Path, settings: CanarySettings) -> Floats:
-    """Exposure of each canary in bits, (groups, canaries of a group), from evidence on candidates.
+def build(
+    measured: Mapping[tuple[str, str], Sequence[Interval]], canaries: int, settings: CanarySettings
+) -> pd.DataFrame:
+    """The table.
 
-    Raises:
-        DistilleakError: the evidence is damaged or not on these candidates.
+    Args:
+        measured: (pair, model) -> mean exposure in bits for each number of repetitions.
+        canaries: How many a mean is of: those of one number of repetitions in all seeds.
+        settings: Says the numbers of repetitions, and among how many candidates a secret is ranked.
     """
-    view = read_view(path)
-    order = np.argsort(np.array(view.record_id, dtype=object))
-    groups, width = len(settings.repetitions), settings.candidates + 1
-    if len(order) != settings.each * groups * width:
-        raise DistilleakError(
-            f"{path}: {len(order)} candidates, not {settings.each * groups} canaries with {width}"
-        )
-    logp = view.logp.sum()[order].reshape(settings.each * groups, width)
-    others = np.delete(logp, canaries.TRUE, axis=1)
-    found = exposure(logp[:, canaries.TRUE], others)
-    return np.stack([found[group::groups] for group in range(groups)])
+    most = math.log2(settings.candidates + 1)
+    rows = [
+        (pair, model, repetitions, canaries, *mean, most)
+        for (pair, model), means in measured.items()
+        for repetitions, mean in zip(settings.repetitions, means, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def readable_table(table: pd.DataFrame, layout: Roster) -> readable.Readable:
-    label = {(pair, model.model): model.label for pair, model in layout.models()}
-    rows = []
-    for (pair, model), of_model in table.groupby(["pair", "model"], sort=False):
-        cells = {
-            f"× {row.repetitions}": f"{row.exposure:.2f} [{row.low:.2f}, {row.high:.2f}]"
-            for row in of_model.itertuples()
-        }
-        rows.append({"pair": pair, "model": label[str(pair), str(model)], **cells})
-    return readable.Readable(
-        pd.DataFrame(rows),
-        "Mean exposure in bits of canaries that were inserted so many times; a secret that no "
-        f"model has seen has {1 / np.log(2):.2f} on average, the first of all candidates "
-        f"{table['most'].iloc[0]:.2f}. In brackets: 95 % intervals over canaries and, where "
-        "there are several, seeds.",
+def printed(findings: Findings) -> list[Printed]:
+    """A row for each model, with a column for each number of repetitions."""
+    rows = findings.rows("exposure")
+    found = {(row["pair"], row["model"], row["repetitions"]): row for row in rows}
+    repetitions = list(dict.fromkeys(row["repetitions"] for row in rows))
+    most = max(row["most"] for row in rows)
+    table = findings.print(
+        "exposure",
+        "Exposure of canaries",
+        "Mean exposure in bits of canaries, by how often they were inserted; a secret that no "
+        f"model has seen has {UNSEEN:.2f} on average, the first of all candidates {most:.2f}. In "
+        "brackets: 95 % intervals over canaries and, where there are several, seeds.",
+        ("model", *(f"× {times}" for times in repetitions)),
+        [
+            (
+                pair,
+                (
+                    label,
+                    *(
+                        interval(found.get((pair, model, times)), "exposure", ".2f")
+                        for times in repetitions
+                    ),
+                ),
+            )
+            for (pair, model), label in findings.labels().items()
+            if any((pair, model, times) in found for times in repetitions)
+        ],
     )
+    return [table]

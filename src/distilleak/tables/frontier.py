@@ -12,26 +12,44 @@ from distilleak.metrics import frontier
 from distilleak.metrics.compare import holm, two_sided
 from distilleak.metrics.rates import Floats
 from distilleak.metrics.seeds import difference_over_seeds, over_seeds
-from distilleak.tables.base import PooledMetrics
-from distilleak.tables.roster import Model, Pair, Roster
+from distilleak.tables.base import Columns
+from distilleak.tables.printing import (
+    INTERVALS,
+    NONE,
+    Findings,
+    Printed,
+    difference,
+    interval,
+    p_value,
+)
+from distilleak.tables.reading import AT_EQUAL_UTILITY
+from distilleak.tables.results import StudyResults
+from distilleak.tables.roster import Model, Pair
+from distilleak.tables.wording import METRICS
 
-COLUMNS = [
-    *("pair", "model", "role", "metric", "attack"),
-    *("loss", "loss_low", "loss_high", "leakage", "leakage_low", "leakage_high", "seed_sd"),
-    *(
-        "front",
-        "trivial_front",
-        "alternative",
-        "difference",
-        "low",
-        "high",
-        "p_value",
-        "p_holm",
-        "verdict",
-    ),
-]
-METRICS = {"auc": 0.5, "tpr_at_fpr_0.01": 0.01, "member_accuracy": 0.5}
-"""Each with its value by chance."""
+COLUMNS: Columns = {
+    "pair": str,
+    "model": str,
+    "role": str,
+    "metric": str,
+    "attack": str,
+    "loss": float,
+    "loss_low": float,
+    "loss_high": float,
+    "leakage": float,
+    "leakage_low": float,
+    "leakage_high": float,
+    "seed_sd": float,
+    "front": bool,
+    "trivial_front": bool,
+    "alternative": str,
+    "difference": float,
+    "low": float,
+    "high": float,
+    "p_value": float,
+    "p_holm": float,
+    "verdict": str,
+}
 UNIFORM = Model(model="uniform", kind="student", method="", label="uniform", role="trivial")
 """What everybody has without any training: all tokens equally likely."""
 TRIVIAL = "trivial"
@@ -52,7 +70,7 @@ class _Point:
     leakages: Floats
 
 
-def build(layout: Roster, pooled: PooledMetrics) -> pd.DataFrame:
+def build(study: StudyResults) -> pd.DataFrame:
     """The table: a row per pair, metric and model that has a loss, without the teacher.
 
     `leakage` is the metric under the strongest attack, which for every seed is picked on the others
@@ -71,9 +89,9 @@ def build(layout: Roster, pooled: PooledMetrics) -> pd.DataFrame:
     found = pd.DataFrame(
         [
             row
-            for name, pair in layout.pairs.items()
-            for metric in METRICS
-            for row in _rows(pair, name, metric, _points(layout, name, pair.models, metric, pooled))
+            for name, pair in study.roster.pairs.items()
+            for metric in AT_EQUAL_UTILITY
+            for row in _rows(pair, name, metric, _points(study, name, pair.models, metric))
         ],
         columns=[name for name in COLUMNS if name not in ("p_holm", "verdict")],
     )
@@ -83,29 +101,28 @@ def build(layout: Roster, pooled: PooledMetrics) -> pd.DataFrame:
         _verdict(row["difference"], row["p_holm"], row["alternative"])
         for row in found.to_dict("records")
     ]
-    return found[COLUMNS]
+    return found[list(COLUMNS)]
 
 
-def _points(
-    layout: Roster, pair: str, models: list[Model], metric: str, pooled: PooledMetrics
-) -> list[_Point]:
+def _points(study: StudyResults, pair: str, models: list[Model], metric: str) -> list[_Point]:
     points = []
+    attacks = study.roster.attacks
     for model in models:
-        found = pooled[pair, model.model]
+        found = study.pooled[pair, model.model]
         loss = found.get(("", "heldout_loss", ""))
         if model.kind == "teacher" or loss is None:
             continue
         threshold = model.decision if metric == "member_accuracy" else ""
         ranked_by = metric if metric.startswith("tpr") else "auc"
-        ranks = np.array([found[attack, ranked_by, ""].by_seed for attack in layout.attacks])
-        estimates = [found[attack, metric, threshold] for attack in layout.attacks]
+        ranks = np.array([found[attack, ranked_by, ""].by_seed for attack in attacks])
+        estimates = [found[attack, metric, threshold] for attack in attacks]
         best = frontier.strongest(ranks)
         seeds = range(len(best))
         most = int(np.bincount(best).argmax())
         points.append(
             _Point(
                 model,
-                layout.attacks[most],
+                attacks[most],
                 loss.by_seed,
                 loss.replicates,
                 np.array([estimates[best[seed]].by_seed[seed] for seed in seeds]),
@@ -118,7 +135,7 @@ def _points(
 def _rows(pair: Pair, name: str, metric: str, points: list[_Point]) -> list[tuple[object, ...]]:
     trivial = [point for point in points if point.model.role == TRIVIAL]
     if trivial and pair.vocabulary is not None:
-        trivial.append(_uniform(trivial[0], math.log(pair.vocabulary), METRICS[metric]))
+        trivial.append(_uniform(trivial[0], math.log(pair.vocabulary), AT_EQUAL_UTILITY[metric]))
     on_front = _named(points, frontier.front)
     on_trivial = _named(trivial, frontier.hull)
     rows: list[tuple[object, ...]] = []
@@ -131,9 +148,18 @@ def _rows(pair: Pair, name: str, metric: str, points: list[_Point]) -> list[tupl
             compared = _compare(point, trivial)
         rows.append(
             (
-                *(name, point.model.model, point.model.role, metric, point.attack),
-                *(loss.value, loss.low, loss.high),
-                *(leakage.value, leakage.low, leakage.high, spread),
+                name,
+                point.model.model,
+                point.model.role,
+                metric,
+                point.attack,
+                loss.value,
+                loss.low,
+                loss.high,
+                leakage.value,
+                leakage.low,
+                leakage.high,
+                spread,
                 point.model.model in on_front,
                 point.model.model in on_trivial,
                 *compared,
@@ -228,3 +254,51 @@ def _verdict(difference: float, p_holm: float, alternative: str) -> str:
         if alternative.startswith(beyond) and shown != both:
             return beyond
     return shown
+
+
+def printed(findings: Findings) -> list[Printed]:
+    """A row for each metric and model."""
+    labels = findings.labels()
+    table = findings.print(
+        "frontier",
+        "At equal utility: against the trivial frontier",
+        "Leakage to the strongest attack, and its difference from the trivial alternatives at the "
+        "same held-out loss (nats per token); attack and alternatives are picked on the other "
+        "seeds. Below 0: the model leaks less than doing something trivial. p is corrected by "
+        "Holm's method for all models of the pair and the metric, and the verdict goes by it; "
+        "models without a verdict have their role instead. Front: on the Pareto front of all "
+        f"models. {INTERVALS}",
+        (
+            "model",
+            "metric",
+            "held-out loss",
+            "leakage",
+            "attack",
+            "difference",
+            "p",
+            "verdict",
+            "compared with",
+            "front",
+        ),
+        [
+            (
+                pair,
+                (
+                    labels[pair, row["model"]],
+                    METRICS[metric],
+                    interval(row, "loss"),
+                    interval(row, "leakage"),
+                    row["attack"],
+                    difference(row),
+                    p_value(row["p_holm"]),
+                    row["verdict"] or row["role"],
+                    row["alternative"].replace("_", " ") or NONE,
+                    "yes" if row["front"] else "no",
+                ),
+            )
+            for pair in findings.pairs()
+            for metric in AT_EQUAL_UTILITY
+            for row in findings.rows("frontier", pair=pair, metric=metric)
+        ],
+    )
+    return [table]

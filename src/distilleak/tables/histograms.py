@@ -4,10 +4,18 @@ import numpy as np
 import pandas as pd
 
 from distilleak.metrics.rates import Floats
-from distilleak.tables.results import Results, scored
-from distilleak.tables.roster import Roster
+from distilleak.tables.base import Columns
+from distilleak.tables.results import StudyResults
 
-COLUMNS = ["pair", "model", "attack", "pool", "left", "right", "density"]
+COLUMNS: Columns = {
+    "pair": str,
+    "model": str,
+    "attack": str,
+    "pool": str,
+    "left": float,
+    "right": float,
+    "density": float,
+}
 BINS = 40
 NARROWEST = 1e-4
 """Scores that differ by less than this share of their size are one bar: the table has 7 digits."""
@@ -15,13 +23,13 @@ TINY = 1e-12
 """So are scores that differ by less than rounding leaves around zero."""
 
 
-def build(layout: Roster, results: Results) -> pd.DataFrame:
+def build(study: StudyResults) -> pd.DataFrame:
     """The histograms: `BINS` equal bins over all scores of both pools and all seeds.
 
     The density of each pool integrates to 1.
     """
     parts = []
-    for pair, model, attack, by_seed in scored(layout, results):
+    for pair, model, attack, by_seed in study.scored():
         scores = np.concatenate([s.attacks[attack] for s in by_seed])
         member = np.concatenate([s.teacher_member for s in by_seed])
         edges = _edges(scores)
@@ -29,7 +37,7 @@ def build(layout: Roster, results: Results) -> pd.DataFrame:
             density, _ = np.histogram(scores[side], edges, density=True)
             names = {"pair": pair, "model": model, "attack": attack, "pool": pool}
             bins = {"left": edges[:-1], "right": edges[1:], "density": density}
-            parts.append(pd.DataFrame(names | bins, columns=COLUMNS))
+            parts.append(pd.DataFrame(names | bins, columns=list(COLUMNS)))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -1,38 +1,151 @@
 """metrics: every metric of every model, by seed and pooled over seeds, in long form."""
 
+from typing import Any
+
 import pandas as pd
 
-from distilleak.tables.base import Key, Pooled, PooledMetrics, pool
-from distilleak.tables.results import Results
-from distilleak.tables.roster import Roster
+from distilleak.tables.base import Columns
+from distilleak.tables.printing import INTERVALS, Findings, Printed, interval, number
+from distilleak.tables.reading import DECISIONS, POOLED, pool_size
+from distilleak.tables.results import StudyResults
+from distilleak.tables.wording import METRICS
 
-COLUMNS = ["seed", "pair", "model", "attack", "metric", "threshold", "value", "low", "high"]
-POOLED = "all"
+COLUMNS: Columns = {
+    "seed": str,
+    "pair": str,
+    "model": str,
+    "attack": str,
+    "metric": str,
+    "threshold": str,
+    "value": float,
+    "low": float,
+    "high": float,
+}
+UTILITY = {"heldout_loss": ".3f", "perplexity": ".2f", "top1_accuracy": ".3f"}
+"""Measures of utility, each with the format of its numbers."""
+COUNTS = {
+    "parameters": 0,
+    "training_records": 0,
+    "training_tokens": 0,
+    "vulnerable_token_share": 3,
+}
+"""What a model was made from, each with its digits after the point."""
+
+Rows = dict[tuple[str, str], dict[str, Any]]
 
 
-def pool_metrics(layout: Roster, results: Results) -> PooledMetrics:
-    """Every metric of every model over the seeds that have it (a few depend on the draw)."""
-    found: dict[tuple[str, str], dict[Key, Pooled]] = {}
-    for pair, model in layout.models():
-        by_seed = [results.estimates[seed, pair, model.model] for seed in layout.seeds]
-        keys = dict.fromkeys(key for estimates in by_seed for key in estimates)
-        found[pair, model.model] = {
-            key: pool([estimates[key] for estimates in by_seed if key in estimates]) for key in keys
-        }
-    return found
-
-
-def build(layout: Roster, results: Results, pooled: PooledMetrics) -> pd.DataFrame:
+def build(study: StudyResults) -> pd.DataFrame:
     """The table; `seed` is text, "all" for the rows pooled over seeds."""
     rows = [
         (str(seed), pair, model.model, *key, estimate.value, estimate.low, estimate.high)
-        for seed in layout.seeds
-        for pair, model in layout.models()
-        for key, estimate in results.estimates[seed, pair, model.model].items()
+        for seed in study.roster.seeds
+        for pair, model in study.roster.models()
+        for key, estimate in study.results.estimates[seed, pair, model.model].items()
     ]
     rows += [
         (POOLED, pair, model, *key, estimate.value, estimate.low, estimate.high)
-        for (pair, model), metrics in pooled.items()
+        for (pair, model), metrics in study.pooled.items()
         for key, estimate in metrics.items()
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def printed(findings: Findings) -> list[Printed]:
+    """Leakage beside utility, the AUC of every attack, and utility in full."""
+    return [_summary(findings), _attacks(findings), _utility(findings)]
+
+
+def _summary(findings: Findings) -> Printed:
+    attack = findings.attack
+    aucs = _aucs(findings)
+    shown = {
+        METRICS[metric]: _by_model(findings, attack=attack, metric=metric, threshold=threshold)
+        for metric, threshold in (
+            ("auc", ""),
+            ("tpr_at_fpr_0.01", ""),
+            ("member_accuracy", DECISIONS),
+            ("nonmember_accuracy", DECISIONS),
+        )
+    }
+    shown[METRICS["heldout_loss"]] = _by_model(findings, metric="heldout_loss")
+    return findings.print(
+        "summary",
+        f"Leakage and utility, attack {attack}",
+        "Pooled over seeds. AUC: chance is 0.5. TPR at 1 % FPR: measured on "
+        f"{_nonmembers(findings)}; chance is 0.01. Accuracies are at the cross-fitted threshold, "
+        "those of ensembles by vote at the majority. The largest AUC is that of the strongest of "
+        f"all attacks, picked afterwards, so it looks stronger than it is. {INTERVALS}",
+        ("model", *shown, "largest AUC"),
+        [
+            (key[0], (label, *(interval(rows.get(key)) for rows in shown.values()), best))
+            for key, label in findings.labels().items()
+            if any(key in rows for rows in shown.values())
+            for best in [_largest(aucs, key)]
+        ],
+    )
+
+
+def _attacks(findings: Findings) -> Printed:
+    aucs = _aucs(findings)
+    return findings.print(
+        "attacks",
+        "AUC of every attack",
+        f"Pooled over seeds; chance is 0.5. {INTERVALS}",
+        ("model", *aucs),
+        [
+            (key[0], (label, *(interval(rows.get(key)) for rows in aucs.values())))
+            for key, label in findings.labels().items()
+            if any(key in rows for rows in aucs.values())
+        ],
+    )
+
+
+def _utility(findings: Findings) -> Printed:
+    by_metric = {metric: _by_model(findings, metric=metric) for metric in (*UTILITY, *COUNTS)}
+
+    def cell(metric: str, row: dict[str, Any] | None) -> str:
+        if metric in UTILITY:
+            return interval(row, form=UTILITY[metric])
+        return number(None if row is None else row["value"], COUNTS[metric])
+
+    return findings.print(
+        "utility",
+        "Utility and size",
+        "Utility is measured on the hold-out pool. Ensembles by vote are left out: they give no "
+        f"probabilities. {INTERVALS}",
+        ("model", *(METRICS[metric] for metric in by_metric)),
+        [
+            (key[0], (label, *(cell(metric, rows.get(key)) for metric, rows in by_metric.items())))
+            for key, label in findings.labels().items()
+            if any(key in rows for rows in by_metric.values())
+        ],
+    )
+
+
+def _by_model(findings: Findings, **wanted: object) -> Rows:
+    """(pair, model) -> the pooled row wanted."""
+    rows = findings.rows("metrics", seed=POOLED, **wanted)
+    return {(row["pair"], row["model"]): row for row in rows}
+
+
+def _aucs(findings: Findings) -> dict[str, Rows]:
+    """The AUCs of every attack, the headline attack first."""
+    found: dict[str, Rows] = {findings.attack: {}}
+    for row in findings.rows("metrics", seed=POOLED, metric="auc"):
+        found.setdefault(row["attack"], {})[row["pair"], row["model"]] = row
+    return found
+
+
+def _largest(aucs: dict[str, Rows], key: tuple[str, str]) -> str:
+    """The largest AUC of a model, and the attack that has it."""
+    best = max(aucs, key=lambda attack: aucs[attack][key]["value"])
+    return f"{interval(aucs[best][key])}, {best}"
+
+
+def _nonmembers(findings: Findings) -> str:
+    sizes = {
+        pair: pool_size(findings.tables["split"], pair, "nonmember") for pair in findings.pairs()
+    }
+    if len(set(sizes.values())) == 1:
+        return next(iter(sizes.values()))
+    return ", ".join(f"{size} ({pair})" for pair, size in sizes.items())

@@ -2,20 +2,42 @@
 
 import pandas as pd
 
+from distilleak.tables.base import Columns
+from distilleak.tables.results import StudyResults
 from distilleak.tables.roster import Roster
 
-COLUMNS = ["pair", "model", "kind", "method", "label", "size", "order", "sweep"]
+COLUMNS: Columns = {
+    "pair": str,
+    "model": str,
+    "kind": str,
+    "method": str,
+    "label": str,
+    "size": int,
+    "order": int,
+    "sweep": str,
+}
 
 
-def build(layout: Roster) -> pd.DataFrame:
+def build(study: StudyResults) -> pd.DataFrame:
     """The table; `size` counts the students of an ensemble, `order` is that of drawing, and
     models of one `sweep` differ in strength alone."""
+    return described(study.roster)
+
+
+def described(roster: Roster) -> pd.DataFrame:
+    """The same table, which depends on nothing else."""
     rows = [
         (
-            *(name, model.model, model.kind, model.method, model.label),
-            *(max(1, len(model.members)), row, model.sweep),
+            name,
+            model.model,
+            model.kind,
+            model.method,
+            model.label,
+            max(1, len(model.members)),
+            place,
+            model.sweep,
         )
-        for name, pair in layout.pairs.items()
-        for row, model in enumerate(pair.models)
+        for name, pair in roster.pairs.items()
+        for place, model in enumerate(pair.models)
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list(COLUMNS))

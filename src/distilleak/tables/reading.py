@@ -1,4 +1,4 @@
-"""The tables that figures and the report read: their columns, and how rows are picked."""
+"""Reading tables, for figures and the report: checked by their columns; and how rows are picked."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,48 +8,17 @@ import pandas as pd
 from distilleak.catalogue import suggestion
 from distilleak.errors import DistilleakError
 from distilleak.settings.figures import FigureSettings
+from distilleak.tables.base import Columns
+from distilleak.tables.names import load
 
 POOLED = "all"
 DECISIONS = ("cross_fitted", "majority")
-COLUMNS = {
-    "models": "pair model kind method label size order sweep",
-    "metrics": "seed pair model attack metric threshold value low high",
-    "comparisons": "pair model baseline attack metric threshold difference low high p_value "
-    "p_equivalence p_holm verdict",
-    "success": "pair model attack pool outcome records share",
-    "supervision": "pair group records tokens agreement agreement_low agreement_high "
-    "confidence confidence_low confidence_high",
-    "ensembles": "pair kind size models attack metric value low high seed_sd seeds difference "
-    "difference_low difference_high p_value",
-    "frontier": "pair model role metric attack loss loss_low loss_high leakage leakage_low "
-    "leakage_high seed_sd front trivial_front alternative difference low high p_value p_holm "
-    "verdict",
-    "luck": "pair model attack metric differing seeds seed_sd low high record_sd",
-    "epsilon": "seed pair model attack audit epsilon delta",
-    "effects": "pair model attack effect value low high",
-    "exposure": "pair model repetitions canaries exposure low high most",
-    "roc": "pair model attack fpr tpr",
-    "histograms": "pair model attack pool left right density",
-    "blind": "seed pair classifier auc low high p_value members nonmembers gate",
-    "split": "seed pair pool records",
-    "costs": "rule model jobs wall_s max_rss_mib tokens_per_s",
-}
-AT_EQUAL_UTILITY = (
-    ("auc", "AUC", 0.5),
-    ("tpr_at_fpr_0.01", "TPR at 1 % FPR", 0.01),
-    ("member_accuracy", "member accuracy", 0.5),
-)
-"""Metrics of the table `frontier`, the first one first: name, label, chance."""
+AT_EQUAL_UTILITY = {"auc": 0.5, "tpr_at_fpr_0.01": 0.01, "member_accuracy": 0.5}
+"""Metrics of the table `frontier`, the first one first, each with its value by chance."""
 _CROWD = 15
-"""More students than this cannot be told apart in one panel."""
-_TEXT = frozenset(
-    (
-        *("seed", "pair", "model", "kind", "method", "label", "attack", "metric", "threshold"),
-        *("baseline", "pool", "outcome", "group", "classifier", "gate", "rule"),
-        *("verdict", "effect", "audit", "role", "front", "trivial_front", "alternative"),
-        *("differing", "sweep"),
-    )
-)
+"""More students than this cannot be distinguished in one panel."""
+_MISSING = ["", "nan", "NaN"]
+"""How a CSV file writes that there is no number."""
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -69,19 +38,25 @@ def read_one(path: Path, name: str) -> pd.DataFrame:
     Raises:
         DistilleakError: the file is missing or damaged, or lacks a column.
     """
-    columns = COLUMNS[name].split()
-    text = {column: "str" for column in columns if column in _TEXT}
-    numbers = {column: ["", "nan", "NaN"] for column in columns if column not in _TEXT}
+    columns: Columns = load(name).COLUMNS
+    text = {column: "str" for column, kind in columns.items() if kind is str}
+    missing = {column: _MISSING for column in columns if column not in text}
     try:
-        table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers)
+        table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=missing)
     except FileNotFoundError as error:
         raise DistilleakError(f"{path}: no such file") from error
     except ValueError as error:
         raise DistilleakError(f"{path}: damaged table ({str(error).strip()})") from error
-    for column in columns:
+    for column, kind in columns.items():
         if column not in table.columns:
             raise DistilleakError(f"{path}: no column {column!r}; needed: {', '.join(columns)}")
-        if column in numbers and len(table) and not pd.api.types.is_numeric_dtype(table[column]):
+        if kind is str or not len(table):
+            continue
+        if kind is bool and not pd.api.types.is_bool_dtype(table[column]):
+            raise DistilleakError(
+                f"{path}: column {column!r} holds other words than True and False"
+            )
+        if not pd.api.types.is_numeric_dtype(table[column]):
             raise DistilleakError(f"{path}: column {column!r} holds something that is not a number")
     return table
 

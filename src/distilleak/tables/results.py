@@ -15,7 +15,8 @@ from distilleak.paths import data_directory, model_directory, seed_directory
 from distilleak.records.drawing import EVALUATION_POOLS
 from distilleak.records.pools import POOLS
 from distilleak.scoring.scores import Scores, read_scores
-from distilleak.tables.base import Estimate, Key
+from distilleak.settings.evaluation import EvaluationSettings
+from distilleak.tables.base import Estimate, Key, Pooled, PooledMetrics, pool
 from distilleak.tables.roster import Model, Roster
 
 
@@ -45,7 +46,7 @@ class Blind:
 
 @dataclass(frozen=True)
 class Results:
-    """All that the tables are made of; seeds by number, in the order of the layout."""
+    """What the stages left; seeds by number, in the order of the roster."""
 
     estimates: dict[tuple[int, str, str], dict[Key, Estimate]]  # (seed, pair, model)
     scores: dict[tuple[int, str, str], Scores]  # of the evaluation pools
@@ -54,7 +55,34 @@ class Results:
     pools: dict[tuple[int, str], dict[str, int]]  # (seed, pair); records per pool
 
 
-def read_results(root: str | Path, layout: Roster, replicates: int) -> Results:
+@dataclass(frozen=True)
+class StudyResults:
+    """All that the tables are made of."""
+
+    roster: Roster
+    evaluation: EvaluationSettings
+    results: Results
+    pooled: PooledMetrics
+
+    def scored(self) -> Iterator[tuple[str, str, str, list[Scores]]]:
+        """(pair, model, attack, the model's scores in each seed)."""
+        for pair, model in self.roster.models():
+            by_seed = [self.results.scores[seed, pair, model.model] for seed in self.roster.seeds]
+            for attack in self.roster.attacks:
+                yield pair, model.model, attack, by_seed
+
+
+def read_study(root: str | Path, roster: Roster, evaluation: EvaluationSettings) -> StudyResults:
+    """Read the results of a study, and pool its metrics over seeds.
+
+    Raises:
+        DistilleakError: as for `read_results`.
+    """
+    results = read_results(root, roster, evaluation.replicates)
+    return StudyResults(roster, evaluation, results, _pooled(roster, results))
+
+
+def read_results(root: str | Path, roster: Roster, replicates: int) -> Results:
     """Read the results of a study.
 
     Raises:
@@ -62,13 +90,13 @@ def read_results(root: str | Path, layout: Roster, replicates: int) -> Results:
             bootstrap replicates; a metric is missing; or models of a pair and seed were scored on
             different records, so that they cannot be compared.
     """
-    each = [(seed, pair, model) for seed in layout.seeds for pair, model in layout.models()]
+    each = [(seed, pair, model) for seed in roster.seeds for pair, model in roster.models()]
     scores = {
-        (seed, pair, model.model): _scores(root, seed, pair, model, layout.attacks)
+        (seed, pair, model.model): _scores(root, seed, pair, model, roster.attacks)
         for seed, pair, model in each
     }
     _check_alike(scores)
-    arms = [(seed, name, pair.data) for seed in layout.seeds for name, pair in layout.pairs.items()]
+    arms = [(seed, name, pair.data) for seed in roster.seeds for name, pair in roster.pairs.items()]
     shared = {
         (seed, data): data_directory(root, seed, data)
         for seed, data in dict.fromkeys((seed, data) for seed, _, data in arms)
@@ -78,7 +106,7 @@ def read_results(root: str | Path, layout: Roster, replicates: int) -> Results:
     return Results(
         estimates={
             (seed, pair, model.model): _estimates(
-                root, seed, pair, model, layout.attacks, replicates
+                root, seed, pair, model, roster.attacks, replicates
             )
             for seed, pair, model in each
         },
@@ -202,8 +230,13 @@ def _pools(path: Path) -> dict[str, int]:
     return {pool: counts[pool] for pool in POOLS if pool in counts}
 
 
-def scored(layout: Roster, results: Results) -> Iterator[tuple[str, str, str, list[Scores]]]:
-    for pair, model in layout.models():
-        by_seed = [results.scores[seed, pair, model.model] for seed in layout.seeds]
-        for attack in layout.attacks:
-            yield pair, model.model, attack, by_seed
+def _pooled(roster: Roster, results: Results) -> PooledMetrics:
+    """Every metric of every model over the seeds that have it (a few depend on the draw)."""
+    found: dict[tuple[str, str], dict[Key, Pooled]] = {}
+    for pair, model in roster.models():
+        by_seed = [results.estimates[seed, pair, model.model] for seed in roster.seeds]
+        keys = dict.fromkeys(key for estimates in by_seed for key in estimates)
+        found[pair, model.model] = {
+            key: pool([estimates[key] for estimates in by_seed if key in estimates]) for key in keys
+        }
+    return found

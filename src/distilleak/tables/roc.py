@@ -6,26 +6,32 @@ import numpy as np
 import pandas as pd
 
 from distilleak.metrics.rates import Floats, roc_curve
-from distilleak.tables.results import Results, scored
-from distilleak.tables.roster import Roster
+from distilleak.tables.base import Columns
+from distilleak.tables.results import StudyResults
 
-COLUMNS = ["pair", "model", "attack", "fpr", "tpr"]
+COLUMNS: Columns = {
+    "pair": str,
+    "model": str,
+    "attack": str,
+    "fpr": float,
+    "tpr": float,
+}
 POINTS = 200
 
 
-def build(layout: Roster, results: Results) -> pd.DataFrame:
+def build(study: StudyResults) -> pd.DataFrame:
     """The ROC curves, from (0, 0) to (1, 1), at most `POINTS` points each.
 
     Over seeds the curves are averaged vertically (Fawcett 2006, section 8): the mean TPR at the
     same FPR.
     """
     parts = []
-    for pair, model, attack, by_seed in scored(layout, results):
+    for pair, model, attack, by_seed in study.scored():
         curves = [roc_curve(s.attacks[attack], s.teacher_member) for s in by_seed]
         nonmembers = max(int((~s.teacher_member).sum()) for s in by_seed)
         fpr, tpr = average(curves, nonmembers)
         points = {"pair": pair, "model": model, "attack": attack, "fpr": fpr, "tpr": tpr}
-        parts.append(pd.DataFrame(points, columns=COLUMNS))
+        parts.append(pd.DataFrame(points, columns=list(COLUMNS)))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -36,7 +36,7 @@ class Pair(Settings):
     """Directory of its records and blind verdict below that of a seed: empty, or beginning with a
     slash. Pairs may share one."""
     vocabulary: int | None = Field(default=None, ge=1)
-    """Tokens that its models know; None where only a pretrained model's own files tell."""
+    """Tokens that its models know; None where only a pretrained model's own files say it."""
 
     def of_kind(self, *kinds: str) -> list[Model]:
         """The models of these kinds, in drawing order."""

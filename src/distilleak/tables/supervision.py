@@ -1,4 +1,4 @@
-"""supervision: does the teacher hand its members' own text on, or something else?"""
+"""supervision: does the teacher pass its members' own text on, or something else?"""
 
 from collections.abc import Sequence
 
@@ -6,21 +6,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from distilleak.metrics.bootstrap import interval, weights
+from distilleak.metrics import bootstrap
 from distilleak.metrics.rates import Floats, chunks
-from distilleak.tables.base import Estimate, pool
-from distilleak.tables.results import Results, Supervision
-from distilleak.tables.roster import Roster
+from distilleak.tables.base import Columns, Estimate, pool
+from distilleak.tables.printing import INTERVALS, Findings, Printed, interval, number
+from distilleak.tables.results import StudyResults, Supervision
 
-COLUMNS = [
-    *("pair", "group", "records", "tokens"),
-    *("agreement", "agreement_low", "agreement_high"),
-    *("confidence", "confidence_low", "confidence_high"),
-]
+COLUMNS: Columns = {
+    "pair": str,
+    "group": str,
+    "records": int,
+    "tokens": int,
+    "agreement": float,
+    "agreement_low": float,
+    "agreement_high": float,
+    "confidence": float,
+    "confidence_low": float,
+    "confidence_high": float,
+}
 GROUPS = ("vulnerable", "other")
 
 
-def build(layout: Roster, results: Results, replicates: int) -> pd.DataFrame:
+def build(study: StudyResults) -> pd.DataFrame:
     """The table.
 
     Agreement is the share of tokens that are the teacher's most likely one, confidence the mean
@@ -28,8 +35,8 @@ def build(layout: Roster, results: Results, replicates: int) -> pd.DataFrame:
     the group's records, pooled over the seeds in which the group is not empty.
     """
     rows = []
-    for name in layout.pairs:
-        by_seed = {seed: results.supervision[seed, name] for seed in layout.seeds}
+    for name in study.roster.pairs:
+        by_seed = {seed: study.results.supervision[seed, name] for seed in study.roster.seeds}
         for group in GROUPS:
             found = [
                 (members, seed, side)
@@ -39,9 +46,9 @@ def build(layout: Roster, results: Results, replicates: int) -> pd.DataFrame:
             if found:
                 records = sum(int(side.sum()) for _, _, side in found)
                 tokens = sum(int(members.tokens[side].sum()) for members, _, side in found)
-                shares = [_shares(*each, replicates) for each in found]
+                shares = [_shares(*each, study.evaluation.replicates) for each in found]
                 rows.append((name, group, records, tokens, *_pooled(shares)))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _shares(
@@ -50,7 +57,7 @@ def _shares(
     """Agreement and confidence of the members in `side`."""
     columns = np.stack([members.correct, members.confidence, members.tokens], axis=1)[side]
     columns = columns.astype(np.float64)
-    drawn = weights(np.ones(len(columns), np.bool_), count, seed)
+    drawn = bootstrap.weights(np.ones(len(columns), np.bool_), count, seed)
     sums = np.concatenate([drawn[rows].astype(np.float64) @ columns for rows in chunks(drawn)])
     total = columns.sum(axis=0)
     agreement, confidence = (
@@ -60,7 +67,7 @@ def _shares(
 
 
 def _estimate(value: float, replicates: Floats) -> Estimate:
-    return Estimate(float(value), *interval(replicates), replicates)
+    return Estimate(float(value), *bootstrap.interval(replicates), replicates)
 
 
 def _pooled(shares: Sequence[tuple[Estimate, Estimate]]) -> list[float]:
@@ -69,3 +76,29 @@ def _pooled(shares: Sequence[tuple[Estimate, Estimate]]) -> list[float]:
         found = pool(estimates)
         row += [found.value, found.low, found.high]
     return row
+
+
+def printed(findings: Findings) -> list[Printed]:
+    """A row for each group of members."""
+    table = findings.print(
+        "supervision",
+        "The teacher's supervision",
+        "Agreement: share of tokens at which the teacher's most likely token is the true one. "
+        "Confidence: mean probability of its most likely token. Vulnerable members are those that "
+        f"the attack on the teacher identifies. {INTERVALS}",
+        ("members", "records", "tokens", "agreement", "confidence"),
+        [
+            (
+                row["pair"],
+                (
+                    row["group"],
+                    number(row["records"]),
+                    number(row["tokens"]),
+                    interval(row, "agreement"),
+                    interval(row, "confidence"),
+                ),
+            )
+            for row in findings.rows("supervision")
+        ],
+    )
+    return [table]

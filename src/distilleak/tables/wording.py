@@ -1,12 +1,28 @@
-"""Numbers as they are written in a sentence: with a minus sign, a sign, an interval."""
+"""Numbers and names as they are written in a sentence or a cell of a readable table."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+METRICS = {
+    "auc": "AUC",
+    "tpr_at_fpr_0.01": "TPR at 1 % FPR",
+    "balanced_accuracy": "balanced accuracy",
+    "member_accuracy": "member accuracy",
+    "nonmember_accuracy": "non-member accuracy",
+    "heldout_loss": "held-out loss (nats per token)",
+    "perplexity": "perplexity",
+    "top1_accuracy": "top-1 accuracy",
+    "parameters": "parameters",
+    "training_records": "training records",
+    "training_tokens": "training tokens",
+    "vulnerable_token_share": "vulnerable share of the vocabulary",
+}
+"""Metrics as people read them."""
 
-class Estimate(NamedTuple):
+
+class Interval(NamedTuple):
     """A number and its 95 % interval."""
 
     value: float
@@ -17,12 +33,16 @@ class Estimate(NamedTuple):
         """Whether the interval lies on one side of `number`."""
         return self.low > number or self.high < number
 
+    def text(self, form: str = ".3f") -> str:
+        """The number and the ends of its interval, each in the format `form`."""
+        return f"{self.value:{form}} ({self.low:{form}} to {self.high:{form}})".replace("-", "−")
+
     def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})".replace("-", "−")
+        return self.text()
 
     def signed(self) -> str:
         """A difference and its interval, each with its sign."""
-        return f"{self.value:+.3f} ({self.low:+.3f} to {self.high:+.3f})".replace("-", "−")
+        return self.text("+.3f")
 
 
 def p_text(p: float) -> str:
