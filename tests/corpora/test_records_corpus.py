@@ -85,7 +85,7 @@ def test_an_unknown_locale_is_one_line() -> None:
     with pytest.raises(DistilleakError) as caught:
         texts(1, locale="xx_YY")
     assert str(caught.value) == (
-        "corpus.locale: 'xx_YY' is no locale of faker; one looks like en_US, de_DE or ja_JP"
+        "corpus.locale: 'xx_YY' is not a locale of faker; use one such as en_US, de_DE or ja_JP"
     )
 
 

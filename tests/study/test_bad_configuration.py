@@ -218,7 +218,7 @@ def test_an_unknown_name(text: str, message: str) -> None:
         ("methods.kd: 3", "methods.kd: should be a mapping of keys to values, not 3"),
         ("methods.kd: [3]", "methods.kd: should be a mapping of keys to values, not a list"),
         ("methods: {}", "methods: should not be empty"),
-        ("methods: {7: {}}", "methods.7: a name is text; put 7 in quotes"),
+        ("methods: {7: {}}", "methods.7: names must be text; put 7 in quotes"),
         ("methods.kd.alpha: high", "methods.kd.alpha: should be a number, not 'high'"),
         ("methods.nonorm.keep_final: 1", "methods.nonorm.keep_final: should be true or false, not"),
         (
@@ -247,7 +247,7 @@ def test_a_wrong_value(text: str, message: str) -> None:
         ),
         (
             "pools: {member: 80.0, nonmember: 80.0, holdout: 40.0, auxiliary: 120.0}",
-            "pools: the fractions sum to 320, they must sum to 1 (counts are written without",
+            "pools: the fractions sum to 320, they must sum to 1 (write counts without",
         ),
         ("pools.member: 0.5", "pools: give counts or fractions, not a mixture of both"),
         (
@@ -292,9 +292,11 @@ def test_more_members_than_passages_are_counted_out() -> None:
     )
 
 
-def test_a_fraction_of_too_few_passages_is_no_record() -> None:
+def test_a_fraction_of_too_few_passages_gives_no_record() -> None:
     pools = PoolSettings(member=0.5, nonmember=0.48, holdout=0.01, auxiliary=0.01)
-    with pytest.raises(DistilleakError, match=r"pools\.holdout: 0\.01 of 50 passages is no record"):
+    with pytest.raises(
+        DistilleakError, match=r"pools\.holdout: 0\.01 of 50 passages gives no record"
+    ):
         pools.counts(50)
 
 
