@@ -66,10 +66,16 @@ def main() -> None:
             return accumulate(student, now, ObjectiveSettings(), lessons.lesson(now), tokens)
 
         loop.train(
-            student, records(steps * batch_size * length), LAYOUT, learn, settings,
+            student,
+            records(steps * batch_size * length),
+            LAYOUT,
+            learn,
+            settings,
             HardwareSettings(micro_batch=arguments.micro_batch),
-            steps=steps, seed=0, snapshots=None,
-        )  # fmt: skip
+            steps=steps,
+            seed=0,
+            snapshots=None,
+        )
 
     distil(3)
     seen = arguments.steps * batch_size * length

@@ -22,9 +22,14 @@ PARTS = ("Snakefile", "workflow", "config", "profiles", "envs", "src")
 FAMILIES = ("gpt2", "gpt_neox", "opt", "llama", "qwen2", "gemma")
 # Seconds of the default study's jobs on one core (docs/performance.md), the rest takes none.
 SECONDS = {
-    "train_teacher": 58, "train_student": 32, "train_reference": 19, "store_targets": 8,
-    "compute_evidence": 40, "compute_reference_evidence": 12, "compute_mixture_evidence": 161,
-}  # fmt: skip
+    "train_teacher": 58,
+    "train_student": 32,
+    "train_reference": 19,
+    "store_targets": 8,
+    "compute_evidence": 40,
+    "compute_reference_evidence": 12,
+    "compute_mixture_evidence": 161,
+}
 SIMULATED = """
 include: "Snakefile"
 
@@ -100,9 +105,17 @@ def main() -> None:
             (place / "held.txt").unlink()
         began = time.perf_counter()
         snakemake(
-            place, "all", "--snakefile", "Snakefile.simulated", "--cores", str(8 * arguments.gpus),
-            "--resources", f"gpu={arguments.gpus}", "--quiet", "rules",
-        )  # fmt: skip
+            place,
+            "all",
+            "--snakefile",
+            "Snakefile.simulated",
+            "--cores",
+            str(8 * arguments.gpus),
+            "--resources",
+            f"gpu={arguments.gpus}",
+            "--quiet",
+            "rules",
+        )
         lasted = time.perf_counter() - began
         held = [
             [float(word) for word in line.split()]
@@ -115,9 +128,12 @@ def main() -> None:
     chain = sum(
         paced[rule]
         for rule in (
-            "train_teacher", "compute_evidence", "train_student", "compute_mixture_evidence"
+            "train_teacher",
+            "compute_evidence",
+            "train_student",
+            "compute_mixture_evidence",
         )
-    )  # fmt: skip
+    )
     shortest = max(total / arguments.gpus, chain)
     busy, ideal = total / arguments.gpus / span, total / arguments.gpus / shortest
     print(f"GPU jobs: {len(held)}, {total:.0f} GPU s in {span:.0f} s, {lasted:.0f} s in all")
@@ -127,8 +143,11 @@ def main() -> None:
 def snakemake(place: Path, *options: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", *options, "--configfile", "study.yaml"],
-        cwd=place, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         sys.exit(done.stdout + done.stderr)
     return done.stdout + done.stderr

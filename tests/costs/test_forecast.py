@@ -159,15 +159,18 @@ def test_jobs_are_those_that_the_summary_calls_pending() -> None:
         ("train_other_teacher", "seed-0/p/teacher-private/model", "update pending"),
         ("compute_evidence", "seed-0/p/shards/2-of-4/kd/evidence/plain.parquet", "update pending"),
         ("compute_evidence", "seed-0/p/shards/2-of-4/kd/evidence/lower.parquet", "update pending"),
-        ("compute_mixture_evidence", "seed-0/p/mixture-two/evidence/plain.parquet",
-         "update pending"),
+        (
+            "compute_mixture_evidence",
+            "seed-0/p/mixture-two/evidence/plain.parquet",
+            "update pending",
+        ),
         ("load_corpus", "passages.parquet", "update pending"),
         ("audit_split", "seed-0/blind.json", "update pending"),
         ("build_tables", "tables/a.csv", "update pending"),
         ("build_tables", "tables/b.csv", "update pending"),
         ("draw_figure", "figures/p/roc.png", "update pending"),
         ("draw_figure", "figures/p/roc.pdf", "update pending"),
-    ]  # fmt: skip
+    ]
     found = list(jobs.pending(HEAD + "".join(line(*row) for row in rows), resolved()))
     assert [(job.rule, job.wildcards, len(job.outputs)) for job in found] == [
         ("train_teacher", "0.p.teacher", 2),
@@ -213,9 +216,11 @@ def test_a_forecast_from_an_earlier_study_and_the_fact_after_it(
     table = HEAD + line("train_student", "seed-0/p/kd/selection.parquet", "update pending")
     monkeypatch.setattr(forecast, "_summary", lambda *_: table)
     twice = ["--configfile", "study.yaml", "--config"]
-    twice += ["training={student: {epochs: 6, learning_rate: 0.01}, "
-              "teacher: {epochs: 1, learning_rate: 0.01}, "
-              "reference: {epochs: 1, learning_rate: 0.01}}"]  # fmt: skip
+    twice += [
+        "training={student: {epochs: 6, learning_rate: 0.01}, "
+        "teacher: {epochs: 1, learning_rate: 0.01}, "
+        "reference: {epochs: 1, learning_rate: 0.01}}"
+    ]
     forecast.main(twice)
     told = capsys.readouterr().out
     assert "train_student" in told
@@ -230,8 +235,14 @@ def test_a_forecast_from_an_earlier_study_and_the_fact_after_it(
     forecast.main([*twice, "--compare"])
     fields = [cell.strip() for cell in capsys.readouterr().out.splitlines()[2].split("|")[1:-1]]
     assert fields == [
-        *("train_student", "1", "1", "0.007", "0.013", "2.00"),
-        *(f"{4 * STUDENT / 2**30:.3f}", "0.001"),
+        "train_student",
+        "1",
+        "1",
+        "0.007",
+        "0.013",
+        "2.00",
+        f"{4 * STUDENT / 2**30:.3f}",
+        "0.001",
     ]
 
 

@@ -32,8 +32,11 @@ def slow_auc(higher, lower):
 def test_groups_are_numbered_in_the_order_of_their_names():
     teacher, student = np.array([False, True, False, True]), np.array([False, False, True, True])
     assert [GROUPS[g] for g in groups(teacher, student)] == [
-        "neither", "teacher_only", "student_only", "both",
-    ]  # fmt: skip
+        "neither",
+        "teacher_only",
+        "student_only",
+        "both",
+    ]
 
 
 def test_contrasts_are_counts_of_pairs_between_the_groups():

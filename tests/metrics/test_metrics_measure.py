@@ -140,8 +140,11 @@ def test_seen_and_unseen_members_are_measured_apart():
     scores = scores + 2 * (labels & seen)
     found = {m.metric: m for m in measure_seen(scores, labels, seen, fold, w)}
     assert list(found) == [
-        "auc_seen", "auc_unseen", "member_accuracy_seen", "member_accuracy_unseen"
-    ]  # fmt: skip
+        "auc_seen",
+        "auc_unseen",
+        "member_accuracy_seen",
+        "member_accuracy_unseen",
+    ]
     decisions = scores > cross_fitted(scores, labels, fold)
     for side, members in (("seen", labels & seen), ("unseen", labels & ~seen)):
         kept = members | ~labels

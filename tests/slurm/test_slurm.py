@@ -26,8 +26,14 @@ LONGER = (
     "training={teacher: {epochs: 30}, student: {epochs: 9}}",
 )
 SOON = (
-    *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"),
-    *("--seconds-between-status-checks", "2", "--latency-wait", "5"),
+    "--slurm-status-command",
+    "squeue",
+    "--slurm-init-seconds-before-status-checks",
+    "2",
+    "--seconds-between-status-checks",
+    "2",
+    "--latency-wait",
+    "5",
 )
 
 pytestmark = [
@@ -48,8 +54,11 @@ def copied(place: Path) -> Path:
     """A copy of the project without results."""
     files = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.split("\0")  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\0")
     for file in filter(None, files):
         if (ROOT / file).is_file():
             (place / file).parent.mkdir(parents=True, exist_ok=True)
@@ -61,8 +70,11 @@ def snakemake(project: Path, *options: str) -> "subprocess.Popen[str]":
     """The study; `options` begin with further words of --config."""
     return subprocess.Popen(
         ["snakemake", "--configfile", "config/smoke.yaml", "--config", *LONGER, *options],
-        cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def finish(run: "subprocess.Popen[str]") -> str:
@@ -82,8 +94,10 @@ def jobs() -> list[dict[str, str]]:
     """All jobs that the controller knows of, key by key."""
     shown = subprocess.run(
         ["scontrol", "--details", "--oneliner", "show", "job"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     return [
         dict(re.findall(r"(\S+?)=(\S*)", line)) for line in shown.splitlines() if "JobId" in line
     ]
@@ -215,10 +229,15 @@ def starved(
     students train. Evidence is cut in two shards, submitted as job arrays."""
     project = copied(tmp_path_factory.mktemp("starved"))
     options = (
-        "evidence={shards: 2}", "--profile", "profiles/slurm", *SOON,
-        "--set-resources", "train_teacher:mem_mb=400 * attempt",
-        "--slurm-array-jobs", "compute_evidence,compute_mixture_evidence",
-    )  # fmt: skip
+        "evidence={shards: 2}",
+        "--profile",
+        "profiles/slurm",
+        *SOON,
+        "--set-resources",
+        "train_teacher:mem_mb=400 * attempt",
+        "--slurm-array-jobs",
+        "compute_evidence,compute_mixture_evidence",
+    )
     run = snakemake(project, *options)
     wait_for_training(project, f"train_student/0.{PAIR}.kd")
     slurm.kill_controller()

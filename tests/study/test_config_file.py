@@ -46,8 +46,11 @@ def defaults(
     """(key, its value, its default) of every given key that has a default, at any depth."""
     for key, given in value.items():
         field = kind.model_fields[key]
-        inner = [part for part in (field.annotation, *get_args(field.annotation))
-                 if isinstance(part, type) and issubclass(part, BaseModel)]  # fmt: skip
+        inner = [
+            part
+            for part in (field.annotation, *get_args(field.annotation))
+            if isinstance(part, type) and issubclass(part, BaseModel)
+        ]
         if inner and field.annotation is inner[0]:
             yield from defaults(inner[0], given, f"{at}{key}.")
         elif inner:

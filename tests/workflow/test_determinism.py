@@ -58,7 +58,13 @@ def test_the_contracts_of_scores_and_metrics(runs: list[Project]) -> None:
     scores = pd.read_parquet(model / "scores.parquet")
     assert list(scores.columns[:4]) == ["record_id", "pool", "teacher_member", "student_member"]
     assert set(scores.columns[4:]) == {
-        *("loss", "zlib", "lowercase", "min_k", "min_k_pp", "reference", "recall")
+        "loss",
+        "zlib",
+        "lowercase",
+        "min_k",
+        "min_k_pp",
+        "reference",
+        "recall",
     }
 
 

@@ -26,10 +26,22 @@ from distilleak.__main__ import STAGES
 from distilleak.study.closure import import_closure
 
 LIGHT = (
-    *("load_corpus", "split_records", "train_tokenizer", "encode_records", "audit_split"),
-    *("find_vulnerable", "score_attacks", "score_vote", "measure_metrics", "build_tables"),
-    *("draw_figure", "collect_costs", "write_report", "write_schema", "draw_shadow"),
-    *("measure_exposure",),
+    "load_corpus",
+    "split_records",
+    "train_tokenizer",
+    "encode_records",
+    "audit_split",
+    "find_vulnerable",
+    "score_attacks",
+    "score_vote",
+    "measure_metrics",
+    "build_tables",
+    "draw_figure",
+    "collect_costs",
+    "write_report",
+    "write_schema",
+    "draw_shadow",
+    "measure_exposure",
 )
 """Stages that need no model: importing torch would cost each of them seconds."""
 TOKENIZING = ("train_tokenizer", "encode_records")

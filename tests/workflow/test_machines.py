@@ -29,16 +29,24 @@ def test_jobs_take_cards_where_gpus_are_counted_and_nowhere_else(project: Projec
         r"python -m distilleak\.machine\.gpus --of 3 --take 1 python -m distilleak (\w+) ", counted
     )
     assert Counter(stages) == {
-        "train_model": 2, "store_targets": 1, "train_student": 4, "compute_evidence": 7,
-    }  # fmt: skip
+        "train_model": 2,
+        "store_targets": 1,
+        "train_student": 4,
+        "compute_evidence": 7,
+    }
     assert counted.count("distilleak.machine.gpus") == len(stages)
 
 
 def test_a_training_on_several_gpus_takes_them_together(project: Project) -> None:
     counted = commands(
-        project, "--profile", "profiles/local", "--resources", "gpu=4",
-        "--config", "hardware={gpus: 2}",
-    )  # fmt: skip
+        project,
+        "--profile",
+        "profiles/local",
+        "--resources",
+        "gpu=4",
+        "--config",
+        "hardware={gpus: 2}",
+    )
     assert counted.count("distilleak.machine.gpus --of 4 --take 2 torchrun") == 6
     assert counted.count("distilleak.machine.gpus --of 4 --take 1 python") == 8
 

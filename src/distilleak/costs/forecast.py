@@ -127,8 +127,14 @@ def comparison(forecast: Sequence[Expected], home: Path) -> str:
         for rule, (jobs, done, hours, fact, gib, written) in rows
     ]
     head = [
-        *("rule", "jobs", "measured", "hours, forecast", "hours, fact", "fact / forecast"),
-        *("GiB, forecast", "GiB, fact"),
+        "rule",
+        "jobs",
+        "measured",
+        "hours, forecast",
+        "hours, fact",
+        "fact / forecast",
+        "GiB, forecast",
+        "GiB, fact",
     ]
     formats = ("", "d", "d", ".3f", ".3f", ".2f", ".3f", ".3f")
     return tabulate(shown, head, floatfmt=formats, tablefmt="github")
@@ -170,10 +176,15 @@ def read_forecast(path: Path) -> list[Expected]:
     try:
         return [
             Expected(
-                row["rule"], row["wildcards"], int(row["gpus"]), float(row["seconds"]),
-                float(row["bytes"]), row["basis"], tuple(row["outputs"].split()),
+                row["rule"],
+                row["wildcards"],
+                int(row["gpus"]),
+                float(row["seconds"]),
+                float(row["bytes"]),
+                row["basis"],
+                tuple(row["outputs"].split()),
             )
             for row in rows
-        ]  # fmt: skip
+        ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DistilleakError(f"{path}: damaged; delete it and forecast again") from error
