@@ -124,7 +124,7 @@ def test_partial_auc_is_one_half_for_nothing_one_for_perfection_and_the_auc_at_f
 @pytest.mark.parametrize("max_fpr", [0.0, -0.1, 1.1, float("nan")])
 def test_a_partial_auc_needs_a_range_of_fprs(max_fpr):
     scores, labels, weights = example()
-    with pytest.raises(DistilleakError, match="allowed: above 0 to 1"):
+    with pytest.raises(DistilleakError, match="allowed: above 0 and at most 1"):
         Ranking.of(scores, labels).partial_auc(weights, max_fpr)
 
 

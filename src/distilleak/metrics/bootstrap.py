@@ -1,4 +1,4 @@
-"""Bootstrap over records, and over seeds and records where there are several seeds."""
+"""Bootstrap over records, or over seeds and records if there are several seeds."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ def weights(labels: Labels, replicates: int, seed: int) -> NDArray[np.int16]:
     Members and non-members are resampled separately, each to their own number (the two-sample
     bootstrap of Efron and Tibshirani 1993, chapter 8). A pure function of its arguments: models
     compared on the same records are resampled alike, so that their differences are paired.
-    Records of one kind only, such as the hold-out pool, are one sample: give them equal labels.
+    Records of only one kind, such as the hold-out pool, are one sample: give them equal labels.
     """
     drawn = np.zeros((replicates, len(labels)), np.int16)
     for name, side in (("members", labels), ("non-members", ~labels)):
@@ -29,10 +29,11 @@ def weights(labels: Labels, replicates: int, seed: int) -> NDArray[np.int16]:
 
 
 def stratified(groups: NDArray[np.int64], replicates: int, seed: int) -> NDArray[np.int16]:
-    """As `weights` for any number of groups, each resampled to its own number of records.
+    """Like `weights`, for any number of groups, each resampled to its own number of records.
 
     Args:
-        groups: (records,), whole numbers from 0; what they are called does not matter to others.
+        groups: (records,), whole numbers from 0; the draws of a group depend on its own number and
+            size only.
         replicates: rows to draw.
         seed: of the draws.
     """
@@ -62,15 +63,15 @@ def pooled(replicates: Floats, values: Floats, seed: int) -> tuple[float, Floats
 
     Each pooled replicate draws as many seeds as there are, with replacement, and within each drawn
     seed one of its bootstrap replicates, independently (Davison and Hinkley 1997, section 3.8).
-    The draws depend on the shapes and `seed` alone, so models pooled with the same `seed` stay
+    The draws depend only on the shapes and `seed`, so models pooled with the same `seed` stay
     paired.
 
-    Few seeds say little about the spread between seeds, and no resampling changes that. With S
-    seeds the expected variance is ((S - 1) / S between + (2 S - 1) / S within) / S where the truth
-    is (between + within) / S: two seeds show half the spread between seeds and 1.5 times that
-    within, and there are only 3, 10 and 35 different draws of 2, 3 and 4 seeds. Read the interval
-    of two to four seeds as the order of magnitude; it is too narrow when seeds differ much.
-    `seeds.over_seeds` gives one that keeps its level.
+    Few seeds say little about the variation between seeds, and no resampling changes that. With S
+    seeds the expected variance is ((S - 1) / S between + (2 S - 1) / S within) / S, where the truth
+    is (between + within) / S: two seeds show half the variance between seeds and 1.5 times that
+    within, and there are only 3, 10 and 35 different draws of 2, 3 and 4 seeds. With two to four
+    seeds, read the interval as an order of magnitude; it is too narrow if seeds differ much.
+    `seeds.over_seeds` gives an interval that keeps its level.
 
     Args:
         replicates: bootstrap replicates of each seed, (S, B).
@@ -81,7 +82,7 @@ def pooled(replicates: Floats, values: Floats, seed: int) -> tuple[float, Floats
         The mean and its replicates (B,); a single seed's replicates are returned unchanged.
 
     Raises:
-        DistilleakError: no seed, or not one value for each row of replicates.
+        DistilleakError: there is no seed, or not one value for each row of replicates.
     """
     seeds, count = replicates.shape
     if seeds != len(values) or not seeds:

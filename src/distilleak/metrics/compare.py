@@ -35,11 +35,11 @@ def paired_difference(
     instead could not give a p below 2 / B, and Holm's correction multiplies by the number of
     comparisons: with 1,000 replicates, no difference among 30 could ever be significant.
 
-    Replicates undefined in either (NaN) are left out. Without any spread p is 1 for equal values
-    and 0 for others.
+    Replicates that are undefined (NaN) for either estimate are left out. If the replicates do not
+    vary, p is 1 for equal values and 0 otherwise.
 
     Raises:
-        DistilleakError: unequal numbers of replicates, or fewer than two that are defined.
+        DistilleakError: the numbers of replicates differ, or fewer than two are defined.
     """
     if replicates_a.shape != replicates_b.shape:
         raise DistilleakError(
@@ -59,7 +59,8 @@ def paired_difference(
 def holm(p_values: Sequence[float] | Floats) -> NDArray[np.float64]:
     """Adjusted p-values, (m,), that control the family-wise error rate (Holm 1979).
 
-    With p sorted upwards, the i-th adjusted value is max over j <= i of min(1, (m - j + 1) p_j).
+    With p in ascending order, the i-th adjusted value is max over j <= i of
+    min(1, (m - j + 1) p_j).
 
     Raises:
         DistilleakError: a p-value is NaN or not between 0 and 1.
@@ -76,9 +77,9 @@ def holm(p_values: Sequence[float] | Floats) -> NDArray[np.float64]:
 
 
 def two_sided(difference: float, standard_error: float, degrees: float = math.inf) -> float:
-    """P-value of a difference under Student's t, normal for infinite degrees of freedom.
+    """P-value of a difference under Student's t; normal for infinite degrees of freedom.
 
-    Without any spread it is 1 for a difference of zero and 0 for others.
+    With a standard error of zero it is 1 for a difference of zero and 0 otherwise.
     """
     if difference == 0:
         return 1.0
