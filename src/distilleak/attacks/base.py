@@ -18,7 +18,6 @@ error. The functions below are what several attacks share.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,6 @@ from numpy.typing import NDArray
 from distilleak.errors import DistilleakError
 from distilleak.evidence.table import Evidence, View
 from distilleak.ragged import Ragged
-from distilleak.settings.base import Settings
 
 Scores = NDArray[np.float64]  # (records,)
 
@@ -48,15 +46,6 @@ class Needs:
     """How many shadow models at least; about half of them trained on any one record."""
     frequencies: bool = False
     """How often each token occurs in the auxiliary pool."""
-
-
-class Attack(Protocol):
-    """The interface of an attack module."""
-
-    Parameters: type[Settings]
-    NEEDS: Needs
-
-    def score(self, evidence: Evidence, parameters: Any) -> Scores: ...
 
 
 def checked(scores: Scores, attack: str, record_id: Sequence[str]) -> Scores:

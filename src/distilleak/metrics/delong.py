@@ -1,4 +1,4 @@
-"""The variance of AUCs, and of their differences, without resampling (DeLong et al. 1988)."""
+"""Variances and covariances of AUCs without resampling (DeLong et al. 1988)."""
 
 import math
 
@@ -7,7 +7,6 @@ from scipy import special
 
 from distilleak.errors import DistilleakError
 from distilleak.metrics.binomial import clopper_pearson
-from distilleak.metrics.compare import Difference, two_sided
 from distilleak.metrics.rates import Floats, Labels
 
 
@@ -69,25 +68,6 @@ def auc_interval(
     reach = special.ndtri((1 + level) / 2) * math.sqrt(variance) / (auc * (1 - auc))
     logit = special.logit(auc)
     return auc, float(special.expit(logit - reach)), float(special.expit(logit + reach))
-
-
-def paired_auc_difference(scores_a: Floats, scores_b: Floats, members: Labels) -> Difference:
-    """AUC of a minus AUC of b on the same records (n,), by the z-test of DeLong et al. (1988).
-
-    The variance of the difference is var(a) + var(b) - 2 cov(a, b). If it is zero (equal scores, or
-    both perfect), p is 1 for equal AUCs and 0 otherwise.
-
-    Raises:
-        DistilleakError: as `delong`.
-    """
-    aucs, covariance = delong(np.stack([scores_a, scores_b]), members)
-    difference = float(aucs[0] - aucs[1])
-    # Rounding may make a variance of zero slightly negative.
-    error = math.sqrt(max(0.0, float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])))
-    reach = float(special.ndtri(0.975)) * error
-    return Difference(
-        difference, difference - reach, difference + reach, two_sided(difference, error), error
-    )
 
 
 def _placements(of: Floats, among: Floats) -> Floats:

@@ -76,31 +76,6 @@ class Ranking:
         ]
         return np.concatenate(areas)
 
-    def partial_auc(self, weights: Weights, max_fpr: float) -> Floats:
-        """Area under the ROC curve up to `max_fpr`, standardised as by McClish 1989; (replicates,).
-
-        (1 + (A - f^2 / 2) / (f - f^2 / 2)) / 2 with A the area up to the FPR f: 0.5 for an
-        uninformative score, 1 for a perfect one, the AUC itself for f = 1. Like the AUC, and unlike
-        TPR at FPR, it interpolates along ties and up to f. NaN where a replicate lacks a class.
-
-        Raises:
-            DistilleakError: `max_fpr` is not above 0 and at most 1.
-        """
-        if not 0 < max_fpr <= 1:
-            raise DistilleakError(
-                f"highest FPR {max_fpr} of a partial AUC; allowed: above 0 and at most 1"
-            )
-        areas = []
-        for tp, fp in self._counts(weights):
-            tpr, fpr = tp / _whole(tp[:, -1:]), fp / _whole(fp[:, -1:])
-            run = np.diff(fpr)
-            kept = np.clip(max_fpr - fpr[:, :-1], 0, run)
-            # A trapezium that is cut off at f ends on the chord, not at the group's own TPR.
-            rise = np.diff(tpr) * kept / np.where(run > 0, run, 1)
-            areas.append(np.einsum("bg,bg->b", kept, tpr[:, :-1] + rise / 2))
-        chance = max_fpr**2 / 2
-        return (1 + (np.concatenate(areas) - chance) / (max_fpr - chance)) / 2
-
     def tpr_at_fpr(self, weights: Weights, target: float) -> Floats:
         """The largest true-positive rate whose false-positive rate is <= `target`, (replicates,).
 
