@@ -30,7 +30,7 @@ def kept() -> np.ndarray:
     return np.concatenate([part.to_numpy(np.float64) for part in found])
 
 
-def test_every_estimate_stands_in_a_table() -> None:
+def test_every_estimate_is_in_a_table() -> None:
     text = " ".join((DOCS / "findings.md").read_text(encoding="utf-8").split())
     estimates = ESTIMATE.findall(text)
     assert len(estimates) > 30
@@ -44,5 +44,5 @@ def test_every_estimate_stands_in_a_table() -> None:
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", (DOCS / "findings.md").read_text()))
-def test_what_the_page_shows_is_there(link: str) -> None:
+def test_what_the_page_shows_exists(link: str) -> None:
     assert link.startswith("https://") or (DOCS / link).exists()

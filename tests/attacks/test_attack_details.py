@@ -79,7 +79,7 @@ def test_an_attack_reads_no_more_than_it_declares(name: str) -> None:
 # SURP
 
 
-def test_surp_averages_the_unlikely_tokens_at_which_the_model_is_certain() -> None:
+def test_surp_averages_the_unlikely_tokens_where_the_model_is_certain() -> None:
     record = [(CERTAIN, 1), (FLAT, 0), (CERTAIN, 0), (CERTAIN, 2), (CERTAIN, 0)]
     view = from_probabilities(record)
     # Lowest two of five: the two improbable tokens. Of all five, the flat one does not count.
@@ -114,7 +114,7 @@ def test_surp_takes_the_earlier_of_equally_likely_tokens() -> None:
 COUNTS = np.array([7, 1, 0])  # smoothed: 8/11, 2/11, 1/11
 
 
-def test_dc_pdd_counts_a_token_where_a_record_first_holds_it() -> None:
+def test_dc_pdd_counts_only_the_first_occurrence_of_a_token_in_a_record() -> None:
     p = [0.2, 0.3, 0.5]
     view = from_probabilities([(p, 0), (p, 2), (p[::-1], 0), (p[::-1], 2)], [(p, 2), (p, 2)])
     evidence = plain(view, unigram=COUNTS)
@@ -124,13 +124,13 @@ def test_dc_pdd_counts_a_token_where_a_record_first_holds_it() -> None:
     assert_allclose(score(dc_pdd, evidence, a=9.0), [(common + rare) / 2, rare], rtol=1e-6)
 
 
-def test_dc_pdd_clips_what_one_token_adds() -> None:
+def test_dc_pdd_clips_the_contribution_of_one_token() -> None:
     view = from_probabilities([([0.2, 0.3, 0.5], 0), ([0.997, 0.001, 0.002], 2)])
     clipped = (0.01 + 0.002 * math.log(11)) / 2
     assert_allclose(score(dc_pdd, plain(view, unigram=COUNTS)), [clipped], rtol=1e-6)
 
 
-def test_dc_pdd_without_counts_of_a_token_is_an_error() -> None:
+def test_dc_pdd_without_the_count_of_a_token_is_an_error() -> None:
     view = from_probabilities([([0.2, 0.3, 0.5], 2)])
     with pytest.raises(DistilleakError, match="needs the token counts"):
         score(dc_pdd, plain(view))
@@ -141,7 +141,7 @@ def test_dc_pdd_without_counts_of_a_token_is_an_error() -> None:
 # Con-ReCaLL and the neighbourhood
 
 
-def test_con_recall_subtracts_what_the_prefix_of_members_costs() -> None:
+def test_con_recall_subtracts_the_cost_of_the_member_prefix() -> None:
     views = {
         "plain": of_logp([-1.0, -3.0]),
         "prefix_nonmember": of_logp([-4.0, -4.0]),
@@ -169,14 +169,14 @@ def test_ez_mia_weighs_what_was_raised_against_what_was_lowered_at_wrong_tokens(
     assert_allclose(score(ez_mia, evidence), [math.log(3) / math.log(2)], rtol=1e-6)
 
 
-def test_ez_mia_where_nothing_was_lowered_is_large_finite_and_grows_with_what_was_raised() -> None:
+def test_ez_mia_with_nothing_lowered_is_large_and_finite_and_grows_with_what_was_raised() -> None:
     evidence = plain(of_p(0.1, 0.2, 0.4), references=[of_p(0.1, 0.1, 0.1)])
     scores = score(ez_mia, evidence)
     assert_allclose(scores[0], 1.0)  # nothing was raised either
     assert_allclose(scores[1:], np.log([2, 4]) / RESOLUTION, rtol=1e-6)
 
 
-def test_ez_mia_where_only_little_was_lowered_has_the_same_limit() -> None:
+def test_ez_mia_with_very_little_lowered_has_the_same_limit() -> None:
     raised, shrinking = 0.2, np.logspace(-1, -12, 12)
     scores = [
         score(
@@ -192,7 +192,7 @@ def test_ez_mia_where_only_little_was_lowered_has_the_same_limit() -> None:
     assert_allclose(scores[-1], raised / RESOLUTION, rtol=1e-5)
 
 
-def test_ez_mia_ranks_a_record_that_is_right_throughout_as_known_by_heart() -> None:
+def test_ez_mia_ranks_a_record_without_wrong_tokens_as_known_by_heart() -> None:
     evidence = plain(of_p(0.9, 0.2, 0.3), references=[of_p(0.95, 0.1, 0.4)])
     right, raised, lowered = score(ez_mia, evidence)
     assert right == 1 / RESOLUTION
@@ -200,7 +200,7 @@ def test_ez_mia_ranks_a_record_that_is_right_throughout_as_known_by_heart() -> N
     assert raised > lowered
 
 
-def test_ez_mia_does_not_call_a_first_choice_that_ties_wrong() -> None:
+def test_ez_mia_does_not_count_a_tied_first_choice_as_wrong() -> None:
     evidence = plain(of_p(0.5), references=[of_p(0.9)])
     assert score(ez_mia, evidence) == [1 / RESOLUTION]
 
@@ -230,7 +230,7 @@ def test_wbc_is_the_mean_over_lengths_of_the_share_of_windows_above_0() -> None:
     assert_allclose(score(wbc, evidence), [(2 / 3 + 1 + 1) / 3])
 
 
-def test_wbc_takes_a_record_shorter_than_every_window_as_one_window() -> None:
+def test_wbc_treats_a_record_shorter_than_every_window_as_one_window() -> None:
     evidence = shifted([1.0], [-1.0], [2.0, -1.0, 3.0])
     assert_allclose(score(wbc, evidence, shortest=5), [1.0, 0.0, 1.0])
     assert_allclose(score(wbc, evidence), [1.0, 0.0, 1.0])
@@ -246,7 +246,7 @@ def test_wbc_does_not_count_a_tie() -> None:
     assert_allclose(score(wbc, evidence)[1:], [np.mean([0, 0.5, 0]), 0.0])
 
 
-def test_wbc_counts_a_length_that_comes_twice_twice() -> None:
+def test_wbc_counts_a_length_that_occurs_twice_twice() -> None:
     evidence = shifted([1.0, -2.0, 3.0, 1.0])
     both = score(wbc, evidence, shortest=2, longest=3, lengths=4)  # 2, 2, 3, 3
     assert_allclose(both, [(2 / 3 + 1) / 2])
@@ -266,7 +266,7 @@ def test_a_reference_model_with_other_tokens_is_an_error(module: Any) -> None:
         from_probabilities([([0.5, 0.5], 1), ([0.5, 0.5], 0)]),
         from_probabilities([([0.5, 0.5], 0)]),
     ):
-        with pytest.raises(DistilleakError, match="scored other tokens than the target"):
+        with pytest.raises(DistilleakError, match="scored different tokens from the target"):
             score(module, plain(target, references=[target, other]))
 
 
@@ -311,9 +311,7 @@ def test_lira_offline_is_the_one_sided_probability_of_the_reference_models() -> 
         assert_allclose(found, [math.log(norm.cdf(z))], rtol=1e-5)
 
 
-def test_lira_offline_ranks_what_the_target_knows_less_lowest_as_a_two_sided_density_does_not() -> (
-    None
-):
+def test_lira_offline_ranks_lowest_what_the_target_knows_less_unlike_a_two_sided_density() -> None:
     spread = [of_p(*[p] * 3) for p in (0.4, 0.5, 0.6)]
     worse, same, better = score(lira_offline, plain(of_p(0.001, 0.5, 0.95), references=spread))
     assert worse < same < better
@@ -357,7 +355,7 @@ def test_lira_of_reference_models_that_agree_is_decided_by_the_side_of_the_targe
         assert high == 0.0
 
 
-def test_lira_tells_apart_texts_that_log_p_calls_equally_certain() -> None:
+def test_lira_distinguishes_texts_that_are_equally_certain_by_log_p() -> None:
     certain = of_logit([20.0, 30.0, 40.0])
     assert (certain.logp.values[1:] > -1e-12).all()
     references = [of_logit([19.0, 19.0, 19.0]), of_logit([21.0, 21.0, 21.0])]
@@ -384,7 +382,7 @@ def test_lira_online_is_the_log_ratio_of_two_normal_densities() -> None:
         assert_allclose(score(lira_online, evidence, variance=variance), [density], rtol=1e-5)
 
 
-def test_lira_online_pools_the_two_sides_apart() -> None:
+def test_lira_online_pools_the_two_sides_separately() -> None:
     yes, no = [True, False], [False, True]  # of two records
     evidence = shadowed(
         [0.5, 0.5],

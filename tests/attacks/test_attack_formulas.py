@@ -227,7 +227,7 @@ def test_a_ratio_is_the_changed_loss_over_the_plain_loss(module: Any, key: str) 
 @pytest.mark.parametrize(
     ("module", "key"), [(lowercase, "lower"), (recall, "prefix_nonmember")], ids=["lower", "recall"]
 )
-def test_a_text_known_by_heart_that_the_change_hurts_ranks_above_all_others(
+def test_a_text_known_by_heart_and_hurt_by_the_change_ranks_above_all_others(
     module: Any, key: str
 ) -> None:
     ids = ["r0", "r1", "r2"]

@@ -72,6 +72,6 @@ def test_with_shuffled_labels_the_auc_is_one_half(name: str) -> None:
         assert abs(roc_auc_score(labels, scores(name)) - 0.5) < 4 * standard_error
 
 
-def test_the_attacks_are_told_apart_by_this_evidence() -> None:
+def test_this_evidence_distinguishes_the_attacks() -> None:
     ranks = [tuple(np.argsort(scores(name))) for name in ATTACKS]
     assert len(set(ranks)) == len(ATTACKS)

@@ -52,7 +52,7 @@ def test_a_missing_package_is_named_with_its_version(monkeypatch: pytest.MonkeyP
         list(sotu.passages(sotu.Parameters()))
 
 
-def test_the_stage_answers_another_version_with_one_line(tmp_path: Path) -> None:
+def test_the_stage_reports_another_version_in_one_line(tmp_path: Path) -> None:
     fake_package(tmp_path, {"1790-washington": "Fellow citizens"})
     corpus = {"source": "sotu", "parameters": {"min_words": 50, "max_words": 300}}
     output = tmp_path / "passages.parquet"

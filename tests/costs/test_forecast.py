@@ -74,13 +74,13 @@ def resolved(**changes: object) -> Study:
         ("compute_reference_evidence", "0.p.reference-0", 2 * STUDENT * 240 * 20),
     ],
 )
-def test_operations_are_six_a_weight_and_token_for_training_and_two_for_asking(
+def test_operations_per_weight_and_token_are_six_for_training_and_two_for_querying(
     rule: str, wildcards: str, expected: float
 ) -> None:
     assert costs().operations(Job(rule, wildcards)) == pytest.approx(expected)
 
 
-def test_a_student_that_asks_its_teacher_costs_that_as_well() -> None:
+def test_a_student_that_queries_its_teacher_pays_for_the_queries() -> None:
     asking = costs(distillation={"stored_gib": 0.0})
     kd, alone = (
         asking.operations(Job("train_student", f"0.p.{name}")) for name in ("kd", "no_teacher")
@@ -88,7 +88,7 @@ def test_a_student_that_asks_its_teacher_costs_that_as_well() -> None:
     assert kd - alone == pytest.approx(2 * TEACHER * 100 * 20 * 3)
 
 
-def test_students_that_are_not_trained_by_the_common_teacher_on_members_ask_theirs() -> None:
+def test_students_that_do_not_learn_from_the_common_teacher_on_members_query_their_own() -> None:
     other = costs(
         pools={**STUDY["pools"], "public": 100},  # type: ignore[dict-item]
         teachers={"private": {"epochs": 7}},
@@ -189,15 +189,15 @@ def test_jobs_are_those_that_the_summary_calls_pending() -> None:
     assert costs().operations(found[3]) == costs().operations(Job("train_student", "0.p.kd"))
 
 
-def test_what_is_not_known_is_asked_for() -> None:
+def test_an_unknown_size_must_be_given() -> None:
     with pytest.raises(DistilleakError, match="pools: fractions; the forecast needs counts"):
         costs(pools={"member": 0.25, "nonmember": 0.25, "holdout": 0.25, "auxiliary": 0.25})
     pairs = {"p": {"teacher": {"hub": "some/model"}, "student": {"hub": "some/other"}}}
-    with pytest.raises(DistilleakError, match=r"some/model: .* not known here; add --size"):
+    with pytest.raises(DistilleakError, match=r"some/model: .* unknown; give it as in --size"):
         costs(pairs=pairs).operations(Job("train_teacher", "0.p.teacher"))
 
 
-def test_a_forecast_from_an_earlier_study_and_the_fact_after_it(
+def test_a_forecast_from_an_earlier_study_is_compared_with_the_measured_costs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -255,7 +255,7 @@ def test_a_forecast_from_an_earlier_study_and_the_fact_after_it(
         (["--earlier", "nowhere"], "--earlier nowhere: no config.json"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_one_line(
+def test_a_mistake_on_the_command_line_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], told: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

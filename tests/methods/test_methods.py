@@ -92,7 +92,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 
 @every_method
-def test_a_method_changes_what_it_says_and_nothing_else(name: str) -> None:
+def test_a_method_changes_what_it_declares_and_nothing_else(name: str) -> None:
     one = method(name)
     tokens = one.vulnerable_tokens(SET)
     logits, student = teacher_logits(), tiny_model()
@@ -111,7 +111,7 @@ def test_a_method_changes_what_it_says_and_nothing_else(name: str) -> None:
 
 
 @every_method
-def test_only_methods_that_ask_for_it_look_at_vulnerability(name: str) -> None:
+def test_only_methods_that_need_vulnerability_read_it(name: str) -> None:
     nobody = DistillationSet(SET.record_id, TOKENS, np.zeros(MEMBERS, dtype=np.bool_), VOCABULARY)
     one = method(name)
     if not one.needs_vulnerability:
@@ -176,7 +176,7 @@ def test_all_students_start_from_the_same_weights(name: str, study: Study) -> No
 
 
 @every_method
-def test_a_student_is_trained_loaded_and_told_of(name: str, study: Study) -> None:
+def test_a_student_is_trained_loaded_and_described(name: str, study: Study) -> None:
     directory = trained(study, name)
     found = facts(directory)
     selection = pd.read_parquet(directory / "selection.parquet")
@@ -357,7 +357,7 @@ def test_tokens_are_those_of_vulnerable_members_also_for_other_records(study: St
     assert not same(weights(both), weights(trained(study, "public")))
 
 
-def test_a_private_student_says_what_it_guarantees(study: Study) -> None:
+def test_a_private_student_states_its_guarantee(study: Study) -> None:
     training = {**STUDENT_TRAINING, "privacy": {"epsilon": 8.0}}
     directory = trained(study, "kd", "--training", json.dumps(training), label="kd_private")
     assert facts(directory)["dp_epsilon"] == 8.0
@@ -379,7 +379,7 @@ def test_no_teacher_needs_no_teacher(study: Study) -> None:
     assert same(weights(study.root / "alone"), weights(trained(study, "no_teacher")))
 
 
-def test_a_method_with_a_teacher_asks_for_one(study: Study) -> None:
+def test_a_method_with_a_teacher_requires_one(study: Study) -> None:
     with pytest.raises(DistilleakError, match="kd needs --teacher or --targets"):
         study.train_student("orphan", "kd", targets=False)
 
@@ -412,7 +412,7 @@ OTHERS = np.flatnonzero(~VULNERABLE)
 
 
 @pytest.mark.parametrize(("readmit", "count"), [(0.0, 0), (0.05, 0), (0.1, 1), (0.5, 5), (1.0, 10)])
-def test_readmit_puts_back_that_share_of_the_vulnerable(readmit: float, count: int) -> None:
+def test_readmit_adds_back_that_share_of_the_vulnerable(readmit: float, count: int) -> None:
     chosen = method("nonvulnerable", readmit=readmit).select(SET, rng())
     assert set(OTHERS) <= set(chosen)
     assert len(set(chosen) & set(WHICH)) == count
@@ -576,7 +576,7 @@ def test_the_bottleneck_has_the_rank_of_its_reduction(reduction: int, rank: int)
     assert method("bottleneck", reduction=reduction).surgery(32, 32)["bottleneck"]["rank"] == rank
 
 
-def test_a_narrow_block_that_the_heads_cannot_share_is_refused() -> None:
+def test_a_narrow_block_that_the_heads_do_not_divide_is_refused() -> None:
     heads = SHAPE.model_copy(update={"heads": 16})
     with pytest.raises(DistilleakError, match="not a multiple of the student's 16 attention heads"):
         method("bottleneck", place="block", reduction=4).check(heads)
@@ -596,7 +596,7 @@ def test_variants_of_the_architecture_train(
 
 
 @pytest.mark.parametrize(("share", "left"), [(0.01, 4), (0.4, 3), (0.6, 2), (1.0, 0)])
-def test_a_share_of_the_norms_goes_from_the_input_on(share: float, left: int) -> None:
+def test_a_share_of_the_norms_is_replaced_starting_from_the_input(share: float, left: int) -> None:
     one = method("nonorm", share=share)
     model = making.change(tiny_model(), one.surgery(SHAPE.width, SHAPE.width), 0)
     kinds = [
@@ -638,7 +638,7 @@ def test_dropout_is_an_option_of_a_student_s_shape_and_ends_with_its_training(
 PARTS = EXAMPLES["combination"]["of"]
 
 
-def test_a_combination_asks_every_part_with_the_part_s_own_tokens() -> None:
+def test_a_combination_calls_every_part_with_its_own_tokens() -> None:
     mapped = {"method": "red_list", "where": "teacher", "penalty": 3.0}
     both = method("combination", of=[mapped, {"method": "nonvulnerable"}])
     alone = method("red_list", where="teacher", penalty=3.0)
@@ -679,8 +679,14 @@ def test_a_combined_student_has_the_architecture_and_the_map_of_its_parts(study:
 @pytest.mark.parametrize(
     ("of", "told"),
     [
-        ([{"method": "kd"}, {"method": "nonorm"}], "a part says its `method`, not 'kd'; allowed: "),
-        ([{"method": "nonorm"}, {"penalty": 1.0}], "a part says its `method`, not None; allowed: "),
+        (
+            [{"method": "kd"}, {"method": "nonorm"}],
+            "a part names its `method`, not 'kd'; allowed: ",
+        ),
+        (
+            [{"method": "nonorm"}, {"penalty": 1.0}],
+            "a part names its `method`, not None; allowed: ",
+        ),
         ([{"method": "nonorm"}], "at least 2"),
         (
             [{"method": "red_list"}, {"method": "temperature"}],
@@ -700,7 +706,7 @@ def test_a_combined_student_has_the_architecture_and_the_map_of_its_parts(study:
         ),
     ],
 )
-def test_parts_that_do_not_go_together_are_refused(of: list[dict[str, Any]], told: str) -> None:
+def test_parts_that_cannot_be_combined_are_refused(of: list[dict[str, Any]], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         method("combination", of=of)
 
@@ -708,5 +714,5 @@ def test_parts_that_do_not_go_together_are_refused(of: list[dict[str, Any]], tol
 def test_parts_that_leave_no_record_are_refused() -> None:
     nobody = method("combination", of=[{"method": "nonvulnerable"}, {"method": "nonorm"}])
     everybody = DistillationSet(SET.record_id, TOKENS, np.ones(MEMBERS, dtype=np.bool_), VOCABULARY)
-    with pytest.raises(DistilleakError, match="nothing is left to train on"):
+    with pytest.raises(DistilleakError, match="none is left to train on"):
         nobody.select(everybody, rng())

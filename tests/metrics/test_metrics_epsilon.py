@@ -125,9 +125,7 @@ def test_bounds_exceed_that_of_randomised_response_in_about_5_percent_at_most(ep
 
 
 @pytest.mark.parametrize(("n", "share"), [(30, 0.072), (400, 0.045), (402, 0.056), (2000, 0.049)])
-def test_on_a_pool_of_fixed_size_a_model_that_tells_nothing_is_accused_as_often_as_documented(
-    n, share
-):
+def test_on_a_pool_of_fixed_size_an_uninformative_model_is_accused_as_often_as_documented(n, share):
     accused = next(v for v in range(n + 1) if stats.binom.sf(v - 1, n, 0.5) < 0.05)
     # Half are guessed members: twice as many correct guesses as members among those.
     members = math.ceil(accused / 2)
@@ -143,7 +141,7 @@ def test_both_directions_count():
     assert at_threshold(-scores, ~members, 1e-5, seed=0) > 2
 
 
-def test_a_score_that_tells_nothing_shows_nothing():
+def test_an_uninformative_score_shows_nothing():
     members = np.arange(200) < 100
     assert at_threshold(np.zeros(200), members, 0.0, seed=0) == 0.0
     assert one_run(200, 100, 50, 0.0) == 0.0
@@ -201,7 +199,7 @@ def test_bounds_are_pure_functions_of_their_arguments():
 
 
 @pytest.mark.parametrize("delta", [-0.1, 1.1, float("nan")])
-def test_a_delta_that_is_no_probability_is_an_error(delta):
+def test_a_delta_that_is_not_a_probability_is_an_error(delta):
     with pytest.raises(DistilleakError, match="between 0 and 1"):
         p_value(10, 5, 3, 0.0, delta)
     with pytest.raises(DistilleakError, match="between 0 and 1"):

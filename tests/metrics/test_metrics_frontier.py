@@ -13,7 +13,7 @@ clouds = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=9)
 
 
 @given(clouds)
-def test_the_front_holds_whom_nobody_beats(points):
+def test_the_front_holds_the_unbeaten(points):
     loss, leakage = np.array(points).T
     found = frontier.front(loss, leakage)
     assert np.all(np.diff(loss[found]) > 0)
@@ -87,7 +87,7 @@ def test_a_toss_between_two_alternatives_has_no_excess():
     np.testing.assert_allclose(more, 0.05)
 
 
-def test_what_the_losses_differ_here_is_made_up_for_along_the_slope():
+def test_a_difference_in_loss_is_corrected_along_the_slope():
     columns = np.array([3.0, 3.2])[:, None], np.array([0.9, 0.7])[:, None]
     at = frontier.Place(0, 1, 0.5, -1.0, True)
     for loss, expected in ((3.1, 0.0), (3.15, 0.05), (3.0, -0.1)):

@@ -225,7 +225,7 @@ def test_a_rare_class_keeps_its_rates():
     assert ranking.oracle(ones)[1][0] == 1.0
 
 
-def test_constant_scores_tell_nothing():
+def test_constant_scores_are_uninformative():
     labels = np.arange(6) < 2
     ranking = Ranking.of(np.zeros(6), labels)
     ones = np.ones((1, 6), np.int16)
@@ -243,7 +243,7 @@ def test_one_member_and_one_nonmember_are_enough():
     assert ranking.best_threshold(ones) == 0.5
 
 
-def test_a_threshold_between_neighbouring_floats_still_parts_them():
+def test_a_threshold_between_neighbouring_floats_still_separates_them():
     scores = np.array([np.nextafter(1.0, 2), 1.0])
     labels = np.array([True, False])
     threshold = Ranking.of(scores, labels).best_threshold(np.ones((1, 2), np.int16))[0]

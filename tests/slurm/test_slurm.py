@@ -200,7 +200,7 @@ def test_the_tables_are_those_of_a_local_run_byte_for_byte(
     assert bytes_of(shaken) == local
 
 
-def test_what_needs_a_gpu_has_one_to_itself_and_nothing_else_has_any(
+def test_jobs_that_need_a_gpu_have_their_own_and_no_other_job_has_one(
     shaken: Path, watch: Watch
 ) -> None:
     mine = jobs_of(shaken)
@@ -214,7 +214,7 @@ def test_what_needs_a_gpu_has_one_to_itself_and_nothing_else_has_any(
     assert all(len(set(cards)) == len(cards) for cards in watch.looks)
 
 
-def test_a_cancelled_training_is_tried_again_with_more_time_and_memory(shaken: Path) -> None:
+def test_a_cancelled_training_is_retried_with_more_time_and_memory(shaken: Path) -> None:
     teachers = [job for job in jobs_of(shaken) if rule_of(job) == "rule_train_teacher"]
     assert teachers[0]["JobState"] == "CANCELLED"
     assert [job["MinMemoryNode"] for job in teachers][:2] == ["2000M", "4000M"]
@@ -270,7 +270,7 @@ def test_a_dead_controller_loses_nothing_and_the_same_command_finishes(
     assert len(teachers) == 1
 
 
-def test_a_training_that_ran_out_of_memory_asks_for_more(starved: tuple[Path, str]) -> None:
+def test_a_training_that_ran_out_of_memory_requests_more(starved: tuple[Path, str]) -> None:
     project, _ = starved
     first, *others = [job for job in jobs_of(project) if rule_of(job) == "rule_train_teacher"]
     assert first["JobState"] in ("OUT_OF_MEMORY", "FAILED", "CANCELLED")
@@ -289,7 +289,7 @@ def test_shards_of_evidence_run_as_one_job_array(starved: tuple[Path, str]) -> N
     assert max(map(len, arrays.values())) >= 2
 
 
-def test_a_cluster_that_wants_an_account_says_so(slurm: Cluster, tmp_path: Path) -> None:
+def test_a_cluster_that_requires_an_account_says_so(slurm: Cluster, tmp_path: Path) -> None:
     project = copied(tmp_path)
     profile = project / "profiles/slurm/config.yaml"
     commented = "# slurm_partition: my_partition"

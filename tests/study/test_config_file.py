@@ -68,7 +68,7 @@ def filled(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("key", keys())
-def test_every_key_stands_in_it_with_a_comment(key: str) -> None:
+def test_it_shows_every_key_with_a_comment(key: str) -> None:
     lines = [line for line in TEXT.splitlines() if re.search(rf"(^|[ {{#]){key}:", line)]
     assert lines, f"{key} is not in config.yaml"
     # A section's heading may leave the saying to its keys.

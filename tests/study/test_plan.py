@@ -122,7 +122,7 @@ def test_figures_without_numbers_are_left_out() -> None:
         ),
     ],
 )
-def test_a_student_reads_as_much_as_its_method_needs(
+def test_a_student_reads_only_what_its_method_needs(
     student: str, changes: dict[str, Any], expected: Lesson
 ) -> None:
     plan = small_plan(**CHANGES, **changes)

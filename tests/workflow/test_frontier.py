@@ -204,7 +204,7 @@ def test_all_seeds_train_with_the_training_seed(project: Project) -> None:
         ({"pools__public": 0}, "pools.public: 0, but methods.public trains on such records"),
     ],
 )
-def test_what_does_not_go_together_is_refused(
+def test_contradictory_settings_are_refused(
     changes: dict[str, Any], message: str, project: Project
 ) -> None:
     project.configure(**changes)

@@ -180,7 +180,7 @@ def test_no_import_points_up(module: str) -> None:
         assert LEVEL_OF[other] > LEVEL_OF[wing], f"{module} imports {imported}"
 
 
-def test_there_is_no_circle() -> None:
+def test_no_imports_are_circular() -> None:
     finished: set[str] = set()
 
     def visit(module: str, above: tuple[str, ...]) -> None:
@@ -224,5 +224,5 @@ def test_nothing_imports_a_stage() -> None:
         assert not imports_of(module) & stages, module
 
 
-def test_the_page_on_the_architecture_is_what_the_code_says() -> None:
+def test_the_architecture_page_matches_the_code() -> None:
     assert PAGE.read_text() == page(), "run: python tests/helpers/architecture.py"

