@@ -1,9 +1,9 @@
 """How busy the scheduler keeps GPUs: a large study whose jobs only sleep.
 
-`python benchmarks/schedule.py` plans 6 pairs x 5 seeds x all methods, times the dry run, then runs
-it with jobs that sleep in the proportions of the default study instead of working, and prints the
-share of the time in which the GPUs were held, beside the largest share that any order of the jobs
-could reach.
+`python benchmarks/schedule.py` plans 6 pairs x 5 seeds x all methods and times the dry run. Then it
+runs the study with jobs that sleep instead of working, in the proportions of the default study. It
+prints the share of the time in which the GPUs were held, and the largest share that any order of
+the jobs could reach.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "workflow", "config", "profiles", "envs", "src")
 FAMILIES = ("gpt2", "gpt_neox", "opt", "llama", "qwen2", "gemma")
-# Seconds of the default study's jobs on one core (docs/performance.md), the rest takes none.
+# Seconds of the default study's jobs on one core (docs/performance.md); other jobs take none.
 SECONDS = {
     "train_teacher": 58,
     "train_student": 32,
@@ -68,12 +68,15 @@ for one in workflow.rules:
 
 
 def main() -> None:
-    """Print jobs, dry run, and busy share."""
+    """Print the time of the dry run, the number of jobs and the busy share."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gpus", type=int, default=8, help="simulated GPUs (default: 8)")
     parser.add_argument("--seeds", type=int, default=5, help="seeds (default: 5)")
     parser.add_argument(
-        "--pace", type=float, default=0.03, help="simulated per real second (default: 0.03)"
+        "--pace",
+        type=float,
+        default=0.03,
+        help="seconds slept per second of a real job (default: 0.03)",
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:

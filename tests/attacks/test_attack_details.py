@@ -58,7 +58,7 @@ def test_an_attack_reads_no_more_than_it_declares(name: str) -> None:
     module = catalogue.load("attacks", name)
     needs: Needs = module.NEEDS
     with_population = needs.references if needs.population else 0
-    # The first of random shadow models could leave a record without one that trained on it.
+    # Among the first few random shadow models, none might have trained on a given record.
     shadows = [
         replace(shadow, member=np.arange(8) % 2 == number % 2)
         for number, shadow in enumerate(evidence.shadows)
@@ -82,14 +82,15 @@ def test_an_attack_reads_no_more_than_it_declares(name: str) -> None:
 def test_surp_averages_the_unlikely_tokens_where_the_model_is_certain() -> None:
     record = [(CERTAIN, 1), (FLAT, 0), (CERTAIN, 0), (CERTAIN, 2), (CERTAIN, 0)]
     view = from_probabilities(record)
-    # Lowest two of five: the two improbable tokens. Of all five, the flat one does not count.
+    # The lowest two of five are the two improbable tokens. Of all five, the flat one is left out.
     assert_allclose(score(surp, plain(view)), [math.log(0.01)], rtol=1e-6)
     of_all = (2 * math.log(0.01) + 2 * math.log(0.91)) / 4
     assert_allclose(score(surp, plain(view), k=1.0), [of_all], rtol=1e-6)
 
 
 def test_surp_looks_for_certainty_among_the_unlikely_tokens_not_the_reverse() -> None:
-    # The lowest 40 % is the flat token alone; the certain ones, though all likelier, are not next.
+    # The lowest 40 % is the flat token alone; the certain ones, which are all likelier, are not
+    # taken instead.
     view = from_probabilities([(FLAT, 0), (CERTAIN, 0), (CERTAIN, 0)])
     assert_allclose(score(surp, plain(view)), [math.log(0.1)], rtol=1e-6)
 
@@ -100,7 +101,7 @@ def test_surp_without_a_surprising_token_is_the_lowest_log_p() -> None:
 
 
 def test_surp_takes_the_earlier_of_equally_likely_tokens() -> None:
-    ten_percent = [0.1, 0.9, *[1e-30] * 8]  # as likely as in the flat distribution, but certain
+    ten_percent = [0.1, 0.9, *[1e-30] * 8]  # as likely as in FLAT, but certain
     first = from_probabilities([(ten_percent, 0), (FLAT, 0), (CERTAIN, 0), (CERTAIN, 1)])
     last = from_probabilities([(FLAT, 0), (ten_percent, 0), (CERTAIN, 0), (CERTAIN, 1)])
     low, tenth = math.log(0.01), math.log(0.1)
@@ -120,7 +121,7 @@ def test_dc_pdd_counts_only_the_first_occurrence_of_a_token_in_a_record() -> Non
     evidence = plain(view, unigram=COUNTS)
     rare = 0.5 * math.log(11)
     common = 0.2 * math.log(11 / 8)
-    # What another record holds does not matter.
+    # The tokens of another record do not matter.
     assert_allclose(score(dc_pdd, evidence, a=9.0), [(common + rare) / 2, rare], rtol=1e-6)
 
 
@@ -340,7 +341,7 @@ def test_lira_pools_the_variance_about_the_mean_of_each_record() -> None:
 
 
 def of_logit(values: list[float]) -> View:
-    """One-token records of this confidence phi."""
+    """One-token records with this confidence phi."""
     zeros, ids = np.zeros(len(values)), [f"r{n}" for n in range(len(values))]
     return softmax_view(ids, [1] * len(values), np.stack([values, zeros], axis=1), zeros)
 
@@ -420,7 +421,7 @@ def test_rmia_is_the_share_of_the_population_that_x_beats_by_the_factor_gamma() 
         population=of_p(0.2, 0.3, 0.8),
         reference_population=[of_p(0.2, 0.1, 0.9), of_p(0.2, 0.3, 0.7)],
     )
-    # Without a guess, p / pbar is 2 for x, and 1, 1.5 and 1 for the population.
+    # Without an assumption, p / pbar is 2 for x, and 1, 1.5 and 1 for the population.
     assert_allclose(score(rmia, evidence, a=1.0), [1.0])
     assert_allclose(score(rmia, evidence, a=1.0, gamma=1.5), [2 / 3])
     assert_allclose(score(rmia, evidence, a=1.0, gamma=2.5), [0.0])

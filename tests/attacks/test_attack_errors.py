@@ -1,4 +1,4 @@
-"""Bad evidence is an error that names what is bad; good evidence joins by record id."""
+"""Bad evidence is an error that names the problem; good evidence is joined by record id."""
 
 from collections.abc import Sequence
 from dataclasses import replace

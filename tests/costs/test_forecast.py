@@ -1,4 +1,4 @@
-"""What a study will cost: operations, bytes, and the rates of earlier jobs."""
+"""The forecast cost of a study: operations, bytes, and the rates of earlier jobs."""
 
 import json
 import math

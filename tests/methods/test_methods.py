@@ -1,4 +1,4 @@
-"""Every method differs from plain distillation in what it says, and in nothing else."""
+"""Every method differs from plain distillation in what it declares, and in nothing else."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ TOKENS = random_tokens(MEMBERS, seed=5)
 SET = DistillationSet([f"r{n}" for n in range(MEMBERS)], TOKENS, VULNERABLE, VOCABULARY)
 KD_OBJECTIVE = ObjectiveSettings()
 
-# What each method changes of plain distillation. A new method is described here before it passes.
+# What each method changes in plain distillation. A new method must be listed here to pass.
 CHANGES = {
     "kd": set(),
     "no_teacher": {"objective", "teacher"},
@@ -64,7 +64,7 @@ EXAMPLES = {
         ]
     }
 }
-"""Parameters of methods that need some."""
+"""Parameters of the methods that need some."""
 every_method = pytest.mark.parametrize("name", catalogue.names("methods"))
 
 
@@ -150,7 +150,7 @@ def facts(directory: Path) -> dict[str, Any]:
     return json.loads((directory / "facts.json").read_text())  # type: ignore[no-any-return]
 
 
-# A learning rate that moves no weight: the trained student is the start of the training.
+# A learning rate that changes no weight: the trained student is its own starting point.
 AT_REST = ("--training", json.dumps({**STUDENT_TRAINING, "epochs": 1, "learning_rate": 1e-30}))
 
 
@@ -206,7 +206,7 @@ def test_training_a_student_again_gives_the_same_bits(name: str, study: Study) -
 
 
 def test_kd_is_plain_distillation(study: Study) -> None:
-    """The stage against a loop with torch's own cross-entropy and KL divergence."""
+    """The stage agrees with a loop with torch's own cross-entropy and KL divergence."""
     teacher = making.load(study.path("teacher/model"), "cpu")
     members = read_records(study.path("records.parquet"), ["member"])
     seed = seeding.number(0, "student")
@@ -237,7 +237,7 @@ def test_kd_is_plain_distillation(study: Study) -> None:
 
 
 def test_the_objective_reaches_the_training(study: Study) -> None:
-    """The first loss of the same start: alpha CE + (1 - alpha) T^2 KL is linear in alpha."""
+    """From the same start, the first loss, alpha CE + (1 - alpha) T^2 KL, is linear in alpha."""
 
     def first_loss(**parameters: float) -> float:
         label = "objective_" + "_".join(str(value) for value in parameters.values())
@@ -254,7 +254,7 @@ def test_the_objective_reaches_the_training(study: Study) -> None:
 
 
 def test_an_epoch_that_is_kept_is_the_student_of_a_training_that_ends_there(study: Study) -> None:
-    """In a schedule without decay the first of two epochs is a whole training of one."""
+    """With a schedule without decay, the first of two epochs is a complete training of one."""
     given = {**STUDENT_TRAINING, "warmup": 0.0}
     kept = study.root / "kept/epochs"
     options = ("--training", json.dumps(given), "--snapshots", study.path("kept_snapshots"))
@@ -366,7 +366,7 @@ def test_a_private_student_states_its_guarantee(study: Study) -> None:
 
 
 def test_online_targets_train_the_same_student(study: Study) -> None:
-    # Two sources of targets, one file and one model; the stage prefers the file.
+    # Given both a file and a model as sources of targets, the stage prefers the file.
     directory = study.root / "kd_online"
     study.train_student("kd_online", "kd", "--teacher", study.path("teacher/model"), targets=False)
     stored, online = weights(trained(study, "kd")), weights(directory)
@@ -504,7 +504,7 @@ def test_without_a_vulnerable_member_no_token_is_selected() -> None:
 
 
 def mapped_logits(name: str, parameters: dict[str, Any], logits: torch.Tensor) -> torch.Tensor:
-    """Row by row in float64, from the words of the configuration."""
+    """Row by row in float64, following the description in the configuration."""
     tokens = method(name, **parameters).vulnerable_tokens(SET)
     expected = logits.double().clone()
     for row in expected:
@@ -530,13 +530,13 @@ def test_where_decides_whose_logits_are_mapped_and_positions_stay(
 ) -> None:
     logits = teacher_logits()
     expected = mapped_logits(name, parameters, logits)
-    # On the teacher's targets, and the student is released as it is.
+    # On the teacher's targets; the student is released unchanged.
     in_training = method(name, where="teacher", **parameters)
     tokens = in_training.vulnerable_tokens(SET)
     torch.testing.assert_close(in_training.targets(logits, tokens).double(), expected)
     student = tiny_model()
     assert in_training.finish(student, tokens) is student
-    # On the student's logits at every position, and the targets are as they are.
+    # On the student's logits at every position; the targets are unchanged.
     at_the_end = method(name, where="inference", **parameters)
     assert at_the_end.targets(logits, tokens) is logits
     ids = one_batch(TOKENS).input_ids
@@ -662,7 +662,7 @@ def test_norms_are_folded_before_a_projection_starts_whatever_the_order_of_the_p
         "bottleneck",
         "red_list",
     ]
-    # What is written of a study gives the study again.
+    # A study that is written out can be read again.
     assert method("combination", **orders[0].model_dump()).parameters == orders[0]
 
 

@@ -1,4 +1,4 @@
-"""Clopper-Pearson intervals, and TPR at an FPR with enough non-members behind it."""
+"""Clopper-Pearson intervals, and TPR at an FPR with enough non-members."""
 
 import math
 

@@ -19,7 +19,8 @@ def test_a_difference_without_spread_is_certain():
 
 
 def test_holm_by_hand():
-    # Sorted: 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1 = 0.04, 0.06, 0.06, 0.04, then never falling.
+    # Sorted: 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1 = 0.04, 0.06, 0.06, 0.04; then the running
+    # maximum.
     np.testing.assert_allclose(holm([0.04, 0.01, 0.03, 0.02]), [0.06, 0.04, 0.06, 0.06])
 
 

@@ -1,4 +1,4 @@
-"""DeLong's variance of AUCs, against a count of all pairs, and its coverage."""
+"""DeLong's variance of AUCs compared with a count of all pairs, and its coverage."""
 
 import numpy as np
 import pytest

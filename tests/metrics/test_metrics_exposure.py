@@ -10,7 +10,7 @@ from distilleak.metrics.exposure import exposure
 
 
 def slow_exposure(secret, others):
-    """Sort all candidates; a tied secret stands in the middle of those that it is tied with."""
+    """Sort all candidates; a tied secret gets the middle rank of its ties."""
     ordered = sorted([secret, *others], reverse=True)
     places = [i + 1 for i, score in enumerate(ordered) if score == secret]
     return math.log2(len(ordered)) - math.log2(sum(places) / len(places))

@@ -123,7 +123,7 @@ def test_a_monotone_transformation_of_the_scores_changes_no_rank_metric():
     scores, labels, fold, w = example()
     plain, moved = (measured(s, labels, fold, w, None) for s in (scores, np.exp(scores)))
     for key in plain:
-        if key[1] != "cross_fitted":  # midpoints between scores do move
+        if key[1] != "cross_fitted":  # midpoints between scores change
             np.testing.assert_array_equal(plain[key].replicates, moved[key].replicates)
 
 
@@ -217,7 +217,7 @@ def test_tpr_is_refused_where_too_few_non_members_decide():
     assert np.isnan(found["tpr_at_fpr_0.001", ""].value)
     assert np.isnan(found["tpr_at_fpr_0.001_exact", ""].value)
     assert np.isnan(found["tpr_at_fpr_0.01_exact", ""].value)
-    assert ("tpr_at_fpr_0.01", "") not in found  # `measure` has it
+    assert ("tpr_at_fpr_0.01", "") not in found  # `measure` reports it
 
 
 def test_tpr_is_reported_if_there_are_enough_non_members():
@@ -251,7 +251,7 @@ def test_epsilon_is_high_for_informative_scores_and_zero_for_noise():
 
 
 def test_the_one_run_audit_makes_as_many_guesses_as_were_fixed_in_advance():
-    """All right: the highest epsilon for which so many right ones have probability 0.05."""
+    """All are right: the highest epsilon at which that many right guesses have probability 0.05."""
     scores, labels = np.arange(400.0), np.arange(400) >= 200
     for share, guesses in ((0.1, 40), (0.25, 100)):
         bound = exactly(scores, labels, guess_share=share)["epsilon", "one_run"].value

@@ -1,4 +1,4 @@
-"""Error rates against loops over pairs and thresholds, and against scikit-learn."""
+"""Error rates compared with loops over pairs and thresholds, and with scikit-learn."""
 
 from fractions import Fraction
 
@@ -200,7 +200,7 @@ def test_tpr_at_fpr_takes_the_threshold_below_the_target_not_the_first_above():
 
 
 def test_tpr_at_fpr_is_zero_when_every_threshold_exceeds_the_target():
-    # The highest score is shared by a member and a non-member: a threshold cannot part them.
+    # A member and a non-member share the highest score: no threshold can separate them.
     scores = np.array([2.0, 2, 1, 1])
     labels = np.array([True, False, True, False])
     assert Ranking.of(scores, labels).tpr_at_fpr(np.ones((1, 4), np.int16), 0.01)[0] == 0.0

@@ -1,4 +1,4 @@
-"""Means and differences over seeds, and how often their intervals hold the truth."""
+"""Means and differences over seeds, and how often their intervals cover the truth."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ DATASETS = 1000
 
 
 def simulated(rng, seeds, between, replicates=200):
-    """Values of seeds whose truth is 0, variance 1 within, and their replicates."""
+    """Values of seeds with true mean 0 and variance 1 within, and their replicates."""
     values = rng.normal(0, np.sqrt(1 + between), seeds)
     return values, values[:, None] + rng.normal(size=(seeds, replicates))
 
@@ -27,8 +27,8 @@ def test_the_interval_over_seeds_covers_the_truth_in_93_to_97_percent(seeds, bet
 
 
 def hierarchical(replicates, rng):
-    """Means of as many seeds as there are, drawn with replacement, and a replicate of each drawn
-    seed (Davison and Hinkley 1997, section 3.8)."""
+    """The hierarchical bootstrap (Davison and Hinkley 1997, section 3.8): the mean over as many
+    seeds as there are, drawn with replacement, of one replicate of each drawn seed."""
     seeds, count = replicates.shape
     drawn = rng.integers(seeds, size=replicates.shape), rng.integers(count, size=replicates.shape)
     return replicates[drawn].mean(axis=0)

@@ -20,7 +20,7 @@ PAIR = "gpt2_2x32_1x32"
 GPU_RULES = re.compile(
     r"rule_(train_(teacher|student|reference)|store_targets|compute_\w*evidence)"
 )
-# Long enough to be interrupted in the middle, and evidence of more than one window.
+# Long enough to be interrupted halfway, and with evidence of more than one window.
 LONGER = (
     "pools={member: 1100, nonmember: 1100}",
     "training={teacher: {epochs: 30}, student: {epochs: 9}}",
@@ -112,12 +112,12 @@ def rule_of(job: dict[str, str]) -> str:
 
 
 class Watch(threading.Thread):
-    """Looks at the running jobs twice a second: afterwards SLURM does not say which card it was."""
+    """Polls the running jobs twice a second: afterwards SLURM does not report which GPU it was."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.done = threading.Event()
-        self.looks: list[list[str]] = []  # the cards of the running jobs
+        self.looks: list[list[str]] = []  # the GPUs of the running jobs
         self.card: dict[str, str] = {}
 
     def run(self) -> None:
@@ -133,7 +133,7 @@ class Watch(threading.Thread):
 
 
 def wait_for(what: str, found: Callable[[], str | bool | None], seconds: float = 240) -> str:
-    """What `found()` gives, as soon as it gives something."""
+    """The result of `found()`, as soon as there is one."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if result := found():
@@ -183,7 +183,7 @@ def shaken(slurm: Cluster, watch: Watch, tmp_path_factory: pytest.TempPathFactor
     subprocess.run(["scancel", running_job("train_teacher", project)() or "none"], check=True)
     wait_for_training(project, f"train_student/0.{PAIR}.kd")
     host = subprocess.check_output(["hostname", "-s"], text=True).strip()
-    # A drained node keeps its jobs and takes no more; then it is taken from them.
+    # A drained node keeps its jobs and accepts no more; then it is taken away from them.
     for state in ("DRAIN", "DOWN", "RESUME"):
         subprocess.run(
             ["scontrol", "update", f"NodeName={host}", f"State={state}", "Reason=test"], check=True
@@ -226,7 +226,7 @@ def starved(
     slurm: Cluster, shaken: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, str]:
     """A study whose teacher has too little memory, and whose cluster loses its controller while
-    students train. Evidence is cut in two shards, submitted as job arrays."""
+    students train. Evidence is divided into two shards, submitted as job arrays."""
     project = copied(tmp_path_factory.mktemp("starved"))
     options = (
         "evidence={shards: 2}",
@@ -244,17 +244,17 @@ def starved(
     time.sleep(5)
     run.send_signal(signal.SIGINT)
     try:
-        # It waits for the answer of a last question, which is asked several times.
+        # It waits for the reply to a last request, which is repeated several times.
         first, _ = run.communicate(timeout=90)
     except subprocess.TimeoutExpired:
-        # Now and then it waits for ever; then one kills it, and its lock remains.
+        # Occasionally it waits forever; a user would then kill it, and its lock remains.
         run.kill()
         first, _ = run.communicate()
         unlock = ["snakemake", "--configfile", "config/smoke.yaml", "--unlock"]
         subprocess.run(unlock, cwd=project, check=True, capture_output=True)
     assert run.returncode != 0, first
     slurm.start_controller()
-    # What was submitted goes on without anybody who waits for it.
+    # Submitted jobs continue although nothing waits for them.
     subprocess.run(["scancel", "--user=root"], check=True)
     wait_for("no job", lambda: not subprocess.check_output(["squeue", "--noheader"]))
     return project, first + finish(snakemake(project, *options))
@@ -266,7 +266,7 @@ def test_a_dead_controller_loses_nothing_and_the_same_command_finishes(
     project, output = starved
     assert bytes_of(project) == local
     teachers = list((project / "results/smoke/benchmarks/train_teacher").iterdir())
-    assert output.count("train teacher (seed 0") >= 2  # out of memory, and again
+    assert output.count("train teacher (seed 0") >= 2  # out of memory, then retried
     assert len(teachers) == 1
 
 

@@ -1,4 +1,4 @@
-"""A mistake in a configuration is answered with one line: where, what, and what is allowed."""
+"""A mistake in a configuration is a one-line error: where, what, and what is allowed."""
 
 import copy
 from pathlib import Path
@@ -14,9 +14,9 @@ from distilleak.study.study import Study
 
 
 def error_of(text: str) -> str:
-    """The answer to a configuration that is `SMALLEST` with the keys of `text` in place of its own.
+    """The error for the configuration `SMALLEST` with its keys replaced by those of `text`.
 
-    A key `a.b.c` stands for that place.
+    A key `a.b.c` names a nested key.
     """
     raw = yaml.safe_load(SMALLEST)
     for key, value in yaml.safe_load(text).items():

@@ -1,4 +1,4 @@
-"""The smoke study, run for real twice: side by side and one after the other."""
+"""The smoke study, run in full twice: with parallel jobs and with one job at a time."""
 
 import hashlib
 from pathlib import Path
@@ -9,7 +9,7 @@ from workflow_project import Project
 
 RESULTS = "results/smoke"
 MEASURED = ("benchmarks", "logs", "costs.csv", "report.html")
-"""What tells how long something took, and so differs from run to run."""
+"""What records how long something took, and so differs from run to run."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Students that need no training of their own, further teachers, and what runs when they change."""
+"""Students that need no separate training, further teachers, and what runs when they change."""
 
 import re
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def project(finished: Project, tmp_path: Path) -> Project:
 
 def test_nothing_is_trained_twice(project: Project) -> None:
     jobs = project.reruns("--forceall")
-    # `softer` has no kd with its own alpha to be made from; the others that are trained differ.
+    # No kd has the alpha of `softer`, so it is trained; the other trained students all differ.
     assert jobs["train_student"] == 3
     assert jobs["train_kept_student"] == jobs["take_epoch"] == 1
     # `red_list` is made from `kd`, and `safe_red` from `public`.

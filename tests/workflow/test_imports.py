@@ -1,7 +1,7 @@
-"""What imports what: the source files of a rule are those that its stage imports, and no others.
+"""What imports what: the source files of a rule are exactly those that its stage imports.
 
-A rule runs again when one of its source files changes. So a stage that imports too much reruns for
-nothing, and a file that the closure misses would leave a stale result.
+A rule runs again when one of its source files changes. So a stage that imports too much reruns
+unnecessarily, and a file that the closure misses would leave a stale result.
 """
 
 import json
@@ -141,7 +141,7 @@ for package in ("attacks", "figures", "corpora", "methods"):
 heavy["catalogues"] = sorted({"torch", "transformers"} & sys.modules.keys())
 print(json.dumps(heavy))
 """
-    # Those that need the tokenizer last: what one stage imports, the next ones find.
+    # Those that need the tokenizer come last, since the next stages see what one imports.
     order = sorted(LIGHT, key=TOKENIZING.__contains__)
     done = subprocess.run(
         [sys.executable, "-c", program, *order],
@@ -156,7 +156,7 @@ print(json.dumps(heavy))
 
 IN_THE_GROUND = {("errors", "files"), ("errors", "catalogue")}
 OWN = 8
-"""More modules than this beside the wings, and the tree shows the architecture no longer."""
+"""With more modules than this beside the wings, the tree no longer shows the architecture."""
 
 
 def wings_of(modules: Iterable[str]) -> set[str]:
@@ -203,8 +203,8 @@ ALLOWED = {
     "settings": ("settings", "catalogue", "errors"),
     "study.plan": ("study", "scoring.needs", "settings", "tables.roster", "catalogue", "errors"),
 }
-"""Where less is allowed than what lies below: attacks know only evidence, figures compute nothing,
-metrics are arrays in and arrays out."""
+"""Wings that may import less than everything below them: attacks know only evidence, figures
+compute nothing, metrics are arrays in and arrays out."""
 
 
 @pytest.mark.parametrize("part", ALLOWED)

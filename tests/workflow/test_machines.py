@@ -1,4 +1,4 @@
-"""What the rules ask of a machine: cards of their own, and evidence in several jobs."""
+"""What the rules request from a machine: separate GPUs, and evidence in several jobs."""
 
 import re
 from collections import Counter
@@ -58,7 +58,7 @@ def test_sharded_evidence_is_one_job_per_shard_and_a_join_for_every_view(project
     assert set(parts) == {"1-of-3", "2-of-3", "3-of-3"}
     assert set(parts.values()) == {one.count("distilleak compute_evidence")}
     assert "--part" not in one
-    # six models and a reference are asked about the text
+    # six models and a reference are queried on the text
     assert three.count("distilleak join_evidence") == 7
 
 

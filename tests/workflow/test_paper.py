@@ -1,4 +1,4 @@
-"""config/paper.yaml: the paper's setting validates, and its jobs are known without a hub."""
+"""config/paper.yaml: the paper's setting is valid, and its jobs are known without the hub."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""After a change exactly those jobs run again whose results it can change.
+"""After a change, exactly the jobs whose results it can affect run again.
 
-The outputs are stand-ins that `snakemake --touch` records as made, so no model is trained here;
-what would run again is asked of a dry run.
+The outputs are placeholders that `snakemake --touch` records as made, so no model is trained here;
+a dry run shows what would run again.
 """
 
 import os
@@ -77,7 +77,7 @@ def test_nothing_runs_again_where_nothing_can_change(
     for key in ("pools", "training", "tokenizer", "evidence"):
         turned[key] = dict(reversed(study[key].items()))
     turned["training"]["student"] = dict(reversed(study["training"]["student"].items()))
-    # What is left out has its default.
+    # A key that is left out has its default.
     turned["encoding"] = {"context": 24}
     turned["attacks"]["min_k"] = {"k": 0.2}
     project.file("study.yaml").write_text(yaml.safe_dump(turned, sort_keys=False))

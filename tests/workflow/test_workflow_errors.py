@@ -1,4 +1,4 @@
-"""What Snakemake says: one line for a job that starts, and one clear line for what is wrong."""
+"""What Snakemake prints: one line for each job that starts, and one clear line for each error."""
 
 import json
 import re
@@ -15,7 +15,7 @@ NOISE = re.compile(r"Using workflow specific profile|Config file .* is extended|
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A study of 100 short texts of its own, so that the first stages take no time."""
+    """A study of its own 100 short texts, so that the first stages take no time."""
     project = Project.new(tmp_path / "project")
     lines = [
         json.dumps({"text": f"the {row} people of the nation and their {row * row} treaties"})
@@ -31,7 +31,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def answer(project: Project, *options: str) -> str:
-    """What Snakemake says to a configuration that it refuses: one line, and that it failed."""
+    """What Snakemake prints for a configuration that it refuses: a single line, and it fails."""
     done = project.snakemake("--dry-run", *options)
     assert done.returncode != 0
     said = [line for line in (done.stdout + done.stderr).splitlines() if not NOISE.search(line)]
@@ -115,7 +115,7 @@ def test_more_records_than_passages_are_reported_and_finished_work_stays(project
     ]
     assert project.file("results/small/passages.parquet").exists()
     assert not project.file(SPLIT).exists()
-    # Corrected, it goes on where it stopped.
+    # Once corrected, it resumes where it stopped.
     project.configure(pools=POOLS)
     code, said = run(project, SPLIT)
     assert code == 0, said
@@ -148,7 +148,7 @@ def test_a_damaged_file_is_reported_in_one_line_and_nothing_else_is_lost(project
     assert len(errors) == 1
     assert errors[0].startswith("error: results/small/passages.parquet: damaged Parquet file (")
     assert project.file(f"{TOKENIZER}/tokenizer.json").exists()
-    # As the line says.
+    # As the error suggests.
     passages.unlink()
     code, said = run(project, SPLIT)
     assert code == 0, said
