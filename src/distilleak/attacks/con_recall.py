@@ -1,4 +1,4 @@
-"""Con-ReCaLL attack (Wang et al. 2025, arXiv 2409.03363): a non-member prefix against a member one.
+"""Con-ReCaLL attack (Wang et al. 2025, arXiv 2409.03363): non-member against member prefixes.
 
 Either kind of context changes the loss of a text; what both do to any text cancels.
 """

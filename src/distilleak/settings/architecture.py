@@ -49,7 +49,7 @@ class CheckpointSettings(Settings):
     hub: str | None = Field(default=None, min_length=1)
     """The id of a model on the Hugging Face hub."""
     revision: str | None = Field(default=None, min_length=1)
-    """Commit, tag or branch of the hub id. Only a commit still gives the same model next year."""
+    """Commit, tag or branch of the hub id. A commit still gives the same model next year."""
     gguf: str | None = Field(default=None, min_length=1)
     """A GGUF file: a path, or `package:path` for a file inside an installed Python package."""
     init: Literal["checkpoint", "random"] = "checkpoint"
