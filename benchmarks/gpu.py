@@ -1,10 +1,10 @@
 """Speed and memory of training and evidence on a GPU: `python benchmarks/gpu.py`.
 
-One command for all of it: the card's measured matrix product rate, a teacher of the 1B class with
-random weights and a student with a quarter of its layers, trained for `--steps` updates, and
-evidence of both on `--evidence-tokens`. Prints JSON: tokens per second, share of the measured peak
-(model FLOPs over the matrix product rate), peak memory. On a machine without a GPU it says so;
-`--small` runs a tiny model on the CPU, to see that the script works.
+Measures the card's matrix product rate, the training of a student for `--steps` updates, and
+evidence of teacher and student on `--evidence-tokens`. The teacher is of the 1B class with random
+weights, and the student has a quarter of its layers. Prints JSON: tokens per second, share of the
+measured peak (model FLOPs over the matrix product rate) and peak memory. Exits with an error on a
+machine without a GPU; `--small` runs a tiny model on the CPU, to check that the script works.
 """
 
 import argparse
@@ -66,10 +66,16 @@ def main() -> None:
             return accumulate(student, now, ObjectiveSettings(), lessons.lesson(now), tokens)
 
         loop.train(
-            student, records(steps * batch_size * length), LAYOUT, learn, settings,
+            student,
+            records(steps * batch_size * length),
+            LAYOUT,
+            learn,
+            settings,
             HardwareSettings(micro_batch=arguments.micro_batch),
-            steps=steps, seed=0, snapshots=None,
-        )  # fmt: skip
+            steps=steps,
+            seed=0,
+            snapshots=None,
+        )
 
     distil(3)
     seen = arguments.steps * batch_size * length

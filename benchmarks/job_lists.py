@@ -4,9 +4,9 @@
     python benchmarks/job_lists.py > after.txt      # in the other
     diff before.txt after.txt
 
-One line a file that the study writes, with the rule that writes it and the job's log; with
-`--commands` also one line a job, with the command that it runs. Source files of the package are no
-part of either, so moving them changes nothing here.
+One line per file that the study writes, with the rule that writes it and the job's log; with
+`--commands` also one line per job, with the command that it runs. Neither contains source files of
+the package, so moving them changes nothing here.
 """
 
 import argparse
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
-    """Print the lists of the configurations that the command line names, all by default."""
+    """Print the jobs of the configurations that the command line names, by default all."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -30,7 +30,9 @@ def main() -> None:
         default=sorted(ROOT.glob("config/*.yaml")),
         help="configurations (default: all in config/)",
     )
-    parser.add_argument("--commands", action="store_true", help="commands of the jobs, too")
+    parser.add_argument(
+        "--commands", action="store_true", help="also print the commands of the jobs"
+    )
     arguments = parser.parse_args()
     for file in arguments.configfiles:
         print(f"== {file.stem}", flush=True)
@@ -67,7 +69,7 @@ def snakemake(configfile: Path, *words: str) -> str:
             text=True,
             check=False,
         )
-    # A configuration may need models that are not here; its line says so in both versions.
+    # A configuration may need models that are missing here; both versions then print the error.
     return done.stdout if not done.returncode else f"{words[0]}\n{done.stderr.strip()}\n"
 
 

@@ -1,8 +1,8 @@
 """Peak memory of scoring against the number of records: `python benchmarks/memory.py`.
 
-Evidence is random; every attack without shadow models or neighbours reads it. Prints, for every
-number of records, the peak memory of the job and how many tokens of the records it scores in a
-second, its start included.
+Evidence is random and is read by every attack that needs no shadow models, neighbours or token
+counts. Prints, for each number of records, the peak memory of the job and the tokens of the records
+that it scores per second, including its start.
 """
 
 import json
@@ -33,7 +33,7 @@ ATTACKS = {
 
 
 def write_evidence(path: Path, records: int, seed: int) -> None:
-    """Random evidence, written as the workflow does: a row group for each window of records."""
+    """Write random evidence as the workflow does, with a row group for each window of records."""
     rng = stream(seed, path.stem)
     path.parent.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(path, SCHEMA) as writer:
@@ -56,7 +56,7 @@ def write_evidence(path: Path, records: int, seed: int) -> None:
 
 
 def write_records(path: Path, records: int) -> None:
-    """As many records, a third in each pool."""
+    """Write that many records, a third of them in each pool."""
     pool = np.array(["member", "nonmember", "holdout"])[np.arange(records) % 3]
     tokens = pa.array(np.arange(records * LENGTH, dtype=np.int32) % 2048)
     offsets = pa.array(np.arange(records + 1) * LENGTH, pa.int32())
@@ -74,7 +74,7 @@ def write_records(path: Path, records: int) -> None:
 
 
 def measure(home: Path, records: int) -> None:
-    """Score so many records in a process of its own."""
+    """Score that many records in a separate process."""
     write_records(home / "records.parquet", records)
     views = needs.views_of(list(ATTACKS.values()))
     for view in views:

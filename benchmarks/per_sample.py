@@ -1,7 +1,8 @@
 """Which models Opacus's own per-sample gradients can handle: `python benchmarks/per_sample.py`.
 
-Every type is tried with weights tied and untied, with positions of its own and given for every row,
-against gradients of single records taken one at a time, as DP-SGD here takes them.
+Each model type is tried with tied and untied weights, and with its own positions or positions given
+for every row. The result is compared with gradients of single records, computed one at a time as in
+the DP-SGD of this package.
 """
 
 import sys
@@ -79,7 +80,7 @@ def answer(family: str, tied: bool, positions: bool) -> str:
                 found = weight.grad_sample
                 found = torch.zeros_like(weight) if found is None else found[row]
                 worst = max(worst, float((found - one).abs().max()))
-    except Exception as error:  # whatever it is, it is the answer
+    except Exception as error:  # any error is a result
         return f"{type(error).__name__}: {' '.join(str(error).split())[:90]}"
     return "as one at a time" if worst < 1e-8 else f"differs by up to {worst:.2g}"
 

@@ -1,9 +1,9 @@
 """How busy the scheduler keeps GPUs: a large study whose jobs only sleep.
 
-`python benchmarks/schedule.py` plans 6 pairs x 5 seeds x all methods, times the dry run, then runs
-it with jobs that sleep in the proportions of the default study instead of working, and prints the
-share of the time in which the GPUs were held, beside the largest share that any order of the jobs
-could reach.
+`python benchmarks/schedule.py` plans 6 pairs x 5 seeds x all methods and times the dry run. Then it
+runs the study with jobs that sleep instead of working, in the proportions of the default study. It
+prints the share of the time in which the GPUs were held, and the largest share that any order of
+the jobs could reach.
 """
 
 import argparse
@@ -20,11 +20,16 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "workflow", "config", "profiles", "envs", "src")
 FAMILIES = ("gpt2", "gpt_neox", "opt", "llama", "qwen2", "gemma")
-# Seconds of the default study's jobs on one core (docs/performance.md), the rest takes none.
+# Seconds of the default study's jobs on one core (docs/performance.md); other jobs take none.
 SECONDS = {
-    "train_teacher": 58, "train_student": 32, "train_reference": 19, "store_targets": 8,
-    "compute_evidence": 40, "compute_reference_evidence": 12, "compute_mixture_evidence": 161,
-}  # fmt: skip
+    "train_teacher": 58,
+    "train_student": 32,
+    "train_reference": 19,
+    "store_targets": 8,
+    "compute_evidence": 40,
+    "compute_reference_evidence": 12,
+    "compute_mixture_evidence": 161,
+}
 SIMULATED = """
 include: "Snakefile"
 
@@ -63,12 +68,15 @@ for one in workflow.rules:
 
 
 def main() -> None:
-    """Print jobs, dry run, and busy share."""
+    """Print the time of the dry run, the number of jobs and the busy share."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gpus", type=int, default=8, help="simulated GPUs (default: 8)")
     parser.add_argument("--seeds", type=int, default=5, help="seeds (default: 5)")
     parser.add_argument(
-        "--pace", type=float, default=0.03, help="simulated per real second (default: 0.03)"
+        "--pace",
+        type=float,
+        default=0.03,
+        help="seconds slept per second of a real job (default: 0.03)",
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
@@ -100,9 +108,17 @@ def main() -> None:
             (place / "held.txt").unlink()
         began = time.perf_counter()
         snakemake(
-            place, "all", "--snakefile", "Snakefile.simulated", "--cores", str(8 * arguments.gpus),
-            "--resources", f"gpu={arguments.gpus}", "--quiet", "rules",
-        )  # fmt: skip
+            place,
+            "all",
+            "--snakefile",
+            "Snakefile.simulated",
+            "--cores",
+            str(8 * arguments.gpus),
+            "--resources",
+            f"gpu={arguments.gpus}",
+            "--quiet",
+            "rules",
+        )
         lasted = time.perf_counter() - began
         held = [
             [float(word) for word in line.split()]
@@ -115,9 +131,12 @@ def main() -> None:
     chain = sum(
         paced[rule]
         for rule in (
-            "train_teacher", "compute_evidence", "train_student", "compute_mixture_evidence"
+            "train_teacher",
+            "compute_evidence",
+            "train_student",
+            "compute_mixture_evidence",
         )
-    )  # fmt: skip
+    )
     shortest = max(total / arguments.gpus, chain)
     busy, ideal = total / arguments.gpus / span, total / arguments.gpus / shortest
     print(f"GPU jobs: {len(held)}, {total:.0f} GPU s in {span:.0f} s, {lasted:.0f} s in all")
@@ -127,8 +146,11 @@ def main() -> None:
 def snakemake(place: Path, *options: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", *options, "--configfile", "study.yaml"],
-        cwd=place, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         sys.exit(done.stdout + done.stderr)
     return done.stdout + done.stderr

@@ -1,6 +1,6 @@
 """Speed of what a study spends its time on: `python benchmarks/speed.py`.
 
-Times on a shared machine move; the ratios inside one run are what to compare.
+Times on a shared machine vary; compare the ratios within one run.
 """
 
 import multiprocessing
@@ -42,8 +42,8 @@ def seconds(action: Callable[[], object], repeats: int = 20) -> float:
 def losses(
     hidden: int, tokens: int, vocabulary: int
 ) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Forward and backward pass of a one-layer student, its teacher's head included: ours, and with
-    torch's own functions on all logits at once."""
+    """Forward and backward pass of a one-layer student, including its teacher's head: ours, and
+    with torch's own functions on all logits at once."""
     length = 128
     shape = ArchitectureSettings(layers=1, width=hidden, heads=hidden // 32, positions=length)
     model = families.build(shape, vocabulary, 0)
@@ -68,7 +68,7 @@ def losses(
 
 
 def large_vocabulary(which: int) -> tuple[float, float]:
-    """Seconds of one pass, and GB of peak memory beyond the models; in a process of its own."""
+    """Seconds of one pass and GB of peak memory beyond the models; run it in a separate process."""
     torch.set_num_threads(1)
     action = losses(768, 2048, 50257)[which]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -77,7 +77,7 @@ def large_vocabulary(which: int) -> tuple[float, float]:
 
 
 def loss() -> None:
-    """Distillation loss with its gradient: ours against torch's own functions."""
+    """Distillation loss with its gradient: ours compared with torch's own functions."""
     mine, plain = (seconds(action) for action in losses(128, TOKENS, VOCABULARY))
     print(
         f"loss       {mine * 1e3:8.1f} ms, torch's own {plain * 1e3:.1f} ms: {plain / mine:.2f} x"
@@ -121,7 +121,7 @@ def student() -> None:
 
 
 def attacks() -> None:
-    """Every attack on random evidence; tokens are those of the records, however often asked."""
+    """Every attack on random evidence; each token of a record counts once, however often read."""
     rng = np.random.default_rng(0)
     records = 8192
     offsets = np.arange(records + 1) * LENGTH

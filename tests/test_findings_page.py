@@ -1,4 +1,4 @@
-"""Every estimate on the page of findings stands in the tables that are kept beside it."""
+"""Every estimate on the findings page is in the tables that are stored with it."""
 
 import re
 from pathlib import Path
@@ -30,7 +30,7 @@ def kept() -> np.ndarray:
     return np.concatenate([part.to_numpy(np.float64) for part in found])
 
 
-def test_every_estimate_stands_in_a_table() -> None:
+def test_every_estimate_is_in_a_table() -> None:
     text = " ".join((DOCS / "findings.md").read_text(encoding="utf-8").split())
     estimates = ESTIMATE.findall(text)
     assert len(estimates) > 30
@@ -38,11 +38,11 @@ def test_every_estimate_stands_in_a_table() -> None:
     for written in estimates:
         numbers = np.array([float(number.replace("−", "-")) for number in written])
         digits = len(written[0].partition(".")[2])
-        # Half a unit of the last place, and what printing the table has cut off.
+        # Half a unit in the last place, plus what was cut off when the table was printed.
         near = np.abs(tables - numbers).max(axis=1) <= 0.5 * 10**-digits + 1e-6
         assert near.any(), f"{written} is in no table of docs/results"
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", (DOCS / "findings.md").read_text()))
-def test_what_the_page_shows_is_there(link: str) -> None:
+def test_what_the_page_shows_exists(link: str) -> None:
     assert link.startswith("https://") or (DOCS / link).exists()

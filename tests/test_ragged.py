@@ -1,4 +1,4 @@
-"""Ragged rows against plain Python loops."""
+"""Ragged rows compared with plain Python loops."""
 
 import math
 

@@ -34,7 +34,7 @@ def test_the_conda_environment_has_the_dependencies_of_the_package_at_their_pins
     environment = yaml.safe_load((ROOT / "envs" / "distilleak.yaml").read_text())
     python, pip, packages = environment["dependencies"]
     assert (python.split()[0], pip) == ("python", "pip")
-    # Jobs run inside an environment that Snakemake made: they do not need Snakemake itself.
+    # Jobs run in an environment that Snakemake creates, so they do not need Snakemake itself.
     wanted = {normal(name) for name in PROJECT["dependencies"]} - {"snakemake"}
     listed = dict(line.split("==") for line in packages["pip"])
     assert {normal(name): version for name, version in listed.items()} == {

@@ -1,8 +1,8 @@
 """distilleak: does a distilled language model leak the data its teacher was trained on?
 
-After `import distilleak`, a student's directory loads with `AutoModelForCausalLM` like any other.
-The classes are registered when transformers' own auto classes are imported, so that importing this
-package alone stays free of torch.
+After `import distilleak`, `AutoModelForCausalLM` loads a student's directory like any other. The
+student classes are registered when the auto classes of transformers are imported, so importing this
+package alone does not import torch.
 """
 
 import importlib
@@ -13,5 +13,5 @@ import wrapt
 
 @wrapt.when_imported("transformers.models.auto.modeling_auto")
 def _register_students(_: ModuleType) -> None:
-    # By name: the import closure of every stage would otherwise hold the model classes.
+    # By name: otherwise the import closure of every stage would include the model classes.
     importlib.import_module("distilleak.models.surgery.base")

@@ -1,6 +1,6 @@
 """Run one stage on named files; `python -m distilleak STAGE --help` says what it reads and writes.
 
-The workflow runs all of them in their order (`snakemake --cores all`).
+The workflow runs all of them in order (`snakemake --cores all`).
 """
 
 import gc
@@ -23,8 +23,8 @@ def main() -> None:
         return
     if name not in STAGES:
         sys.exit(f"error: unknown stage {name!r}{catalogue.suggestion(name, STAGES)}")
-    # The collector looks through all that torch and transformers define, again and again while
-    # they are imported and once more at the end, and finds nothing: a quarter of a small job.
+    # While torch and transformers are imported, and once more at exit, the garbage collector scans
+    # all the objects that they define and finds nothing: a quarter of the time of a small job.
     gc.disable()
     stage = catalogue.load("stages", name)
     gc.freeze()

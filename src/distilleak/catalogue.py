@@ -14,7 +14,7 @@ from distilleak.errors import DistilleakError
 
 
 def names(package: str) -> list[str]:
-    """The names of what `distilleak.<package>` offers, sorted; `base` and `_private` are not."""
+    """The sorted names of the modules in `distilleak.<package>`, without `base` and `_private`."""
     found = importlib.import_module(f"distilleak.{package}").__path__
     return sorted(
         module.name
@@ -27,7 +27,7 @@ def load(package: str, name: str) -> ModuleType:
     """Import the module `name` of `distilleak.<package>`.
 
     Raises:
-        DistilleakError: there is none of this name; the message lists those there are.
+        DistilleakError: there is no module of this name; the message lists the names there are.
     """
     known = names(package)
     if name not in known:
@@ -37,7 +37,7 @@ def load(package: str, name: str) -> ModuleType:
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """The tail of an error about an unknown name: the nearest known name, and all of them."""
+    """The end of an error about an unknown name: the closest known name, then all known names."""
     near = difflib.get_close_matches(name, known, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else ";"
     return f"{guess} allowed: {', '.join(known)}"

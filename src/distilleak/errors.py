@@ -2,8 +2,8 @@
 
 
 class DistilleakError(Exception):
-    """Bad input, said in one line.
+    """Bad input, reported in one line.
 
     The message names the file, the key or record, what is wrong and what is allowed. Stages
-    print it without a traceback and end with exit status 1.
+    print it without a traceback and exit with status 1.
     """

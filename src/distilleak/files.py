@@ -1,4 +1,4 @@
-"""Reading and writing files: atomic writes, and one clear line for a damaged file."""
+"""Reading and writing files: atomic writes, and a one-line error for a damaged file."""
 
 import json
 import os
@@ -14,15 +14,15 @@ import pyarrow.parquet as pq
 from distilleak.errors import DistilleakError
 
 _UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
-"""What pyarrow raises for damaged files; names of columns may no longer be text."""
+"""What pyarrow raises for damaged files, in which even column names may not be valid text."""
 
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block succeeds.
 
-    Works for files and for directories (make the directory yourself at the yielded path).
-    An interrupted or failing block leaves nothing at `path`.
+    Works for files and for directories (the block must create the directory at the yielded path).
+    If the block fails or is interrupted, `path` is not written.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -73,8 +73,8 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Tab
 def read_range(path: str | Path, columns: Sequence[str], key: str, low: str, high: str) -> pa.Table:
     """Read the row groups of a Parquet file that may hold a `key` from `low` to `high`.
 
-    Of a file in the order of `key` that is little more than the rows that are wanted. By the
-    statistics that writers keep of every row group; one without them is read.
+    If the file is sorted by `key`, that is little more than the wanted rows. Row groups are
+    selected by the statistics that the writer stored; a row group without statistics is read.
 
     Raises:
         DistilleakError: as `read_table`.
@@ -89,7 +89,7 @@ def read_range(path: str | Path, columns: Sequence[str], key: str, low: str, hig
 
 
 def iterate_row_groups(path: str | Path) -> Iterator[pa.Table]:
-    """The row groups of a Parquet file, one after the other.
+    """The row groups of a Parquet file, one at a time.
 
     Raises:
         DistilleakError: as `read_table`.
@@ -157,5 +157,5 @@ def write_text(text: str, path: str | Path) -> None:
 def _damaged(path: str | Path, kind: str, error: Exception) -> DistilleakError:
     reason = str(error).splitlines()[0].rstrip(".")
     return DistilleakError(
-        f"{path}: damaged {kind} file ({reason}); delete it and run again, it is made anew"
+        f"{path}: damaged {kind} file ({reason}); delete it and run again to recreate it"
     )

@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 class Ragged:
     """Rows of unequal length: row i is `values[offsets[i]:offsets[i + 1]]`.
 
-    Every row holds at least one value, as every scored record has at least one token.
+    Every row holds at least one value, since every scored record has at least one token.
     """
 
     values: NDArray[np.generic]  # (tokens,)
@@ -51,7 +51,7 @@ class Ragged:
     def lowest(self, fraction: float) -> NDArray[np.bool_]:
         """Which are the lowest max(1, floor(fraction * n)) values of their row, (tokens,).
 
-        Of equal values those that come first are taken first.
+        Among equal values, those that come first are taken first.
         """
         order, taken = self._ordered(fraction)
         chosen = np.empty(len(order), np.bool_)
@@ -61,7 +61,7 @@ class Ragged:
     def lowest_mean(self, fraction: float) -> Floats:
         """The mean of the lowest max(1, floor(fraction * n)) values of each row, (records,)."""
         order, taken = self._ordered(fraction)
-        # Summed in the order of the values, so that the order within a row does not matter.
+        # Summed in sorted order, so that the order within a row does not matter.
         kept = np.where(taken, self.floats[order], 0.0)
         starts = self.offsets[:-1]
         means: Floats = np.add.reduceat(kept, starts) / np.add.reduceat(
@@ -76,7 +76,7 @@ class Ragged:
         )
 
     def _ordered(self, fraction: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """An order that sorts every row, and which places in it hold the row's lowest values."""
+        """The order that sorts each row, and which positions in it hold the row's lowest values."""
         rows = self.rows
         order = np.lexsort((self.values, rows))  # stable
         position = np.arange(len(rows)) - self.offsets[:-1][rows]

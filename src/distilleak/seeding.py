@@ -1,4 +1,4 @@
-"""Independent random streams, each a pure function of a seed and what it is for."""
+"""Independent random streams, each a pure function of a seed and a purpose."""
 
 import zlib
 
@@ -6,12 +6,12 @@ import numpy as np
 
 
 def stream(seed: int, *purpose: str | int) -> np.random.Generator:
-    """A generator for one purpose: equal arguments give equal draws, others independent ones."""
+    """A generator for one purpose: equal arguments give equal draws, others independent draws."""
     return np.random.default_rng([seed, *map(_number, purpose)])
 
 
 def number(seed: int, *purpose: str | int) -> int:
-    """An integer below 2**31 for libraries that want a seed of their own."""
+    """An integer below 2**31 for libraries that need their own seed."""
     return int(stream(seed, *purpose).integers(2**31))
 
 

@@ -58,7 +58,7 @@ def test_an_attack_reads_no_more_than_it_declares(name: str) -> None:
     module = catalogue.load("attacks", name)
     needs: Needs = module.NEEDS
     with_population = needs.references if needs.population else 0
-    # The first of random shadow models could leave a record without one that trained on it.
+    # Among the first few random shadow models, none might have trained on a given record.
     shadows = [
         replace(shadow, member=np.arange(8) % 2 == number % 2)
         for number, shadow in enumerate(evidence.shadows)
@@ -79,17 +79,18 @@ def test_an_attack_reads_no_more_than_it_declares(name: str) -> None:
 # SURP
 
 
-def test_surp_averages_the_unlikely_tokens_at_which_the_model_is_certain() -> None:
+def test_surp_averages_the_unlikely_tokens_where_the_model_is_certain() -> None:
     record = [(CERTAIN, 1), (FLAT, 0), (CERTAIN, 0), (CERTAIN, 2), (CERTAIN, 0)]
     view = from_probabilities(record)
-    # Lowest two of five: the two improbable tokens. Of all five, the flat one does not count.
+    # The lowest two of five are the two improbable tokens. Of all five, the flat one is left out.
     assert_allclose(score(surp, plain(view)), [math.log(0.01)], rtol=1e-6)
     of_all = (2 * math.log(0.01) + 2 * math.log(0.91)) / 4
     assert_allclose(score(surp, plain(view), k=1.0), [of_all], rtol=1e-6)
 
 
 def test_surp_looks_for_certainty_among_the_unlikely_tokens_not_the_reverse() -> None:
-    # The lowest 40 % is the flat token alone; the certain ones, though all likelier, are not next.
+    # The lowest 40 % is the flat token alone; the certain ones, which are all likelier, are not
+    # taken instead.
     view = from_probabilities([(FLAT, 0), (CERTAIN, 0), (CERTAIN, 0)])
     assert_allclose(score(surp, plain(view)), [math.log(0.1)], rtol=1e-6)
 
@@ -100,7 +101,7 @@ def test_surp_without_a_surprising_token_is_the_lowest_log_p() -> None:
 
 
 def test_surp_takes_the_earlier_of_equally_likely_tokens() -> None:
-    ten_percent = [0.1, 0.9, *[1e-30] * 8]  # as likely as in the flat distribution, but certain
+    ten_percent = [0.1, 0.9, *[1e-30] * 8]  # as likely as in FLAT, but certain
     first = from_probabilities([(ten_percent, 0), (FLAT, 0), (CERTAIN, 0), (CERTAIN, 1)])
     last = from_probabilities([(FLAT, 0), (ten_percent, 0), (CERTAIN, 0), (CERTAIN, 1)])
     low, tenth = math.log(0.01), math.log(0.1)
@@ -114,23 +115,23 @@ def test_surp_takes_the_earlier_of_equally_likely_tokens() -> None:
 COUNTS = np.array([7, 1, 0])  # smoothed: 8/11, 2/11, 1/11
 
 
-def test_dc_pdd_counts_a_token_where_a_record_first_holds_it() -> None:
+def test_dc_pdd_counts_only_the_first_occurrence_of_a_token_in_a_record() -> None:
     p = [0.2, 0.3, 0.5]
     view = from_probabilities([(p, 0), (p, 2), (p[::-1], 0), (p[::-1], 2)], [(p, 2), (p, 2)])
     evidence = plain(view, unigram=COUNTS)
     rare = 0.5 * math.log(11)
     common = 0.2 * math.log(11 / 8)
-    # What another record holds does not matter.
+    # The tokens of another record do not matter.
     assert_allclose(score(dc_pdd, evidence, a=9.0), [(common + rare) / 2, rare], rtol=1e-6)
 
 
-def test_dc_pdd_clips_what_one_token_adds() -> None:
+def test_dc_pdd_clips_the_contribution_of_one_token() -> None:
     view = from_probabilities([([0.2, 0.3, 0.5], 0), ([0.997, 0.001, 0.002], 2)])
     clipped = (0.01 + 0.002 * math.log(11)) / 2
     assert_allclose(score(dc_pdd, plain(view, unigram=COUNTS)), [clipped], rtol=1e-6)
 
 
-def test_dc_pdd_without_counts_of_a_token_is_an_error() -> None:
+def test_dc_pdd_without_the_count_of_a_token_is_an_error() -> None:
     view = from_probabilities([([0.2, 0.3, 0.5], 2)])
     with pytest.raises(DistilleakError, match="needs the token counts"):
         score(dc_pdd, plain(view))
@@ -141,7 +142,7 @@ def test_dc_pdd_without_counts_of_a_token_is_an_error() -> None:
 # Con-ReCaLL and the neighbourhood
 
 
-def test_con_recall_subtracts_what_the_prefix_of_members_costs() -> None:
+def test_con_recall_subtracts_the_cost_of_the_member_prefix() -> None:
     views = {
         "plain": of_logp([-1.0, -3.0]),
         "prefix_nonmember": of_logp([-4.0, -4.0]),
@@ -169,14 +170,14 @@ def test_ez_mia_weighs_what_was_raised_against_what_was_lowered_at_wrong_tokens(
     assert_allclose(score(ez_mia, evidence), [math.log(3) / math.log(2)], rtol=1e-6)
 
 
-def test_ez_mia_where_nothing_was_lowered_is_large_finite_and_grows_with_what_was_raised() -> None:
+def test_ez_mia_with_nothing_lowered_is_large_and_finite_and_grows_with_what_was_raised() -> None:
     evidence = plain(of_p(0.1, 0.2, 0.4), references=[of_p(0.1, 0.1, 0.1)])
     scores = score(ez_mia, evidence)
     assert_allclose(scores[0], 1.0)  # nothing was raised either
     assert_allclose(scores[1:], np.log([2, 4]) / RESOLUTION, rtol=1e-6)
 
 
-def test_ez_mia_where_only_little_was_lowered_has_the_same_limit() -> None:
+def test_ez_mia_with_very_little_lowered_has_the_same_limit() -> None:
     raised, shrinking = 0.2, np.logspace(-1, -12, 12)
     scores = [
         score(
@@ -192,7 +193,7 @@ def test_ez_mia_where_only_little_was_lowered_has_the_same_limit() -> None:
     assert_allclose(scores[-1], raised / RESOLUTION, rtol=1e-5)
 
 
-def test_ez_mia_ranks_a_record_that_is_right_throughout_as_known_by_heart() -> None:
+def test_ez_mia_ranks_a_record_without_wrong_tokens_as_known_by_heart() -> None:
     evidence = plain(of_p(0.9, 0.2, 0.3), references=[of_p(0.95, 0.1, 0.4)])
     right, raised, lowered = score(ez_mia, evidence)
     assert right == 1 / RESOLUTION
@@ -200,7 +201,7 @@ def test_ez_mia_ranks_a_record_that_is_right_throughout_as_known_by_heart() -> N
     assert raised > lowered
 
 
-def test_ez_mia_does_not_call_a_first_choice_that_ties_wrong() -> None:
+def test_ez_mia_does_not_count_a_tied_first_choice_as_wrong() -> None:
     evidence = plain(of_p(0.5), references=[of_p(0.9)])
     assert score(ez_mia, evidence) == [1 / RESOLUTION]
 
@@ -230,7 +231,7 @@ def test_wbc_is_the_mean_over_lengths_of_the_share_of_windows_above_0() -> None:
     assert_allclose(score(wbc, evidence), [(2 / 3 + 1 + 1) / 3])
 
 
-def test_wbc_takes_a_record_shorter_than_every_window_as_one_window() -> None:
+def test_wbc_treats_a_record_shorter_than_every_window_as_one_window() -> None:
     evidence = shifted([1.0], [-1.0], [2.0, -1.0, 3.0])
     assert_allclose(score(wbc, evidence, shortest=5), [1.0, 0.0, 1.0])
     assert_allclose(score(wbc, evidence), [1.0, 0.0, 1.0])
@@ -246,7 +247,7 @@ def test_wbc_does_not_count_a_tie() -> None:
     assert_allclose(score(wbc, evidence)[1:], [np.mean([0, 0.5, 0]), 0.0])
 
 
-def test_wbc_counts_a_length_that_comes_twice_twice() -> None:
+def test_wbc_counts_a_length_that_occurs_twice_twice() -> None:
     evidence = shifted([1.0, -2.0, 3.0, 1.0])
     both = score(wbc, evidence, shortest=2, longest=3, lengths=4)  # 2, 2, 3, 3
     assert_allclose(both, [(2 / 3 + 1) / 2])
@@ -266,7 +267,7 @@ def test_a_reference_model_with_other_tokens_is_an_error(module: Any) -> None:
         from_probabilities([([0.5, 0.5], 1), ([0.5, 0.5], 0)]),
         from_probabilities([([0.5, 0.5], 0)]),
     ):
-        with pytest.raises(DistilleakError, match="scored other tokens than the target"):
+        with pytest.raises(DistilleakError, match="scored different tokens from the target"):
             score(module, plain(target, references=[target, other]))
 
 
@@ -311,9 +312,7 @@ def test_lira_offline_is_the_one_sided_probability_of_the_reference_models() -> 
         assert_allclose(found, [math.log(norm.cdf(z))], rtol=1e-5)
 
 
-def test_lira_offline_ranks_what_the_target_knows_less_lowest_as_a_two_sided_density_does_not() -> (
-    None
-):
+def test_lira_offline_ranks_lowest_what_the_target_knows_less_unlike_a_two_sided_density() -> None:
     spread = [of_p(*[p] * 3) for p in (0.4, 0.5, 0.6)]
     worse, same, better = score(lira_offline, plain(of_p(0.001, 0.5, 0.95), references=spread))
     assert worse < same < better
@@ -342,7 +341,7 @@ def test_lira_pools_the_variance_about_the_mean_of_each_record() -> None:
 
 
 def of_logit(values: list[float]) -> View:
-    """One-token records of this confidence phi."""
+    """One-token records with this confidence phi."""
     zeros, ids = np.zeros(len(values)), [f"r{n}" for n in range(len(values))]
     return softmax_view(ids, [1] * len(values), np.stack([values, zeros], axis=1), zeros)
 
@@ -357,7 +356,7 @@ def test_lira_of_reference_models_that_agree_is_decided_by_the_side_of_the_targe
         assert high == 0.0
 
 
-def test_lira_tells_apart_texts_that_log_p_calls_equally_certain() -> None:
+def test_lira_distinguishes_texts_that_are_equally_certain_by_log_p() -> None:
     certain = of_logit([20.0, 30.0, 40.0])
     assert (certain.logp.values[1:] > -1e-12).all()
     references = [of_logit([19.0, 19.0, 19.0]), of_logit([21.0, 21.0, 21.0])]
@@ -384,12 +383,15 @@ def test_lira_online_is_the_log_ratio_of_two_normal_densities() -> None:
         assert_allclose(score(lira_online, evidence, variance=variance), [density], rtol=1e-5)
 
 
-def test_lira_online_pools_the_two_sides_apart() -> None:
+def test_lira_online_pools_the_two_sides_separately() -> None:
     yes, no = [True, False], [False, True]  # of two records
     evidence = shadowed(
         [0.5, 0.5],
-        ([1.0, 0.0], yes), ([3.0, 4.0], yes), ([0.0, 7.0], no), ([1.0, 7.0], no),
-    )  # fmt: skip
+        ([1.0, 0.0], yes),
+        ([3.0, 4.0], yes),
+        ([0.0, 7.0], no),
+        ([1.0, 7.0], no),
+    )
     # With: deviations of 1 about 2 and of 0 about 7. Without: 0.5 about 0.5 and 2 about 2.
     with_x, without_x = math.sqrt(2 / 2), math.sqrt((0.5 + 8) / 2)
     expected = [
@@ -419,7 +421,7 @@ def test_rmia_is_the_share_of_the_population_that_x_beats_by_the_factor_gamma() 
         population=of_p(0.2, 0.3, 0.8),
         reference_population=[of_p(0.2, 0.1, 0.9), of_p(0.2, 0.3, 0.7)],
     )
-    # Without a guess, p / pbar is 2 for x, and 1, 1.5 and 1 for the population.
+    # Without an assumption, p / pbar is 2 for x, and 1, 1.5 and 1 for the population.
     assert_allclose(score(rmia, evidence, a=1.0), [1.0])
     assert_allclose(score(rmia, evidence, a=1.0, gamma=1.5), [2 / 3])
     assert_allclose(score(rmia, evidence, a=1.0, gamma=2.5), [0.0])

@@ -1,4 +1,4 @@
-"""Bad evidence is an error that names what is bad; good evidence joins by record id."""
+"""Bad evidence is an error that names the problem; good evidence is joined by record id."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -41,7 +41,7 @@ def test_a_nan_in_one_token_is_an_error_that_names_record_and_attack(name: str, 
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_a_nan_in_anything_that_an_attack_reads_of_a_record_names_the_record(name: str) -> None:
+def test_a_nan_in_any_evidence_that_an_attack_reads_names_the_record(name: str) -> None:
     evidence = random_evidence(12, seed=3)
     module = catalogue.load("attacks", name)
     needs: Needs = module.NEEDS
@@ -153,7 +153,7 @@ def test_a_view_can_be_read_without_naming_its_records(stored_view: Path) -> Non
     )
 
 
-def test_copies_are_read_one_view_a_copy(tmp_path: Path) -> None:
+def test_copies_are_read_as_one_view_per_copy(tmp_path: Path) -> None:
     views = random_evidence(10, seed=6).neighbours
     write_table(copies_table(views), tmp_path / "neighbour.parquet")
     found = read_copies(tmp_path / "neighbour.parquet", ["record-8", "record-2"])
@@ -162,7 +162,7 @@ def test_copies_are_read_one_view_a_copy(tmp_path: Path) -> None:
         np.testing.assert_array_equal(copy.logp.mean(), view.logp.mean()[[8, 2]])
 
 
-def test_a_missing_copy_names_copy_and_record(tmp_path: Path) -> None:
+def test_a_missing_copy_is_an_error_that_names_copy_and_record(tmp_path: Path) -> None:
     copies = copies_table(random_evidence(4, seed=6).neighbours)
     write_table(copies.slice(0, 11), tmp_path / "neighbour.parquet")  # all but the last
     with pytest.raises(DistilleakError, match=r"neighbour\.parquet: copy 2: .*'record-3'"):
@@ -214,7 +214,7 @@ def test_a_file_with_overwritten_pages_is_named(stored_view: Path) -> None:
         read_view(stored_view, ["record-1"])
 
 
-def test_only_the_part_of_a_file_is_read_in_which_the_records_lie(tmp_path: Path) -> None:
+def test_only_the_part_of_a_file_with_the_records_is_read(tmp_path: Path) -> None:
     ids = [f"{number:02}" for number in range(20)]
     numbered = pa.table({"record_id": ids, "value": range(20)})
     pq.write_table(numbered, tmp_path / "a.parquet", row_group_size=5)

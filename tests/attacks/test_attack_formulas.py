@@ -1,4 +1,4 @@
-"""The score of every attack is its formula."""
+"""The score of every attack matches its formula."""
 
 import math
 import zlib
@@ -62,7 +62,7 @@ def test_score_equals_the_slow_reference(
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_score_does_not_depend_on_the_other_records(name: str) -> None:
     module = catalogue.load("attacks", name)
-    # A pooled variance is that of all records, by its definition.
+    # A pooled variance depends on all records, by definition.
     chosen = {"variance": "per_record"} if "variance" in module.Parameters.model_fields else {}
     parameters = module.Parameters(**chosen)
     evidence = random_evidence(20, seed=1)
@@ -108,7 +108,7 @@ def test_scores_are_finite_where_every_token_is_certain(name: str) -> None:
         "lowercase": 1.0,
         "recall": 1.0,
         "con_recall": 1.0 - 0.5,
-        "dc_pdd": 0.01,  # the most that a token can count
+        "dc_pdd": 0.01,  # the most that a token can contribute
         "ez_mia": 2.0**23,  # no token is wrong
         "lira_offline": math.log(0.5),  # as confident as the mean of the reference models
     }
@@ -162,7 +162,7 @@ def test_min_k_pp_standardises_with_the_models_own_distribution() -> None:
 
 @pytest.mark.parametrize("magnitude", range(1, 41))
 def test_min_k_pp_of_a_certain_token_tends_to_zero(magnitude: int) -> None:
-    # In a vocabulary of two z = sqrt((1 - p) / p) for the likelier token: p = 1 is its limit.
+    # With a vocabulary of two, z = sqrt((1 - p) / p) for the likelier token: p = 1 is its limit.
     rest = 10.0**-magnitude
     view = softmax_view(["r"], [1], np.array([[0.0, math.log(rest)]]), np.zeros(1))
     with np.errstate(all="raise", under="ignore"):
@@ -227,7 +227,7 @@ def test_a_ratio_is_the_changed_loss_over_the_plain_loss(module: Any, key: str) 
 @pytest.mark.parametrize(
     ("module", "key"), [(lowercase, "lower"), (recall, "prefix_nonmember")], ids=["lower", "recall"]
 )
-def test_a_text_known_by_heart_that_the_change_hurts_ranks_above_all_others(
+def test_a_text_known_by_heart_and_hurt_by_the_change_ranks_above_all_others(
     module: Any, key: str
 ) -> None:
     ids = ["r0", "r1", "r2"]

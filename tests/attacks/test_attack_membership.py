@@ -1,4 +1,4 @@
-"""Every attack finds members that were memorised, and nothing where there is nothing."""
+"""Every attack finds members that were memorised, and finds nothing in noise."""
 
 import math
 from functools import cache
@@ -19,7 +19,7 @@ MEMBER = np.arange(RECORDS) % 2 == 0
 
 @cache
 def memorised() -> Evidence:
-    """Members have a likelier true token in the plain view; all else is the same for everyone."""
+    """Members have likelier true tokens in the plain view; nothing else depends on membership."""
     generator = np.random.default_rng(0)
     ids = [f"record-{number}" for number in range(RECORDS)]
     lengths = generator.integers(30, 60, RECORDS)
@@ -72,6 +72,6 @@ def test_with_shuffled_labels_the_auc_is_one_half(name: str) -> None:
         assert abs(roc_auc_score(labels, scores(name)) - 0.5) < 4 * standard_error
 
 
-def test_the_attacks_are_told_apart_by_this_evidence() -> None:
+def test_this_evidence_distinguishes_the_attacks() -> None:
     ranks = [tuple(np.argsort(scores(name))) for name in ATTACKS]
     assert len(set(ranks)) == len(ATTACKS)

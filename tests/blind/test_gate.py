@@ -32,7 +32,7 @@ QUICK = GateSettings(permutations=199, max_p=0.01)
 
 
 def some_records(size: int, seed: int) -> Records:
-    """Records of both pools that differ by nothing but chance."""
+    """Records of both pools that differ only by chance."""
     rng = np.random.default_rng(seed)
     frequency = 1 / np.arange(1, len(WORDS) + 1)
     texts = [
@@ -55,7 +55,7 @@ def swapped(records: Records, **columns: list[str]) -> Records:
 
 
 def shifted(by: str, records: Records) -> Records:
-    """The same records with members that differ in one respect."""
+    """The same records, but with members that differ in one respect."""
     member = records.member
     if by == "bag_of_words":
         texts = [
@@ -118,8 +118,13 @@ def test_an_honest_split_passes(seed: int) -> None:
     verdict = judge(some_records(120, seed), GateSettings(permutations=1200), seed)
     assert verdict.passed
     assert set(verdict.classifiers) == {
-        "bag_of_words", "length", "compressibility", "source", "date", "combined"
-    }  # fmt: skip
+        "bag_of_words",
+        "length",
+        "compressibility",
+        "source",
+        "date",
+        "combined",
+    }
 
 
 def test_the_auc_of_every_classifier_on_honest_splits_is_centred_at_a_half() -> None:
@@ -151,7 +156,7 @@ def test_a_planted_shift_is_refused_and_named(by: str) -> None:
     assert "\n" not in explain(verdict)
 
 
-def test_what_separates_the_sides_is_told() -> None:
+def test_what_separates_the_sides_is_reported() -> None:
     records = shifted("bag_of_words", some_records(200, 7))
     sides = judge(records, QUICK, 0).separates
     assert WORDS[90] == sides["member"].words[0]
@@ -182,7 +187,7 @@ def test_old_against_new_speeches_is_refused_and_a_random_split_of_them_passes()
     assert judge(Records(texts, blank, blank, mixed), GateSettings(), 0).passed
 
 
-def test_scores_under_permuted_labels_are_those_of_refitting_every_one() -> None:
+def test_scores_under_permuted_labels_are_those_of_refitting() -> None:
     records = some_records(80, 2)
     rng = np.random.default_rng(0)
     fold = stratified_folds(records.member, 4, rng)
@@ -251,7 +256,7 @@ def test_the_standard_error_is_delong_s_of_every_fold() -> None:
     assert delong_error(scores, member, fold) == pytest.approx(np.sqrt(variance) / pairs)
 
 
-def test_a_source_of_its_own_for_every_record_tells_nothing() -> None:
+def test_a_separate_source_for_every_record_is_uninformative() -> None:
     records = some_records(60, 0)
     alone = swapped(records, sources=[f"web-{row}" for row in range(60)])
     assert judge(alone, QUICK, 0).classifiers["source"].auc == 0.5
@@ -293,12 +298,20 @@ def test_the_stage_writes_the_same_bytes_whatever_the_order_of_the_rows(tmp_path
     assert [side["words"] for side in written["separates"].values()] == [[], []]
     assert set(written["classifiers"]["length"]) == {"auc", "low", "high", "p_value"}
     assert set(written) == {
-        "passed", "auc", "classifier", "p_value", "members", "nonmembers", "classifiers",
-        "max_auc", "max_p", "separates",
-    }  # fmt: skip
+        "passed",
+        "auc",
+        "classifier",
+        "p_value",
+        "members",
+        "nonmembers",
+        "classifiers",
+        "max_auc",
+        "max_p",
+        "separates",
+    }
 
 
-def test_a_closed_gate_stops_a_study_and_is_reported_by_an_audit(tmp_path: Path) -> None:
+def test_a_closed_gate_stops_a_study_but_an_audit_reports_it(tmp_path: Path) -> None:
     shift = shifted("date", some_records(80, 0))
     path, output = write_records(shift, tmp_path / "records.parquet"), tmp_path / "blind.json"
     with pytest.raises(DistilleakError, match=r"date \(AUC 1\.000.*p = .*median date 18"):
@@ -310,7 +323,7 @@ def test_a_closed_gate_stops_a_study_and_is_reported_by_an_audit(tmp_path: Path)
     assert written["auc"] == 1.0
 
 
-def test_only_members_and_non_members_are_looked_at(tmp_path: Path) -> None:
+def test_only_members_and_non_members_are_used(tmp_path: Path) -> None:
     pools = ["member", "nonmember", "holdout", "auxiliary"] * 15
     path = write_records(some_records(60, 0), tmp_path / "records.parquet", pool=pools)
     records = read_records(path)

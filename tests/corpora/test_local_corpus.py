@@ -1,4 +1,4 @@
-"""The user's own files: four formats, one passage a row, and one line about what is wrong."""
+"""The user's own files: four formats, one passage per row, and one-line errors."""
 
 import csv
 import datetime
@@ -21,7 +21,7 @@ from distilleak.settings.problems import explained
 
 
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
-    """The rows in the format that the file's name says."""
+    """Write the rows in the format of the file's extension."""
     if path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     elif path.suffix == ".csv":
@@ -39,7 +39,7 @@ def read(*paths: Path, **parameters: Any) -> list[Passage]:
 
 
 def refusal(path: Path, **parameters: Any) -> str:
-    """The one line about this file, from its name on."""
+    """The one-line error about this file, starting at its name."""
     with pytest.raises(DistilleakError) as caught:
         read(path, **parameters)
     line = str(caught.value)
@@ -48,7 +48,7 @@ def refusal(path: Path, **parameters: Any) -> str:
 
 
 def mistake(**parameters: Any) -> str:
-    """The one line about these settings."""
+    """The one-line error about these settings."""
     with pytest.raises(ValidationError) as caught:
         local.Parameters(**parameters)
     return str(explained(caught.value, local.Parameters, "corpus"))
@@ -69,7 +69,7 @@ def test_every_format_gives_the_same_passages(name: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_columns_go_by_the_names_that_the_user_gives(name: str, tmp_path: Path) -> None:
+def test_columns_have_the_names_that_the_user_gives(name: str, tmp_path: Path) -> None:
     row = {"body": "a", "source": "no", "by": "me", "when": "2001-02-03", "text": "no"}
     path = write(tmp_path / name, [row])
     found = read(path, text_column="body", source_column="by", date_column="when")
@@ -87,12 +87,12 @@ def test_source_and_date_may_be_missing_unless_they_were_named(name: str, tmp_pa
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_missing_text_column_is_answered_with_those_there_are(name: str, tmp_path: Path) -> None:
+def test_the_error_about_a_missing_text_column_lists_the_columns(name: str, tmp_path: Path) -> None:
     path = write(tmp_path / name, [{"body": "a", "source": "s"}])
     assert refusal(path).endswith(": no column 'text'; the columns are body, source")
 
 
-def test_one_column_may_serve_twice(tmp_path: Path) -> None:
+def test_one_column_may_serve_two_purposes(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.parquet", [{"text": "a", "year": "1999"}])
     found = read(path, source_column="year", date_column="year")
     assert found == [Passage("a", "1999", "1999")]
@@ -106,7 +106,7 @@ def test_several_files_are_read_in_the_order_given(tmp_path: Path) -> None:
     assert local.files(local.Parameters(path="one.txt")) == ["one.txt"]
 
 
-def test_the_ending_counts_in_any_case(tmp_path: Path) -> None:
+def test_the_extension_may_be_in_upper_case(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.jsonl", [{"text": "a"}]).rename(tmp_path / "MINE.JSONL")
     assert read(path) == [Passage("a", "", "")]
 
@@ -122,7 +122,7 @@ def test_settings_survive_being_written_out_with_every_default() -> None:
 # Plain text.
 
 
-def test_paragraphs_of_plain_text_are_what_blank_lines_separate(tmp_path: Path) -> None:
+def test_blank_lines_separate_paragraphs_of_plain_text(tmp_path: Path) -> None:
     path = tmp_path / "mine.txt"
     path.write_bytes(
         b"\xef\xbb\xbf\n\nfirst  line\nsecond\tline\n \t\n\r\nanother\r\none\r\n\r\nlast"
@@ -192,7 +192,7 @@ def test_labels_are_compared_as_text(
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_members_and_non_members_may_stand_in_two_columns(name: str, tmp_path: Path) -> None:
+def test_members_and_non_members_may_be_in_two_columns(name: str, tmp_path: Path) -> None:
     rows = [
         {"member": "in", "nonmember": "out", "source": "s"},
         {"member": "in too", "nonmember": "out too", "source": "t"},
@@ -220,7 +220,7 @@ def test_a_missing_label_is_an_error(name: str, label: Any, tmp_path: Path) -> N
     )
 
 
-def test_a_label_that_is_none_is_an_error(tmp_path: Path) -> None:
+def test_a_value_that_is_not_a_label_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.jsonl", [{"text": "a", "label": [1]}])
     assert refusal(path, label_column="label") == (
         "mine.jsonl:1: column 'label' holds a list, not a label"
@@ -261,31 +261,35 @@ def test_a_file_that_is_not_utf_8_is_named_with_the_line(name: str, tmp_path: Pa
         ({"text": 3}, "column 'text' holds a number, not text"),
         ({"text": True}, "column 'text' holds true or false, not text"),
         ({"text": ["a"]}, "column 'text' holds a list, not text"),
-        ({"text": "\ud800"}, "column 'text' holds half of a surrogate pair, which is no text"),
-        ({"text": "a", "date": 1999.5},
-         "column 'date' holds a number, not text, a whole number or a date"),
-        ({"text": "a", "source": ["s"]},
-         "column 'source' holds a list, not text, a whole number or a date"),
+        ({"text": "\ud800"}, "column 'text' holds half of a surrogate pair, which is not text"),
+        (
+            {"text": "a", "date": 1999.5},
+            "column 'date' holds a number, not text, a whole number or a date",
+        ),
+        (
+            {"text": "a", "source": ["s"]},
+            "column 'source' holds a list, not text, a whole number or a date",
+        ),
         ({}, "no column 'text'; the columns are "),
-        ([], "every line is a JSON object with a text, not this one"),
-        ("text", "every line is a JSON object with a text, not this one"),
+        ([], "not a JSON object with a text; every line must be one"),
+        ("text", "not a JSON object with a text; every line must be one"),
     ],
-)  # fmt: skip
-def test_a_line_that_is_no_passage_is_named(value: Any, problem: str, tmp_path: Path) -> None:
+)
+def test_a_line_that_is_not_a_passage_is_named(value: Any, problem: str, tmp_path: Path) -> None:
     path = write(tmp_path / "mine.jsonl", [{"text": "a"}, value])
     assert refusal(path) == f"mine.jsonl:2: {problem}"
 
 
 @pytest.mark.parametrize("line", ["{", "{'text': 'a'}", "[" * 100_000])
-def test_a_line_that_is_no_json_is_named(line: str, tmp_path: Path) -> None:
+def test_a_line_that_is_not_json_is_named(line: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text('{"text": "a"}\n\n' + line)
-    assert refusal(path) == "mine.jsonl:3: not JSON; every line is an object with a text"
+    assert refusal(path) == "mine.jsonl:3: not JSON; every line must be an object with a text"
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("name", ["mine.jsonl", "mine.csv"])
-def test_empty_lines_and_a_byte_order_mark_are_passed_over(
+def test_empty_lines_and_a_byte_order_mark_are_skipped(
     name: str, mark: bytes, tmp_path: Path
 ) -> None:
     path = write(tmp_path / name, [{"text": "one"}])
@@ -296,16 +300,18 @@ def test_empty_lines_and_a_byte_order_mark_are_passed_over(
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ('text,source\na,b\nc\n', "3: 1 fields, but the header names 2 columns"),
+        ("text,source\na,b\nc\n", "3: 1 fields, but the header names 2 columns"),
         ('text,source\n"a\nb\n\nc",b\nd\n', "6: 1 fields, but the header names 2 columns"),
         ('text\n"a\nb"\n""\n', "4: column 'text' is empty"),
         ('text\na\n"b\nc\n', "3: not CSV (unexpected end of data)"),
         ('text\n"a"b\n', "2: not CSV (',' expected after '\"')"),
-        ("text,text\na,b\n", "1: column 'text' is there twice"),
+        ("text,text\na,b\n", "1: column 'text' occurs twice"),
         ("\nbody\na\n", "2: no column 'text'; the columns are body"),
     ],
-)  # fmt: skip
-def test_a_csv_row_that_is_no_passage_is_named(content: str, problem: str, tmp_path: Path) -> None:
+)
+def test_a_csv_row_that_is_not_a_passage_is_named(
+    content: str, problem: str, tmp_path: Path
+) -> None:
     path = tmp_path / "mine.csv"
     path.write_text(content)
     assert refusal(path) == f"mine.csv:{problem}"
@@ -318,7 +324,7 @@ def test_a_csv_field_may_be_long(tmp_path: Path) -> None:
     ]
 
 
-def test_a_parquet_row_that_is_no_passage_is_named(tmp_path: Path) -> None:
+def test_a_parquet_row_that_is_not_a_passage_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.parquet"
     rows: list[dict[str, Any]] = [{"text": "a"}] * 3000
     assert refusal(write(path, [*rows, {"text": None}])) == (
@@ -329,7 +335,7 @@ def test_a_parquet_row_that_is_no_passage_is_named(tmp_path: Path) -> None:
     )
 
 
-def test_columns_that_nobody_asked_for_are_not_read(tmp_path: Path) -> None:
+def test_unrequested_columns_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "mine.parquet"
     table = pa.table({"text": ["a"], "other": ["x" * 100]})
     pq.write_table(table, path, compression="none", write_page_checksum=True)
@@ -340,7 +346,7 @@ def test_columns_that_nobody_asked_for_are_not_read(tmp_path: Path) -> None:
     assert "damaged" in refusal(path, source_column="other")
 
 
-def test_a_damaged_parquet_file_is_one_line(tmp_path: Path) -> None:
+def test_a_damaged_parquet_file_is_reported_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "mine.parquet"
     table = pa.table({"text": [f"text {row}" for row in range(500)]})
     pq.write_table(table, path, compression="none", write_page_checksum=True)
@@ -353,8 +359,8 @@ def test_a_damaged_parquet_file_is_one_line(tmp_path: Path) -> None:
     assert refusal(path).startswith("mine.parquet: damaged Parquet file (")
 
 
-def test_only_the_rows_in_hand_are_in_memory(tmp_path: Path) -> None:
-    """A line that is wrong is met after all the lines before it were given."""
+def test_only_the_current_rows_are_in_memory(tmp_path: Path) -> None:
+    """A bad line is reached only after all the lines before it were yielded."""
     for name in ("mine.jsonl", "mine.csv", "mine.txt"):
         path = tmp_path / name
         path.write_bytes(
@@ -374,31 +380,47 @@ def test_only_the_rows_in_hand_are_in_memory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("parameters", "problem"),
     [
-        ({"path": "mine.doc"},
-         "corpus.path: should end in .csv, .jsonl, .parquet or .txt, not 'mine.doc'"),
-        ({"path": ["a.txt", "b"]},
-         "corpus.path: 'b' should end in .csv, .jsonl, .parquet or .txt"),
+        (
+            {"path": "mine.doc"},
+            "corpus.path: should end in .csv, .jsonl, .parquet or .txt, not 'mine.doc'",
+        ),
+        ({"path": ["a.txt", "b"]}, "corpus.path: 'b' should end in .csv, .jsonl, .parquet or .txt"),
         ({"path": ""}, "corpus.path: should be the name of a file or a list of such names, not ''"),
         ({"path": []}, "corpus.path: should be the name of a file or a list of such names"),
         ({"path": 3}, "corpus.path: should be the name of a file or a list of such names, not 3"),
         ({}, "corpus.path: missing"),
-        ({"path": "a.csv", "member_value": [1]},
-         "corpus.member_value: should be text, a whole number, true or false"),
-        ({"path": "a.csv", "member_column": "in"},
-         "corpus: member_column and nonmember_column are given together or not at all"),
-        ({"path": "a.csv", "member_column": "in", "nonmember_column": "out", "label_column": "is"},
-         "corpus: label_column: not beside member_column, which says itself who is a member"),
-        ({"path": "a.csv", "min_words": 5, "max_words": 4},
-         "corpus: min_words 5 is above max_words 4"),
-        ({"path": ["a.csv", "b.txt"], "label_column": "label"},
-         "corpus: label_column: b.txt is plain text, which has no columns"),
+        (
+            {"path": "a.csv", "member_value": [1]},
+            "corpus.member_value: should be text, a whole number, true or false",
+        ),
+        (
+            {"path": "a.csv", "member_column": "in"},
+            "corpus: give member_column and nonmember_column together or not at all",
+        ),
+        (
+            {
+                "path": "a.csv",
+                "member_column": "in",
+                "nonmember_column": "out",
+                "label_column": "is",
+            },
+            "corpus: label_column: not allowed with member_column, which already labels the texts",
+        ),
+        (
+            {"path": "a.csv", "min_words": 5, "max_words": 4},
+            "corpus: min_words 5 is above max_words 4",
+        ),
+        (
+            {"path": ["a.csv", "b.txt"], "label_column": "label"},
+            "corpus: label_column: b.txt is plain text, which has no columns",
+        ),
     ],
-)  # fmt: skip
-def test_settings_that_cannot_be_meant_are_refused(parameters: Any, problem: str) -> None:
+)
+def test_contradictory_settings_are_refused(parameters: Any, problem: str) -> None:
     assert mistake(**parameters) == problem
 
 
-def test_no_text_gets_into_an_error(tmp_path: Path) -> None:
+def test_no_text_appears_in_an_error(tmp_path: Path) -> None:
     secret = "correct horse battery staple"
     for content in (
         f'{{"text": "{secret}", "date": ["{secret}"]}}',

@@ -24,7 +24,7 @@ def texts(count: int, seed: int = 0, locale: str = "en_US") -> list[str]:
     return [passage.text for passage in found]
 
 
-def test_there_are_as_many_records_as_asked_for_of_25_to_60_words() -> None:
+def test_there_are_as_many_records_as_requested_of_25_to_60_words() -> None:
     found = texts(1000)
     assert len(found) == 1000
     assert all(25 <= len(text.split()) <= 60 for text in found)
@@ -72,7 +72,7 @@ print(hashlib.sha256("|".join(passage.text for passage in found).encode()).hexdi
     assert done.stdout.strip() == here
 
 
-def test_more_records_begin_with_the_same_ones_and_another_seed_gives_others() -> None:
+def test_more_records_begin_with_the_same_ones_and_another_seed_gives_different_ones() -> None:
     assert texts(30)[:10] == texts(10)
     assert not set(texts(30)) & set(texts(30, seed=1))
 
@@ -81,15 +81,15 @@ def test_other_places_have_other_names() -> None:
     assert any("ß" in text or "ü" in text for text in texts(50, locale="de_DE"))
 
 
-def test_an_unknown_locale_is_one_line() -> None:
+def test_an_unknown_locale_is_reported_in_one_line() -> None:
     with pytest.raises(DistilleakError) as caught:
         texts(1, locale="xx_YY")
     assert str(caught.value) == (
-        "corpus.locale: 'xx_YY' is no locale of faker; one looks like en_US, de_DE or ja_JP"
+        "corpus.locale: 'xx_YY' is not a locale of faker; use one such as en_US, de_DE or ja_JP"
     )
 
 
-def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faker", None)
     with pytest.raises(DistilleakError) as caught:
         texts(1)

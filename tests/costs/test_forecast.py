@@ -1,4 +1,4 @@
-"""What a study will cost: operations, bytes, and the rates of earlier jobs."""
+"""The forecast cost of a study: operations, bytes, and the rates of earlier jobs."""
 
 import json
 import math
@@ -74,13 +74,13 @@ def resolved(**changes: object) -> Study:
         ("compute_reference_evidence", "0.p.reference-0", 2 * STUDENT * 240 * 20),
     ],
 )
-def test_operations_are_six_a_weight_and_token_for_training_and_two_for_asking(
+def test_operations_per_weight_and_token_are_six_for_training_and_two_for_querying(
     rule: str, wildcards: str, expected: float
 ) -> None:
     assert costs().operations(Job(rule, wildcards)) == pytest.approx(expected)
 
 
-def test_a_student_that_asks_its_teacher_costs_that_as_well() -> None:
+def test_a_student_that_queries_its_teacher_pays_for_the_queries() -> None:
     asking = costs(distillation={"stored_gib": 0.0})
     kd, alone = (
         asking.operations(Job("train_student", f"0.p.{name}")) for name in ("kd", "no_teacher")
@@ -88,7 +88,7 @@ def test_a_student_that_asks_its_teacher_costs_that_as_well() -> None:
     assert kd - alone == pytest.approx(2 * TEACHER * 100 * 20 * 3)
 
 
-def test_students_that_are_not_trained_by_the_common_teacher_on_members_ask_theirs() -> None:
+def test_students_that_do_not_learn_from_the_common_teacher_on_members_query_their_own() -> None:
     other = costs(
         pools={**STUDY["pools"], "public": 100},  # type: ignore[dict-item]
         teachers={"private": {"epochs": 7}},
@@ -159,15 +159,18 @@ def test_jobs_are_those_that_the_summary_calls_pending() -> None:
         ("train_other_teacher", "seed-0/p/teacher-private/model", "update pending"),
         ("compute_evidence", "seed-0/p/shards/2-of-4/kd/evidence/plain.parquet", "update pending"),
         ("compute_evidence", "seed-0/p/shards/2-of-4/kd/evidence/lower.parquet", "update pending"),
-        ("compute_mixture_evidence", "seed-0/p/mixture-two/evidence/plain.parquet",
-         "update pending"),
+        (
+            "compute_mixture_evidence",
+            "seed-0/p/mixture-two/evidence/plain.parquet",
+            "update pending",
+        ),
         ("load_corpus", "passages.parquet", "update pending"),
         ("audit_split", "seed-0/blind.json", "update pending"),
         ("build_tables", "tables/a.csv", "update pending"),
         ("build_tables", "tables/b.csv", "update pending"),
         ("draw_figure", "figures/p/roc.png", "update pending"),
         ("draw_figure", "figures/p/roc.pdf", "update pending"),
-    ]  # fmt: skip
+    ]
     found = list(jobs.pending(HEAD + "".join(line(*row) for row in rows), resolved()))
     assert [(job.rule, job.wildcards, len(job.outputs)) for job in found] == [
         ("train_teacher", "0.p.teacher", 2),
@@ -186,15 +189,15 @@ def test_jobs_are_those_that_the_summary_calls_pending() -> None:
     assert costs().operations(found[3]) == costs().operations(Job("train_student", "0.p.kd"))
 
 
-def test_what_is_not_known_is_asked_for() -> None:
+def test_an_unknown_size_must_be_given() -> None:
     with pytest.raises(DistilleakError, match="pools: fractions; the forecast needs counts"):
         costs(pools={"member": 0.25, "nonmember": 0.25, "holdout": 0.25, "auxiliary": 0.25})
     pairs = {"p": {"teacher": {"hub": "some/model"}, "student": {"hub": "some/other"}}}
-    with pytest.raises(DistilleakError, match=r"some/model: .* not known here; add --size"):
+    with pytest.raises(DistilleakError, match=r"some/model: .* unknown; give it as in --size"):
         costs(pairs=pairs).operations(Job("train_teacher", "0.p.teacher"))
 
 
-def test_a_forecast_from_an_earlier_study_and_the_fact_after_it(
+def test_a_forecast_from_an_earlier_study_is_compared_with_the_measured_costs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -213,9 +216,11 @@ def test_a_forecast_from_an_earlier_study_and_the_fact_after_it(
     table = HEAD + line("train_student", "seed-0/p/kd/selection.parquet", "update pending")
     monkeypatch.setattr(forecast, "_summary", lambda *_: table)
     twice = ["--configfile", "study.yaml", "--config"]
-    twice += ["training={student: {epochs: 6, learning_rate: 0.01}, "
-              "teacher: {epochs: 1, learning_rate: 0.01}, "
-              "reference: {epochs: 1, learning_rate: 0.01}}"]  # fmt: skip
+    twice += [
+        "training={student: {epochs: 6, learning_rate: 0.01}, "
+        "teacher: {epochs: 1, learning_rate: 0.01}, "
+        "reference: {epochs: 1, learning_rate: 0.01}}"
+    ]
     forecast.main(twice)
     told = capsys.readouterr().out
     assert "train_student" in told
@@ -230,8 +235,14 @@ def test_a_forecast_from_an_earlier_study_and_the_fact_after_it(
     forecast.main([*twice, "--compare"])
     fields = [cell.strip() for cell in capsys.readouterr().out.splitlines()[2].split("|")[1:-1]]
     assert fields == [
-        *("train_student", "1", "1", "0.007", "0.013", "2.00"),
-        *(f"{4 * STUDENT / 2**30:.3f}", "0.001"),
+        "train_student",
+        "1",
+        "1",
+        "0.007",
+        "0.013",
+        "2.00",
+        f"{4 * STUDENT / 2**30:.3f}",
+        "0.001",
     ]
 
 
@@ -244,7 +255,7 @@ def test_a_forecast_from_an_earlier_study_and_the_fact_after_it(
         (["--earlier", "nowhere"], "--earlier nowhere: no config.json"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_one_line(
+def test_a_mistake_on_the_command_line_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], told: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Every method differs from plain distillation in what it says, and in nothing else."""
+"""Every method differs from plain distillation in what it declares, and in nothing else."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ TOKENS = random_tokens(MEMBERS, seed=5)
 SET = DistillationSet([f"r{n}" for n in range(MEMBERS)], TOKENS, VULNERABLE, VOCABULARY)
 KD_OBJECTIVE = ObjectiveSettings()
 
-# What each method changes of plain distillation. A new method is described here before it passes.
+# What each method changes in plain distillation. A new method must be listed here to pass.
 CHANGES = {
     "kd": set(),
     "no_teacher": {"objective", "teacher"},
@@ -64,7 +64,7 @@ EXAMPLES = {
         ]
     }
 }
-"""Parameters of methods that need some."""
+"""Parameters of the methods that need some."""
 every_method = pytest.mark.parametrize("name", catalogue.names("methods"))
 
 
@@ -92,7 +92,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 
 @every_method
-def test_a_method_changes_what_it_says_and_nothing_else(name: str) -> None:
+def test_a_method_changes_what_it_declares_and_nothing_else(name: str) -> None:
     one = method(name)
     tokens = one.vulnerable_tokens(SET)
     logits, student = teacher_logits(), tiny_model()
@@ -111,7 +111,7 @@ def test_a_method_changes_what_it_says_and_nothing_else(name: str) -> None:
 
 
 @every_method
-def test_only_methods_that_ask_for_it_look_at_vulnerability(name: str) -> None:
+def test_only_methods_that_need_vulnerability_read_it(name: str) -> None:
     nobody = DistillationSet(SET.record_id, TOKENS, np.zeros(MEMBERS, dtype=np.bool_), VOCABULARY)
     one = method(name)
     if not one.needs_vulnerability:
@@ -150,7 +150,7 @@ def facts(directory: Path) -> dict[str, Any]:
     return json.loads((directory / "facts.json").read_text())  # type: ignore[no-any-return]
 
 
-# A learning rate that moves no weight: the trained student is the start of the training.
+# A learning rate that changes no weight: the trained student is its own starting point.
 AT_REST = ("--training", json.dumps({**STUDENT_TRAINING, "epochs": 1, "learning_rate": 1e-30}))
 
 
@@ -176,7 +176,7 @@ def test_all_students_start_from_the_same_weights(name: str, study: Study) -> No
 
 
 @every_method
-def test_a_student_is_trained_loaded_and_told_of(name: str, study: Study) -> None:
+def test_a_student_is_trained_loaded_and_described(name: str, study: Study) -> None:
     directory = trained(study, name)
     found = facts(directory)
     selection = pd.read_parquet(directory / "selection.parquet")
@@ -206,7 +206,7 @@ def test_training_a_student_again_gives_the_same_bits(name: str, study: Study) -
 
 
 def test_kd_is_plain_distillation(study: Study) -> None:
-    """The stage against a loop with torch's own cross-entropy and KL divergence."""
+    """The stage agrees with a loop with torch's own cross-entropy and KL divergence."""
     teacher = making.load(study.path("teacher/model"), "cpu")
     members = read_records(study.path("records.parquet"), ["member"])
     seed = seeding.number(0, "student")
@@ -223,15 +223,21 @@ def test_kd_is_plain_distillation(study: Study) -> None:
         return loss.detach().double()
 
     expected = loop.train(
-        student, members.tokens, LAYOUT, learn,
-        TrainingSettings.model_validate(STUDENT_TRAINING), HardwareSettings(),
-        steps=8, seed=seed, snapshots=None,
-    )  # fmt: skip
+        student,
+        members.tokens,
+        LAYOUT,
+        learn,
+        TrainingSettings.model_validate(STUDENT_TRAINING),
+        HardwareSettings(),
+        steps=8,
+        seed=seed,
+        snapshots=None,
+    )
     assert facts(trained(study, "kd"))["loss"] == pytest.approx(expected["loss"], rel=1e-4)
 
 
 def test_the_objective_reaches_the_training(study: Study) -> None:
-    """The first loss of the same start: alpha CE + (1 - alpha) T^2 KL is linear in alpha."""
+    """From the same start, the first loss, alpha CE + (1 - alpha) T^2 KL, is linear in alpha."""
 
     def first_loss(**parameters: float) -> float:
         label = "objective_" + "_".join(str(value) for value in parameters.values())
@@ -248,7 +254,7 @@ def test_the_objective_reaches_the_training(study: Study) -> None:
 
 
 def test_an_epoch_that_is_kept_is_the_student_of_a_training_that_ends_there(study: Study) -> None:
-    """In a schedule without decay the first of two epochs is a whole training of one."""
+    """With a schedule without decay, the first of two epochs is a complete training of one."""
     given = {**STUDENT_TRAINING, "warmup": 0.0}
     kept = study.root / "kept/epochs"
     options = ("--training", json.dumps(given), "--snapshots", study.path("kept_snapshots"))
@@ -267,10 +273,18 @@ def test_an_epoch_that_is_kept_is_the_student_of_a_training_that_ends_there(stud
 
     take_epoch.main(
         [
-            *("--epochs", str(kept), "--epoch", "1"),
-            *("--selected", str(whole / "selection.parquet")),
-            *("--output", study.path("early/model"), "--facts", study.path("early/facts.json")),
-            *("--selection", study.path("early/selection.parquet")),
+            "--epochs",
+            str(kept),
+            "--epoch",
+            "1",
+            "--selected",
+            str(whole / "selection.parquet"),
+            "--output",
+            study.path("early/model"),
+            "--facts",
+            study.path("early/facts.json"),
+            "--selection",
+            study.path("early/selection.parquet"),
         ]
     )
     assert same(weights(study.root / "early"), first)
@@ -278,8 +292,18 @@ def test_an_epoch_that_is_kept_is_the_student_of_a_training_that_ends_there(stud
     with pytest.raises(DistilleakError, match="epoch 2 was not kept"):
         take_epoch.main(
             [
-                *("--epochs", str(kept), "--epoch", "2", "--selected", "none"),
-                *("--output", "none", "--facts", "none", "--selection", "none"),
+                "--epochs",
+                str(kept),
+                "--epoch",
+                "2",
+                "--selected",
+                "none",
+                "--output",
+                "none",
+                "--facts",
+                "none",
+                "--selection",
+                "none",
             ]
         )
 
@@ -333,7 +357,7 @@ def test_tokens_are_those_of_vulnerable_members_also_for_other_records(study: St
     assert not same(weights(both), weights(trained(study, "public")))
 
 
-def test_a_private_student_says_what_it_guarantees(study: Study) -> None:
+def test_a_private_student_states_its_guarantee(study: Study) -> None:
     training = {**STUDENT_TRAINING, "privacy": {"epsilon": 8.0}}
     directory = trained(study, "kd", "--training", json.dumps(training), label="kd_private")
     assert facts(directory)["dp_epsilon"] == 8.0
@@ -342,7 +366,7 @@ def test_a_private_student_says_what_it_guarantees(study: Study) -> None:
 
 
 def test_online_targets_train_the_same_student(study: Study) -> None:
-    # Two sources of targets, one file and one model; the stage prefers the file.
+    # Given both a file and a model as sources of targets, the stage prefers the file.
     directory = study.root / "kd_online"
     study.train_student("kd_online", "kd", "--teacher", study.path("teacher/model"), targets=False)
     stored, online = weights(trained(study, "kd")), weights(directory)
@@ -355,7 +379,7 @@ def test_no_teacher_needs_no_teacher(study: Study) -> None:
     assert same(weights(study.root / "alone"), weights(trained(study, "no_teacher")))
 
 
-def test_a_method_with_a_teacher_asks_for_one(study: Study) -> None:
+def test_a_method_with_a_teacher_requires_one(study: Study) -> None:
     with pytest.raises(DistilleakError, match="kd needs --teacher or --targets"):
         study.train_student("orphan", "kd", targets=False)
 
@@ -388,7 +412,7 @@ OTHERS = np.flatnonzero(~VULNERABLE)
 
 
 @pytest.mark.parametrize(("readmit", "count"), [(0.0, 0), (0.05, 0), (0.1, 1), (0.5, 5), (1.0, 10)])
-def test_readmit_puts_back_that_share_of_the_vulnerable(readmit: float, count: int) -> None:
+def test_readmit_adds_back_that_share_of_the_vulnerable(readmit: float, count: int) -> None:
     chosen = method("nonvulnerable", readmit=readmit).select(SET, rng())
     assert set(OTHERS) <= set(chosen)
     assert len(set(chosen) & set(WHICH)) == count
@@ -480,7 +504,7 @@ def test_without_a_vulnerable_member_no_token_is_selected() -> None:
 
 
 def mapped_logits(name: str, parameters: dict[str, Any], logits: torch.Tensor) -> torch.Tensor:
-    """Row by row in float64, from the words of the configuration."""
+    """Row by row in float64, following the description in the configuration."""
     tokens = method(name, **parameters).vulnerable_tokens(SET)
     expected = logits.double().clone()
     for row in expected:
@@ -506,13 +530,13 @@ def test_where_decides_whose_logits_are_mapped_and_positions_stay(
 ) -> None:
     logits = teacher_logits()
     expected = mapped_logits(name, parameters, logits)
-    # On the teacher's targets, and the student is released as it is.
+    # On the teacher's targets; the student is released unchanged.
     in_training = method(name, where="teacher", **parameters)
     tokens = in_training.vulnerable_tokens(SET)
     torch.testing.assert_close(in_training.targets(logits, tokens).double(), expected)
     student = tiny_model()
     assert in_training.finish(student, tokens) is student
-    # On the student's logits at every position, and the targets are as they are.
+    # On the student's logits at every position; the targets are unchanged.
     at_the_end = method(name, where="inference", **parameters)
     assert at_the_end.targets(logits, tokens) is logits
     ids = one_batch(TOKENS).input_ids
@@ -552,7 +576,7 @@ def test_the_bottleneck_has_the_rank_of_its_reduction(reduction: int, rank: int)
     assert method("bottleneck", reduction=reduction).surgery(32, 32)["bottleneck"]["rank"] == rank
 
 
-def test_a_narrow_block_that_the_heads_cannot_share_is_refused() -> None:
+def test_a_narrow_block_that_the_heads_do_not_divide_is_refused() -> None:
     heads = SHAPE.model_copy(update={"heads": 16})
     with pytest.raises(DistilleakError, match="not a multiple of the student's 16 attention heads"):
         method("bottleneck", place="block", reduction=4).check(heads)
@@ -572,7 +596,7 @@ def test_variants_of_the_architecture_train(
 
 
 @pytest.mark.parametrize(("share", "left"), [(0.01, 4), (0.4, 3), (0.6, 2), (1.0, 0)])
-def test_a_share_of_the_norms_goes_from_the_input_on(share: float, left: int) -> None:
+def test_a_share_of_the_norms_is_replaced_starting_from_the_input(share: float, left: int) -> None:
     one = method("nonorm", share=share)
     model = making.change(tiny_model(), one.surgery(SHAPE.width, SHAPE.width), 0)
     kinds = [
@@ -614,7 +638,7 @@ def test_dropout_is_an_option_of_a_student_s_shape_and_ends_with_its_training(
 PARTS = EXAMPLES["combination"]["of"]
 
 
-def test_a_combination_asks_every_part_with_the_part_s_own_tokens() -> None:
+def test_a_combination_calls_every_part_with_its_own_tokens() -> None:
     mapped = {"method": "red_list", "where": "teacher", "penalty": 3.0}
     both = method("combination", of=[mapped, {"method": "nonvulnerable"}])
     alone = method("red_list", where="teacher", penalty=3.0)
@@ -633,9 +657,12 @@ def test_norms_are_folded_before_a_projection_starts_whatever_the_order_of_the_p
     orders = [method("combination", of=parts).parameters for parts in (PARTS, PARTS[::-1])]
     assert orders[0] == orders[1]
     assert [part["method"] for part in orders[0].of] == [
-        "nonvulnerable", "nonorm", "bottleneck", "red_list",
-    ]  # fmt: skip
-    # What is written of a study gives the study again.
+        "nonvulnerable",
+        "nonorm",
+        "bottleneck",
+        "red_list",
+    ]
+    # A study that is written out can be read again.
     assert method("combination", **orders[0].model_dump()).parameters == orders[0]
 
 
@@ -652,8 +679,14 @@ def test_a_combined_student_has_the_architecture_and_the_map_of_its_parts(study:
 @pytest.mark.parametrize(
     ("of", "told"),
     [
-        ([{"method": "kd"}, {"method": "nonorm"}], "a part says its `method`, not 'kd'; allowed: "),
-        ([{"method": "nonorm"}, {"penalty": 1.0}], "a part says its `method`, not None; allowed: "),
+        (
+            [{"method": "kd"}, {"method": "nonorm"}],
+            "a part names its `method`, not 'kd'; allowed: ",
+        ),
+        (
+            [{"method": "nonorm"}, {"penalty": 1.0}],
+            "a part names its `method`, not None; allowed: ",
+        ),
         ([{"method": "nonorm"}], "at least 2"),
         (
             [{"method": "red_list"}, {"method": "temperature"}],
@@ -673,7 +706,7 @@ def test_a_combined_student_has_the_architecture_and_the_map_of_its_parts(study:
         ),
     ],
 )
-def test_parts_that_do_not_go_together_are_refused(of: list[dict[str, Any]], told: str) -> None:
+def test_parts_that_cannot_be_combined_are_refused(of: list[dict[str, Any]], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         method("combination", of=of)
 
@@ -681,5 +714,5 @@ def test_parts_that_do_not_go_together_are_refused(of: list[dict[str, Any]], tol
 def test_parts_that_leave_no_record_are_refused() -> None:
     nobody = method("combination", of=[{"method": "nonvulnerable"}, {"method": "nonorm"}])
     everybody = DistillationSet(SET.record_id, TOKENS, np.ones(MEMBERS, dtype=np.bool_), VOCABULARY)
-    with pytest.raises(DistilleakError, match="nothing is left to train on"):
+    with pytest.raises(DistilleakError, match="none is left to train on"):
         nobody.select(everybody, rng())

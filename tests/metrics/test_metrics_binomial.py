@@ -1,4 +1,4 @@
-"""Clopper-Pearson intervals, and TPR at an FPR with enough non-members behind it."""
+"""Clopper-Pearson intervals, and TPR at an FPR with enough non-members."""
 
 import math
 
@@ -28,7 +28,7 @@ def test_the_interval_is_the_exact_one(k, n):
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 60), st.data(), st.sampled_from([0.9, 0.95, 0.99]))
-def test_one_sided_bounds_leave_the_tail_that_they_say(n, data, level):
+def test_one_sided_bounds_leave_the_stated_tail(n, data, level):
     k = data.draw(st.integers(0, n))
     low, high = float(lower_bound(k, n, level)), float(upper_bound(k, n, level))
 
@@ -101,7 +101,7 @@ def test_the_rate_is_that_of_the_ranking():
     assert (found.nonmembers, found.false_positives, found.reason) == (1000, 10, "")
 
 
-def test_a_rate_that_one_false_positive_decides_is_refused_with_a_reason():
+def test_a_rate_that_depends_on_one_false_positive_is_refused_with_a_reason():
     found = tpr_at_fpr(*example(np.random.default_rng(1)), 0.001)
     assert np.isnan([found.tpr, found.low, found.high]).all()
     assert found.reason == (

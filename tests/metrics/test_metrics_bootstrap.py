@@ -1,11 +1,10 @@
-"""Bootstrap weights, intervals, and pooling over seeds."""
+"""Bootstrap weights and intervals."""
 
 import numpy as np
 import pytest
 
-from distilleak.errors import DistilleakError
 from distilleak.metrics import bootstrap
-from distilleak.metrics.bootstrap import interval, pooled, weights
+from distilleak.metrics.bootstrap import interval, weights
 from distilleak.metrics.rates import Ranking
 
 
@@ -72,43 +71,3 @@ def test_the_auc_interval_covers_the_truth_about_95_times_in_100():
         low, high = interval(replicates)
         covered += low <= truth <= high
     assert 0.90 <= covered / 200 <= 0.99
-
-
-def test_a_single_seed_is_pooled_unchanged():
-    replicates = np.random.default_rng(0).random((1, 50))
-    value, same = pooled(replicates, np.array([0.4]), seed=0)
-    assert value == 0.4
-    np.testing.assert_array_equal(same, replicates[0])
-
-
-def test_the_pooled_value_is_the_mean_over_seeds():
-    value, replicates = pooled(np.ones((3, 10)), np.array([0.1, 0.2, 0.6]), seed=0)
-    assert value == pytest.approx(0.3)
-    np.testing.assert_array_equal(replicates, np.ones(10))
-
-
-def test_the_pooled_spread_has_the_variance_stated_in_the_documentation():
-    # Between seeds 0, 1, 2 (biased variance 2/3) and within each (variance 0.25): their sum / 3.
-    rng = np.random.default_rng(0)
-    values = np.array([0.0, 1.0, 2.0])
-    _, replicates = pooled(values[:, None] + 0.5 * rng.normal(size=(3, 40000)), values, seed=1)
-    assert replicates.mean() == pytest.approx(1.0, abs=0.02)
-    assert replicates.var() == pytest.approx((2 / 3 + 0.25) / 3, rel=0.04)
-
-
-def test_identical_seeds_pool_to_a_narrower_interval_than_one_seed():
-    rng = np.random.default_rng(0)
-    _, replicates = pooled(rng.normal(size=(4, 20000)), np.zeros(4), seed=1)
-    assert replicates.std() == pytest.approx(0.5, rel=0.05)
-
-
-def test_pooling_keeps_models_paired():
-    a = np.random.default_rng(0).random((3, 100))
-    _, pooled_a = pooled(a, a.mean(axis=1), seed=7)
-    _, pooled_b = pooled(a + 0.25, a.mean(axis=1) + 0.25, seed=7)
-    np.testing.assert_allclose(pooled_b - pooled_a, 0.25, atol=1e-12)
-
-
-def test_pooling_needs_one_value_for_each_seed():
-    with pytest.raises(DistilleakError, match="2 values for 3 seeds"):
-        pooled(np.ones((3, 10)), np.ones(2), seed=0)

@@ -1,4 +1,4 @@
-"""Lower bounds on epsilon: they stay below the truth of mechanisms whose epsilon is known."""
+"""Lower bounds on epsilon: they stay below the epsilon of mechanisms for which it is known."""
 
 import functools
 import math
@@ -13,7 +13,7 @@ from distilleak.metrics.epsilon import at_threshold, correct_guesses, one_run, p
 
 SIMULATIONS = 1000
 
-# The bound depends on a few counts only; simulations meet the same ones again and again.
+# The bound depends on only a few counts, which recur in the simulations.
 one_run_of_counts = functools.cache(one_run)
 
 
@@ -44,7 +44,7 @@ def gaussian(rng, shift, n, fixed_size=False):
 
 
 def randomised_response(rng, eps, n, fixed_size=False):
-    """Pure epsilon-privacy that an attack can use to the full: each membership, or a lie."""
+    """Pure epsilon-privacy that an attack can exploit fully: each membership, or a lie."""
     members = rng.permutation(np.arange(n) < n // 2) if fixed_size else rng.random(n) < 0.5
     honest = rng.random(n) < 1 / (1 + math.exp(-eps))
     return np.where(honest, members, ~members).astype(float), members
@@ -104,7 +104,7 @@ def test_bounds_exceed_the_epsilon_of_a_gaussian_mechanism_in_at_most_5_percent(
         guesses[i] = one_run_of_counts(n, 60, correct, delta)
     assert (threshold > truth).mean() <= 0.05
     assert (guesses > truth).mean() <= 0.05
-    if shift == 3:  # leaky: both see it, whatever the draw
+    if shift == 3:  # so leaky that both bounds show it in every draw
         assert (threshold > 1).mean() > 0.95
         assert (guesses > 1).mean() > 0.95
 
@@ -125,11 +125,9 @@ def test_bounds_exceed_that_of_randomised_response_in_about_5_percent_at_most(ep
 
 
 @pytest.mark.parametrize(("n", "share"), [(30, 0.072), (400, 0.045), (402, 0.056), (2000, 0.049)])
-def test_on_a_pool_of_fixed_size_a_model_that_tells_nothing_is_accused_as_often_as_documented(
-    n, share
-):
+def test_on_a_pool_of_fixed_size_an_uninformative_model_is_accused_as_often_as_documented(n, share):
     accused = next(v for v in range(n + 1) if stats.binom.sf(v - 1, n, 0.5) < 0.05)
-    # Half are guessed members: twice as many correct guesses as members among those.
+    # Half are guessed members: there are twice as many correct guesses as members among them.
     members = math.ceil(accused / 2)
     assert stats.hypergeom.sf(members - 1, n, n // 2, n // 2) == pytest.approx(share, abs=1e-3)
 
@@ -143,7 +141,7 @@ def test_both_directions_count():
     assert at_threshold(-scores, ~members, 1e-5, seed=0) > 2
 
 
-def test_a_score_that_tells_nothing_shows_nothing():
+def test_an_uninformative_score_shows_nothing():
     members = np.arange(200) < 100
     assert at_threshold(np.zeros(200), members, 0.0, seed=0) == 0.0
     assert one_run(200, 100, 50, 0.0) == 0.0
@@ -156,8 +154,8 @@ def test_a_delta_that_explains_everything_leaves_no_bound():
 
 
 def test_the_threshold_never_sees_the_half_that_it_is_judged_by():
-    # Scores that tell nothing: the best threshold for the judged records themselves shows something
-    # far too often, even at a confidence of 20 %.
+    # The scores are uninformative: a threshold chosen on the judged records themselves would show
+    # a bound far too often, even at a confidence of 20 %.
     rng = np.random.default_rng(3)
     members = np.arange(200) < 100
     honest, cheating = np.empty(500), np.empty(500)
@@ -201,7 +199,7 @@ def test_bounds_are_pure_functions_of_their_arguments():
 
 
 @pytest.mark.parametrize("delta", [-0.1, 1.1, float("nan")])
-def test_a_delta_that_is_no_probability_is_an_error(delta):
+def test_a_delta_that_is_not_a_probability_is_an_error(delta):
     with pytest.raises(DistilleakError, match="between 0 and 1"):
         p_value(10, 5, 3, 0.0, delta)
     with pytest.raises(DistilleakError, match="between 0 and 1"):

@@ -10,7 +10,7 @@ from distilleak.metrics.exposure import exposure
 
 
 def slow_exposure(secret, others):
-    """Sort all candidates; a tied secret stands in the middle of those that it is tied with."""
+    """Sort all candidates; a tied secret gets the middle rank of its ties."""
     ordered = sorted([secret, *others], reverse=True)
     places = [i + 1 for i, score in enumerate(ordered) if score == secret]
     return math.log2(len(ordered)) - math.log2(sum(places) / len(places))
@@ -35,7 +35,7 @@ def test_a_secret_that_was_never_seen_has_an_exposure_of_1_over_ln_2_on_average(
     assert found.mean() == pytest.approx(1 / math.log(2), abs=0.07)
 
 
-def test_a_model_that_tells_candidates_apart_by_nothing_exposes_less_than_a_bit():
+def test_a_model_that_cannot_distinguish_candidates_exposes_less_than_a_bit():
     assert exposure(np.zeros(1), np.zeros((1, 999)))[0] == pytest.approx(math.log2(1000 / 500.5))
 
 

@@ -32,8 +32,11 @@ def slow_auc(higher, lower):
 def test_groups_are_numbered_in_the_order_of_their_names():
     teacher, student = np.array([False, True, False, True]), np.array([False, False, True, True])
     assert [GROUPS[g] for g in groups(teacher, student)] == [
-        "neither", "teacher_only", "student_only", "both",
-    ]  # fmt: skip
+        "neither",
+        "teacher_only",
+        "student_only",
+        "both",
+    ]
 
 
 def test_contrasts_are_counts_of_pairs_between_the_groups():
@@ -75,7 +78,7 @@ def test_there_is_no_interaction_where_effects_add_up_even_near_perfect_separati
     assert found["interaction"].value == pytest.approx(0, abs=0.01)
     plain = sum(found[f"auc_{x}"].value * c for x, c in [("both", 1), ("teacher", -1)])
     plain = plain - found["auc_student"].value + 0.5
-    assert plain < -0.25  # the contrast not chosen: the AUC cannot pass 1
+    assert plain < -0.25  # the rejected contrast: the AUC cannot exceed 1
 
 
 @pytest.mark.parametrize(("extra", "sign"), [(1.0, 1), (-1.0, -1)])
@@ -103,7 +106,7 @@ def test_intervals_cover_the_truth_in_93_to_97_percent_of_data_sets():
         "interaction": 0.0,
     }
     covered = dict.fromkeys(truth, 0)
-    # One set of draws for all data sets, which are independent all the same: it saves time.
+    # One set of draws for all data sets, to save time; the data sets are independent anyway.
     w = stratified(np.tile(np.arange(4), 100), 300, seed=0)
     for _ in range(1000):
         found = {m.metric: m for m in effects(*example(rng, (1.0, 0.5, 0.0)), w)}

@@ -13,7 +13,7 @@ clouds = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=9)
 
 
 @given(clouds)
-def test_the_front_holds_whom_nobody_beats(points):
+def test_the_front_holds_the_unbeaten(points):
     loss, leakage = np.array(points).T
     found = frontier.front(loss, leakage)
     assert np.all(np.diff(loss[found]) > 0)
@@ -22,7 +22,7 @@ def test_the_front_holds_whom_nobody_beats(points):
         beaten = (loss <= loss[row]) & (leakage <= leakage[row])
         strictly = beaten & ((loss < loss[row]) | (leakage < leakage[row]))
         assert (row in found) <= (not strictly.any())
-        # Of equal ones a single one stands for all.
+        # Among equal points, a single one represents all.
         assert any(loss[f] <= loss[row] and leakage[f] <= leakage[row] for f in found)
 
 
@@ -87,7 +87,7 @@ def test_a_toss_between_two_alternatives_has_no_excess():
     np.testing.assert_allclose(more, 0.05)
 
 
-def test_what_the_losses_differ_here_is_made_up_for_along_the_slope():
+def test_a_difference_in_loss_is_corrected_along_the_slope():
     columns = np.array([3.0, 3.2])[:, None], np.array([0.9, 0.7])[:, None]
     at = frontier.Place(0, 1, 0.5, -1.0, True)
     for loss, expected in ((3.1, 0.0), (3.15, 0.05), (3.0, -0.1)):
@@ -109,14 +109,14 @@ def test_the_mean_over_other_seeds_leaves_the_seed_out():
 
 def test_the_strongest_attack_is_picked_on_the_other_seeds():
     values = np.array([[0.9, 0.5, 0.5], [0.6, 0.6, 0.6]])
-    # The first attack wins by its first seed alone, on which it is not picked.
+    # The first attack wins only because of its first seed, on which it is not picked.
     assert frontier.strongest(values).tolist() == [1, 0, 0]
     assert frontier.strongest(values[:, :1]).tolist() == [0]
 
 
 def test_picking_on_other_seeds_does_not_flatter_the_alternatives():
-    """Alternatives that differ by luck only: against the best of them, picked on the same numbers,
-    a student of their kind seems to leak more; picked on other seeds it does not."""
+    """The alternatives differ only by chance. Compared with the best of them, picked on the same
+    numbers, a student of the same kind seems to leak more; picked on other seeds, it does not."""
     rng = np.random.default_rng(0)
     crossed, same = [], []
     for _ in range(400):

@@ -123,7 +123,7 @@ def test_a_monotone_transformation_of_the_scores_changes_no_rank_metric():
     scores, labels, fold, w = example()
     plain, moved = (measured(s, labels, fold, w, None) for s in (scores, np.exp(scores)))
     for key in plain:
-        if key[1] != "cross_fitted":  # midpoints between scores do move
+        if key[1] != "cross_fitted":  # midpoints between scores change
             np.testing.assert_array_equal(plain[key].replicates, moved[key].replicates)
 
 
@@ -134,14 +134,17 @@ def test_a_nan_score_is_an_error():
         measure(scores, labels, fold, w, None)
 
 
-def test_seen_and_unseen_members_are_measured_apart():
+def test_seen_and_unseen_members_are_measured_separately():
     scores, labels, fold, w = example()
     seen = np.random.default_rng(0).random(len(labels)) < 0.3
     scores = scores + 2 * (labels & seen)
     found = {m.metric: m for m in measure_seen(scores, labels, seen, fold, w)}
     assert list(found) == [
-        "auc_seen", "auc_unseen", "member_accuracy_seen", "member_accuracy_unseen"
-    ]  # fmt: skip
+        "auc_seen",
+        "auc_unseen",
+        "member_accuracy_seen",
+        "member_accuracy_unseen",
+    ]
     decisions = scores > cross_fitted(scores, labels, fold)
     for side, members in (("seen", labels & seen), ("unseen", labels & ~seen)):
         kept = members | ~labels
@@ -214,10 +217,10 @@ def test_tpr_is_refused_where_too_few_non_members_decide():
     assert np.isnan(found["tpr_at_fpr_0.001", ""].value)
     assert np.isnan(found["tpr_at_fpr_0.001_exact", ""].value)
     assert np.isnan(found["tpr_at_fpr_0.01_exact", ""].value)
-    assert ("tpr_at_fpr_0.01", "") not in found  # `measure` has it
+    assert ("tpr_at_fpr_0.01", "") not in found  # `measure` reports it
 
 
-def test_tpr_is_reported_where_there_are_non_members_enough():
+def test_tpr_is_reported_if_there_are_enough_non_members():
     scores, labels, fold, w = example(n=20_000, replicates=100)
     sampled, found = measured(scores, labels, fold, w, None), exactly(scores, labels)
     for target in ("0.01", "0.001"):
@@ -236,7 +239,7 @@ def test_the_two_intervals_of_an_auc_agree():
     np.testing.assert_allclose(found["auc_delong", ""].exact, percentiles, atol=0.004)
 
 
-def test_epsilon_is_high_for_scores_that_tell_and_zero_for_noise():
+def test_epsilon_is_high_for_informative_scores_and_zero_for_noise():
     rng = np.random.default_rng(0)
     labels = rng.permutation(np.arange(2000) < 1000)
     told = exactly(labels + rng.normal(0, 0.01, 2000), labels)
@@ -247,8 +250,8 @@ def test_epsilon_is_high_for_scores_that_tell_and_zero_for_noise():
         assert noise["epsilon", audit].value < 0.1
 
 
-def test_the_one_run_audit_guesses_as_many_as_were_fixed_in_advance():
-    """All right: the highest epsilon for which so many right ones have probability 0.05."""
+def test_the_one_run_audit_makes_as_many_guesses_as_were_fixed_in_advance():
+    """All are right: the highest epsilon at which that many right guesses have probability 0.05."""
     scores, labels = np.arange(400.0), np.arange(400) >= 200
     for share, guesses in ((0.1, 40), (0.25, 100)):
         bound = exactly(scores, labels, guess_share=share)["epsilon", "one_run"].value

@@ -1,7 +1,6 @@
-"""Error rates against loops over pairs and thresholds, and against scikit-learn."""
+"""Error rates compared with loops over pairs and thresholds, and with scikit-learn."""
 
 from fractions import Fraction
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -88,47 +87,6 @@ def test_tpr_at_fpr_is_the_largest_tpr_at_or_under_the_target(data, target):
 
 
 @settings(max_examples=150, deadline=None)
-@given(weighted_scores(), st.sampled_from([0.001, 0.01, 0.1, 0.25, 1 / 3, 0.5, 0.7, 1.0]))
-def test_partial_auc_is_the_standardised_area_under_the_curve_up_to_the_fpr(data, max_fpr):
-    scores, labels, w = data
-    points = slow_points(scores, labels, w)
-    area, limit = Fraction(0), Fraction(max_fpr)
-    for (y0, x0), (y1, x1) in pairwise(points):
-        if x1 > x0 and x0 < limit:
-            end = min(x1, limit)
-            area += (end - x0) * (y0 + y0 + (y1 - y0) * (end - x0) / (x1 - x0)) / 2
-    lowest = limit**2 / 2
-    expected = (1 + (area - lowest) / (limit - lowest)) / 2
-    found = Ranking.of(scores, labels).partial_auc(w[None], max_fpr)
-    np.testing.assert_allclose(found, [float(expected)], atol=1e-12)
-
-
-@pytest.mark.parametrize("max_fpr", [0.01, 0.1, 0.5])
-def test_partial_auc_agrees_with_scikit_learn(max_fpr):
-    scores, labels, _ = example()
-    found = Ranking.of(scores, labels).partial_auc(np.ones((1, 300), np.int16), max_fpr)
-    assert found[0] == pytest.approx(
-        sklearn.metrics.roc_auc_score(labels, scores, max_fpr=max_fpr), abs=1e-12
-    )
-
-
-def test_partial_auc_is_one_half_for_nothing_one_for_perfection_and_the_auc_at_full_range():
-    scores, labels, weights = example()
-    ones = np.ones((1, 300), np.int16)
-    assert Ranking.of(np.zeros(300), labels).partial_auc(ones, 0.1)[0] == pytest.approx(0.5)
-    assert Ranking.of(labels.astype(float), labels).partial_auc(ones, 0.1)[0] == pytest.approx(1)
-    ranking = Ranking.of(scores, labels)
-    np.testing.assert_allclose(ranking.partial_auc(weights, 1.0), ranking.auc(weights))
-
-
-@pytest.mark.parametrize("max_fpr", [0.0, -0.1, 1.1, float("nan")])
-def test_a_partial_auc_needs_a_range_of_fprs(max_fpr):
-    scores, labels, weights = example()
-    with pytest.raises(DistilleakError, match="allowed: above 0 to 1"):
-        Ranking.of(scores, labels).partial_auc(weights, max_fpr)
-
-
-@settings(max_examples=150, deadline=None)
 @given(weighted_scores())
 def test_oracle_is_the_best_threshold_and_the_highest_of_equals(data):
     scores, labels, w = data
@@ -206,7 +164,6 @@ def test_results_do_not_depend_on_the_chunk_size(monkeypatch):
             [
                 ranking.auc(weights),
                 ranking.tpr_at_fpr(weights, 0.05),
-                ranking.partial_auc(weights, 0.05),
                 *ranking.oracle(weights),
                 ranking.best_threshold(weights),
                 *accuracies(scores > 0, labels, weights),
@@ -243,7 +200,7 @@ def test_tpr_at_fpr_takes_the_threshold_below_the_target_not_the_first_above():
 
 
 def test_tpr_at_fpr_is_zero_when_every_threshold_exceeds_the_target():
-    # The highest score is shared by a member and a non-member: a threshold cannot part them.
+    # A member and a non-member share the highest score: no threshold can separate them.
     scores = np.array([2.0, 2, 1, 1])
     labels = np.array([True, False, True, False])
     assert Ranking.of(scores, labels).tpr_at_fpr(np.ones((1, 4), np.int16), 0.01)[0] == 0.0
@@ -268,7 +225,7 @@ def test_a_rare_class_keeps_its_rates():
     assert ranking.oracle(ones)[1][0] == 1.0
 
 
-def test_constant_scores_tell_nothing():
+def test_constant_scores_are_uninformative():
     labels = np.arange(6) < 2
     ranking = Ranking.of(np.zeros(6), labels)
     ones = np.ones((1, 6), np.int16)
@@ -286,7 +243,7 @@ def test_one_member_and_one_nonmember_are_enough():
     assert ranking.best_threshold(ones) == 0.5
 
 
-def test_a_threshold_between_neighbouring_floats_still_parts_them():
+def test_a_threshold_between_neighbouring_floats_still_separates_them():
     scores = np.array([np.nextafter(1.0, 2), 1.0])
     labels = np.array([True, False])
     threshold = Ranking.of(scores, labels).best_threshold(np.ones((1, 2), np.int16))[0]
@@ -298,7 +255,6 @@ def test_a_replicate_that_lacks_a_class_is_undefined():
     lacking = np.array([[1, 0], [0, 1]], np.int16)
     assert np.isnan(ranking.auc(lacking)).all()
     assert np.isnan(ranking.tpr_at_fpr(lacking, 0.5)).all()
-    assert np.isnan(ranking.partial_auc(lacking, 0.5)).all()
     assert np.isnan(ranking.oracle(lacking)[0]).all()
     assert np.isnan(accuracies(np.array([True, False]), np.array([True, False]), lacking)[0]).all()
     assert (ranking.best_threshold(lacking) == np.inf).all()

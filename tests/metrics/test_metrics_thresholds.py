@@ -41,7 +41,7 @@ def example(members, nonmembers, seed, decimals=1, shift=0.8):
     return np.round(rng.normal(size=len(labels)) + shift * labels, decimals), labels
 
 
-def test_folds_share_out_both_classes_evenly():
+def test_folds_divide_both_classes_evenly():
     _, labels = example(53, 31, seed=0)
     fold = folds(labels, 5, seed=3)
     assert set(np.bincount(fold[labels])) == {10, 11}

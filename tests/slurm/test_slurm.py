@@ -20,14 +20,20 @@ PAIR = "gpt2_2x32_1x32"
 GPU_RULES = re.compile(
     r"rule_(train_(teacher|student|reference)|store_targets|compute_\w*evidence)"
 )
-# Long enough to be interrupted in the middle, and evidence of more than one window.
+# Long enough to be interrupted halfway, and with evidence of more than one window.
 LONGER = (
     "pools={member: 1100, nonmember: 1100}",
     "training={teacher: {epochs: 30}, student: {epochs: 9}}",
 )
 SOON = (
-    *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"),
-    *("--seconds-between-status-checks", "2", "--latency-wait", "5"),
+    "--slurm-status-command",
+    "squeue",
+    "--slurm-init-seconds-before-status-checks",
+    "2",
+    "--seconds-between-status-checks",
+    "2",
+    "--latency-wait",
+    "5",
 )
 
 pytestmark = [
@@ -48,8 +54,11 @@ def copied(place: Path) -> Path:
     """A copy of the project without results."""
     files = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.split("\0")  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\0")
     for file in filter(None, files):
         if (ROOT / file).is_file():
             (place / file).parent.mkdir(parents=True, exist_ok=True)
@@ -61,8 +70,11 @@ def snakemake(project: Path, *options: str) -> "subprocess.Popen[str]":
     """The study; `options` begin with further words of --config."""
     return subprocess.Popen(
         ["snakemake", "--configfile", "config/smoke.yaml", "--config", *LONGER, *options],
-        cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def finish(run: "subprocess.Popen[str]") -> str:
@@ -82,8 +94,10 @@ def jobs() -> list[dict[str, str]]:
     """All jobs that the controller knows of, key by key."""
     shown = subprocess.run(
         ["scontrol", "--details", "--oneliner", "show", "job"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     return [
         dict(re.findall(r"(\S+?)=(\S*)", line)) for line in shown.splitlines() if "JobId" in line
     ]
@@ -98,12 +112,12 @@ def rule_of(job: dict[str, str]) -> str:
 
 
 class Watch(threading.Thread):
-    """Looks at the running jobs twice a second: afterwards SLURM does not say which card it was."""
+    """Polls the running jobs twice a second: afterwards SLURM does not report which GPU it was."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.done = threading.Event()
-        self.looks: list[list[str]] = []  # the cards of the running jobs
+        self.looks: list[list[str]] = []  # the GPUs of the running jobs
         self.card: dict[str, str] = {}
 
     def run(self) -> None:
@@ -119,7 +133,7 @@ class Watch(threading.Thread):
 
 
 def wait_for(what: str, found: Callable[[], str | bool | None], seconds: float = 240) -> str:
-    """What `found()` gives, as soon as it gives something."""
+    """The result of `found()`, as soon as there is one."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if result := found():
@@ -169,7 +183,7 @@ def shaken(slurm: Cluster, watch: Watch, tmp_path_factory: pytest.TempPathFactor
     subprocess.run(["scancel", running_job("train_teacher", project)() or "none"], check=True)
     wait_for_training(project, f"train_student/0.{PAIR}.kd")
     host = subprocess.check_output(["hostname", "-s"], text=True).strip()
-    # A drained node keeps its jobs and takes no more; then it is taken from them.
+    # A drained node keeps its jobs and accepts no more; then it is taken away from them.
     for state in ("DRAIN", "DOWN", "RESUME"):
         subprocess.run(
             ["scontrol", "update", f"NodeName={host}", f"State={state}", "Reason=test"], check=True
@@ -186,7 +200,7 @@ def test_the_tables_are_those_of_a_local_run_byte_for_byte(
     assert bytes_of(shaken) == local
 
 
-def test_what_needs_a_gpu_has_one_to_itself_and_nothing_else_has_any(
+def test_jobs_that_need_a_gpu_have_their_own_and_no_other_job_has_one(
     shaken: Path, watch: Watch
 ) -> None:
     mine = jobs_of(shaken)
@@ -200,7 +214,7 @@ def test_what_needs_a_gpu_has_one_to_itself_and_nothing_else_has_any(
     assert all(len(set(cards)) == len(cards) for cards in watch.looks)
 
 
-def test_a_cancelled_training_is_tried_again_with_more_time_and_memory(shaken: Path) -> None:
+def test_a_cancelled_training_is_retried_with_more_time_and_memory(shaken: Path) -> None:
     teachers = [job for job in jobs_of(shaken) if rule_of(job) == "rule_train_teacher"]
     assert teachers[0]["JobState"] == "CANCELLED"
     assert [job["MinMemoryNode"] for job in teachers][:2] == ["2000M", "4000M"]
@@ -212,30 +226,35 @@ def starved(
     slurm: Cluster, shaken: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, str]:
     """A study whose teacher has too little memory, and whose cluster loses its controller while
-    students train. Evidence is cut in two shards, submitted as job arrays."""
+    students train. Evidence is divided into two shards, submitted as job arrays."""
     project = copied(tmp_path_factory.mktemp("starved"))
     options = (
-        "evidence={shards: 2}", "--profile", "profiles/slurm", *SOON,
-        "--set-resources", "train_teacher:mem_mb=400 * attempt",
-        "--slurm-array-jobs", "compute_evidence,compute_mixture_evidence",
-    )  # fmt: skip
+        "evidence={shards: 2}",
+        "--profile",
+        "profiles/slurm",
+        *SOON,
+        "--set-resources",
+        "train_teacher:mem_mb=400 * attempt",
+        "--slurm-array-jobs",
+        "compute_evidence,compute_mixture_evidence",
+    )
     run = snakemake(project, *options)
     wait_for_training(project, f"train_student/0.{PAIR}.kd")
     slurm.kill_controller()
     time.sleep(5)
     run.send_signal(signal.SIGINT)
     try:
-        # It waits for the answer of a last question, which is asked several times.
+        # It waits for the reply to a last request, which is repeated several times.
         first, _ = run.communicate(timeout=90)
     except subprocess.TimeoutExpired:
-        # Now and then it waits for ever; then one kills it, and its lock remains.
+        # Occasionally it waits forever; a user would then kill it, and its lock remains.
         run.kill()
         first, _ = run.communicate()
         unlock = ["snakemake", "--configfile", "config/smoke.yaml", "--unlock"]
         subprocess.run(unlock, cwd=project, check=True, capture_output=True)
     assert run.returncode != 0, first
     slurm.start_controller()
-    # What was submitted goes on without anybody who waits for it.
+    # Submitted jobs continue although nothing waits for them.
     subprocess.run(["scancel", "--user=root"], check=True)
     wait_for("no job", lambda: not subprocess.check_output(["squeue", "--noheader"]))
     return project, first + finish(snakemake(project, *options))
@@ -247,11 +266,11 @@ def test_a_dead_controller_loses_nothing_and_the_same_command_finishes(
     project, output = starved
     assert bytes_of(project) == local
     teachers = list((project / "results/smoke/benchmarks/train_teacher").iterdir())
-    assert output.count("train teacher (seed 0") >= 2  # out of memory, and again
+    assert output.count("train teacher (seed 0") >= 2  # out of memory, then retried
     assert len(teachers) == 1
 
 
-def test_a_training_that_ran_out_of_memory_asks_for_more(starved: tuple[Path, str]) -> None:
+def test_a_training_that_ran_out_of_memory_requests_more(starved: tuple[Path, str]) -> None:
     project, _ = starved
     first, *others = [job for job in jobs_of(project) if rule_of(job) == "rule_train_teacher"]
     assert first["JobState"] in ("OUT_OF_MEMORY", "FAILED", "CANCELLED")
@@ -270,7 +289,7 @@ def test_shards_of_evidence_run_as_one_job_array(starved: tuple[Path, str]) -> N
     assert max(map(len, arrays.values())) >= 2
 
 
-def test_a_cluster_that_wants_an_account_says_so(slurm: Cluster, tmp_path: Path) -> None:
+def test_a_cluster_that_requires_an_account_says_so(slurm: Cluster, tmp_path: Path) -> None:
     project = copied(tmp_path)
     profile = project / "profiles/slurm/config.yaml"
     commented = "# slurm_partition: my_partition"

@@ -192,7 +192,7 @@ def test_too_few_passages_of_a_label_are_counted(
 def test_with_labels_the_sizes_are_counts() -> None:
     fractions = dict.fromkeys(("member", "nonmember", "holdout", "auxiliary"), 0.25)
     assert PoolSettings.model_validate(fractions).assignment == "random"
-    with pytest.raises(ValidationError, match=r"with assignment: labels give counts, not fr"):
+    with pytest.raises(ValidationError, match=r"assignment: labels needs counts, not fr"):
         PoolSettings.model_validate({**fractions, "assignment": "labels"})
 
 

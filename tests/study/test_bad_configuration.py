@@ -1,4 +1,4 @@
-"""A mistake in a configuration is answered with one line: where, what, and what is allowed."""
+"""A mistake in a configuration is a one-line error: where, what, and what is allowed."""
 
 import copy
 from pathlib import Path
@@ -14,9 +14,9 @@ from distilleak.study.study import Study
 
 
 def error_of(text: str) -> str:
-    """The answer to a configuration that is `SMALLEST` with the keys of `text` in place of its own.
+    """The error for the configuration `SMALLEST` with its keys replaced by those of `text`.
 
-    A key `a.b.c` stands for that place.
+    A key `a.b.c` names a nested key.
     """
     raw = yaml.safe_load(SMALLEST)
     for key, value in yaml.safe_load(text).items():
@@ -33,12 +33,12 @@ def error_of(text: str) -> str:
     return message.removeprefix("study.yaml: ")
 
 
-def test_the_smallest_configuration_is_one() -> None:
+def test_the_smallest_configuration_is_valid() -> None:
     raw = yaml.safe_load(SMALLEST)
     assert isinstance(reading.load(raw, {"study.yaml": raw}), Study)
 
 
-def test_a_student_may_be_trained_and_shaped_otherwise_than_the_others() -> None:
+def test_a_student_may_be_trained_and_shaped_differently_from_the_others() -> None:
     raw = yaml.safe_load(SMALLEST)
     raw["methods"]["decayed"] = {"method": "kd", "training": {"weight_decay": 0.3}}
     raw["methods"]["small"] = {"method": "kd", "student": {"layers": 3}, "alpha": 0.1}
@@ -218,7 +218,7 @@ def test_an_unknown_name(text: str, message: str) -> None:
         ("methods.kd: 3", "methods.kd: should be a mapping of keys to values, not 3"),
         ("methods.kd: [3]", "methods.kd: should be a mapping of keys to values, not a list"),
         ("methods: {}", "methods: should not be empty"),
-        ("methods: {7: {}}", "methods.7: a name is text; put 7 in quotes"),
+        ("methods: {7: {}}", "methods.7: names must be text; put 7 in quotes"),
         ("methods.kd.alpha: high", "methods.kd.alpha: should be a number, not 'high'"),
         ("methods.nonorm.keep_final: 1", "methods.nonorm.keep_final: should be true or false, not"),
         (
@@ -247,7 +247,7 @@ def test_a_wrong_value(text: str, message: str) -> None:
         ),
         (
             "pools: {member: 80.0, nonmember: 80.0, holdout: 40.0, auxiliary: 120.0}",
-            "pools: the fractions sum to 320, they must sum to 1 (counts are written without",
+            "pools: the fractions sum to 320, they must sum to 1 (write counts without",
         ),
         ("pools.member: 0.5", "pools: give counts or fractions, not a mixture of both"),
         (
@@ -275,14 +275,14 @@ def test_values_that_do_not_fit_together(text: str, message: str) -> None:
     assert error_of(text).startswith(message)
 
 
-def test_a_prefix_nobody_reads_needs_no_positions() -> None:
+def test_a_prefix_that_nothing_reads_needs_no_positions() -> None:
     raw = yaml.safe_load(SMALLEST)
     raw["encoding"]["context"] = 47
     del raw["attacks"]["recall"]
     assert reading.load(raw, {"study.yaml": raw}).configuration.encoding.context == 47
 
 
-def test_more_members_than_passages_are_counted_out() -> None:
+def test_more_members_than_passages_are_an_error_with_the_counts() -> None:
     pools = PoolSettings(member=800, nonmember=100, holdout=50, auxiliary=100)
     with pytest.raises(DistilleakError) as caught:
         pools.counts(1000)
@@ -292,13 +292,15 @@ def test_more_members_than_passages_are_counted_out() -> None:
     )
 
 
-def test_a_fraction_of_too_few_passages_is_no_record() -> None:
+def test_a_fraction_of_too_few_passages_gives_no_record() -> None:
     pools = PoolSettings(member=0.5, nonmember=0.48, holdout=0.01, auxiliary=0.01)
-    with pytest.raises(DistilleakError, match=r"pools\.holdout: 0\.01 of 50 passages is no record"):
+    with pytest.raises(
+        DistilleakError, match=r"pools\.holdout: 0\.01 of 50 passages gives no record"
+    ):
         pools.counts(50)
 
 
-def test_fractions_give_the_records_that_one_reads_in_them() -> None:
+def test_fractions_are_not_rounded_down_by_floating_point() -> None:
     pools = PoolSettings(member=0.29, nonmember=0.57, holdout=0.07, auxiliary=0.07)
     assert pools.counts(100) == {"member": 29, "nonmember": 57, "holdout": 7, "auxiliary": 7}
 
@@ -317,7 +319,7 @@ def test_the_source_that_gave_the_key_is_named() -> None:
         reading.load(merged, sources)
 
 
-def test_a_key_that_no_source_gives_is_said_of_all() -> None:
+def test_a_key_that_no_source_gives_names_all_sources() -> None:
     raw = yaml.safe_load(SMALLEST)
     del raw["pools"]
     with pytest.raises(DistilleakError, match=r"^a\.yaml \+ b\.yaml: pools: missing$"):
@@ -345,7 +347,7 @@ def test_command_line_values_in_lists_and_mappings_are_numbers_again() -> None:
         ("", "x.yaml: a configuration is a mapping of keys to values"),
     ],
 )
-def test_a_file_that_is_no_configuration(
+def test_a_file_that_is_not_a_configuration(
     text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -356,7 +358,7 @@ def test_a_file_that_is_no_configuration(
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_or_not_text(tmp_path: Path) -> None:
     with pytest.raises(DistilleakError, match=r"none\.yaml: no such file"):
         reading.read_yaml(tmp_path / "none.yaml")
     (tmp_path / "bytes.yaml").write_bytes(b"study: \xff\xfe\n")

@@ -1,4 +1,4 @@
-"""config/config.yaml shows every key there is, says why, and follows the defaults."""
+"""config/config.yaml shows and explains every key, and agrees with the defaults."""
 
 import re
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def models(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 
 def parameters() -> Iterator[tuple[str, type[BaseModel]]]:
-    """The settings of every method, attack and corpus, with the name they go by."""
+    """The settings of every method, attack and corpus, with their names."""
     for package in SECTIONS:
         for name in catalogue.names(package):
             yield f"{SECTIONS[package]}.{name}", catalogue.load(package, name).Parameters
@@ -43,11 +43,14 @@ def keys() -> list[str]:
 def defaults(
     kind: type[BaseModel], value: dict[str, Any], at: str
 ) -> Iterator[tuple[str, Any, Any]]:
-    """(key, its value, its default) of every given key that has a default, at any depth."""
+    """(key, value, default) of every given key that has a default, at any depth."""
     for key, given in value.items():
         field = kind.model_fields[key]
-        inner = [part for part in (field.annotation, *get_args(field.annotation))
-                 if isinstance(part, type) and issubclass(part, BaseModel)]  # fmt: skip
+        inner = [
+            part
+            for part in (field.annotation, *get_args(field.annotation))
+            if isinstance(part, type) and issubclass(part, BaseModel)
+        ]
         if inner and field.annotation is inner[0]:
             yield from defaults(inner[0], given, f"{at}{key}.")
         elif inner:
@@ -58,17 +61,17 @@ def defaults(
 
 
 def filled(value: Any) -> Any:
-    """Without what is left out by default: it stands in the file as a comment."""
+    """Without the keys that are left out by default, which the file shows as comments."""
     if not isinstance(value, dict):
         return value
     return {key: filled(part) for key, part in value.items() if part not in (None, {})}
 
 
 @pytest.mark.parametrize("key", keys())
-def test_every_key_stands_in_it_with_a_comment(key: str) -> None:
+def test_it_shows_every_key_with_a_comment(key: str) -> None:
     lines = [line for line in TEXT.splitlines() if re.search(rf"(^|[ {{#]){key}:", line)]
     assert lines, f"{key} is not in config.yaml"
-    # A section's heading may leave the saying to its keys.
+    # A section need not have a comment if its keys have.
     said = any("#" in line or line.endswith(f"{key}:") for line in lines)
     assert said, f"no comment says what {key} is"
 
@@ -90,7 +93,7 @@ def test_its_values_are_the_defaults() -> None:
         section, name = place.split(".")
         entry = entries[section].get(name, {}) if section != "corpus" else {}
         found += defaults(kind, entry, f"{place}.")
-    # The default study makes ensembles and all offline attacks, which a study need not.
+    # The default study has ensembles and all offline attacks, which other studies need not have.
     differing = {key for key, value, default in found if value != default}
     assert differing == {"ensembles.subsets", "pools.population", "pools.shown"}
     assert len(found) > 40

@@ -34,7 +34,7 @@ def test_each_student_is_made_by_one_rule() -> None:
         "kd_1": ("kd", 1),
         "red_early": ("red_kept", 2),
     }
-    # `softer` has no kd with its own alpha, and the epochs of `red_kept` are its own.
+    # No kd has the alpha of `softer`, and `red_kept` has its own number of epochs.
     assert plan.finished == {"red_list": "kd"}
     made = [*plan.trained, *plan.kept, *plan.early, *plan.finished]
     assert sorted(made) == sorted(plan.study.students)
@@ -122,7 +122,7 @@ def test_figures_without_numbers_are_left_out() -> None:
         ),
     ],
 )
-def test_a_student_reads_as_much_as_its_method_needs(
+def test_a_student_reads_only_what_its_method_needs(
     student: str, changes: dict[str, Any], expected: Lesson
 ) -> None:
     plan = small_plan(**CHANGES, **changes)

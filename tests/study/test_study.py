@@ -1,4 +1,4 @@
-"""A configuration is parsed once: each mapping in it is validated one time, whatever is derived."""
+"""A configuration is parsed once: each mapping is validated once, whatever is derived from it."""
 
 from collections import Counter
 from pathlib import Path
@@ -14,7 +14,7 @@ CONFIG = Path(__file__).parents[2] / "config"
 
 
 def derive_everything(plan: Plan) -> None:
-    """All that the rules and the forecast need."""
+    """Everything that the rules and the forecast need."""
     for name, value in vars(Plan).items():
         if not name.startswith("_") and not callable(value):
             getattr(plan, name)
@@ -30,8 +30,8 @@ def derive_everything(plan: Plan) -> None:
 
 
 def mappings(raw: dict[str, Any]) -> int:
-    """Those that a configuration holds beside its sections: entries, their parts and own settings,
-    which are validated for every pair where they change its student."""
+    """The mappings besides the sections of a configuration: entries, their parts and their own
+    settings, which are validated for each pair whose student they change."""
     entries = [entry or {} for entry in raw["methods"].values()]
     own = sum(
         len(entry.get("of", ())) + ("training" in entry) + len(raw["pairs"]) * ("student" in entry)

@@ -1,4 +1,4 @@
-"""The smoke study, run for real twice: side by side and one after the other."""
+"""The smoke study, run in full twice: with parallel jobs and with one job at a time."""
 
 import hashlib
 from pathlib import Path
@@ -9,7 +9,7 @@ from workflow_project import Project
 
 RESULTS = "results/smoke"
 MEASURED = ("benchmarks", "logs", "costs.csv", "report.html")
-"""What tells how long something took, and so differs from run to run."""
+"""What records how long something took, and so differs from run to run."""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,13 @@ def test_the_contracts_of_scores_and_metrics(runs: list[Project]) -> None:
     scores = pd.read_parquet(model / "scores.parquet")
     assert list(scores.columns[:4]) == ["record_id", "pool", "teacher_member", "student_member"]
     assert set(scores.columns[4:]) == {
-        *("loss", "zlib", "lowercase", "min_k", "min_k_pp", "reference", "recall")
+        "loss",
+        "zlib",
+        "lowercase",
+        "min_k",
+        "min_k_pp",
+        "reference",
+        "recall",
     }
 
 

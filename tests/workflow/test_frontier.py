@@ -1,4 +1,4 @@
-"""Students that need no training of their own, further teachers, and what runs when they change."""
+"""Students that need no separate training, further teachers, and what runs when they change."""
 
 import re
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def project(finished: Project, tmp_path: Path) -> Project:
 
 def test_nothing_is_trained_twice(project: Project) -> None:
     jobs = project.reruns("--forceall")
-    # `softer` has no kd with its own alpha to be made from; the others that are trained differ.
+    # No kd has the alpha of `softer`, so it is trained; the other trained students all differ.
     assert jobs["train_student"] == 3
     assert jobs["train_kept_student"] == jobs["take_epoch"] == 1
     # `red_list` is made from `kd`, and `safe_red` from `public`.
@@ -72,11 +72,23 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
     "another seed on the same split": (
         lambda project: project.configure(seeds=[0, 1], split_seed=0),
         {
-            **{"split_records": 1, "train_tokenizer": 1, "encode_records": 1, "audit_split": 1},
-            **{"train_teacher": 1, "train_other_teacher": 1, "store_targets": 1},
-            **{"find_vulnerable": 1, "train_reference": 1, "compute_reference_evidence": 1},
-            **{"train_student": 3, "train_kept_student": 1, "take_epoch": 1, "finish_student": 2},
-            **{"compute_evidence": 8, "score_attacks": 8, "measure_metrics": 8},
+            "split_records": 1,
+            "train_tokenizer": 1,
+            "encode_records": 1,
+            "audit_split": 1,
+            "train_teacher": 1,
+            "train_other_teacher": 1,
+            "store_targets": 1,
+            "find_vulnerable": 1,
+            "train_reference": 1,
+            "compute_reference_evidence": 1,
+            "train_student": 3,
+            "train_kept_student": 1,
+            "take_epoch": 1,
+            "finish_student": 2,
+            "compute_evidence": 8,
+            "score_attacks": 8,
+            "measure_metrics": 8,
             **CONFIGURED,
         },
     ),
@@ -192,7 +204,7 @@ def test_all_seeds_train_with_the_training_seed(project: Project) -> None:
         ({"pools__public": 0}, "pools.public: 0, but methods.public trains on such records"),
     ],
 )
-def test_what_does_not_go_together_is_refused(
+def test_contradictory_settings_are_refused(
     changes: dict[str, Any], message: str, project: Project
 ) -> None:
     project.configure(**changes)

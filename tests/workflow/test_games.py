@@ -63,7 +63,7 @@ def test_every_record_is_a_member_of_half_of_the_shadows(seed: Path) -> None:
 
 
 def test_shadows_fit_what_they_trained_on_and_start_from_other_weights(seed: Path) -> None:
-    """On average over the records: their teachers find their own members likelier."""
+    """On average over the records, the shadow teachers find their own members likelier."""
     gains, losses = [], []
     for shadow in SHADOWS:
         records = pd.read_parquet(seed / shadow / "records.parquet").set_index("record_id")

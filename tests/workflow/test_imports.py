@@ -1,7 +1,7 @@
-"""What imports what: the source files of a rule are those that its stage imports, and no others.
+"""What imports what: the source files of a rule are exactly those that its stage imports.
 
-A rule runs again when one of its source files changes. So a stage that imports too much reruns for
-nothing, and a file that the closure misses would leave a stale result.
+A rule runs again when one of its source files changes. So a stage that imports too much reruns
+unnecessarily, and a file that the closure misses would leave a stale result.
 """
 
 import json
@@ -26,10 +26,22 @@ from distilleak.__main__ import STAGES
 from distilleak.study.closure import import_closure
 
 LIGHT = (
-    *("load_corpus", "split_records", "train_tokenizer", "encode_records", "audit_split"),
-    *("find_vulnerable", "score_attacks", "score_vote", "measure_metrics", "build_tables"),
-    *("draw_figure", "collect_costs", "write_report", "write_schema", "draw_shadow"),
-    *("measure_exposure",),
+    "load_corpus",
+    "split_records",
+    "train_tokenizer",
+    "encode_records",
+    "audit_split",
+    "find_vulnerable",
+    "score_attacks",
+    "score_vote",
+    "measure_metrics",
+    "build_tables",
+    "draw_figure",
+    "collect_costs",
+    "write_report",
+    "write_schema",
+    "draw_shadow",
+    "measure_exposure",
 )
 """Stages that need no model: importing torch would cost each of them seconds."""
 TOKENIZING = ("train_tokenizer", "encode_records")
@@ -129,7 +141,7 @@ for package in ("attacks", "figures", "corpora", "methods"):
 heavy["catalogues"] = sorted({"torch", "transformers"} & sys.modules.keys())
 print(json.dumps(heavy))
 """
-    # Those that need the tokenizer last: what one stage imports, the next ones find.
+    # Those that need the tokenizer come last, since the next stages see what one imports.
     order = sorted(LIGHT, key=TOKENIZING.__contains__)
     done = subprocess.run(
         [sys.executable, "-c", program, *order],
@@ -144,7 +156,7 @@ print(json.dumps(heavy))
 
 IN_THE_GROUND = {("errors", "files"), ("errors", "catalogue")}
 OWN = 8
-"""More modules than this beside the wings, and the tree shows the architecture no longer."""
+"""With more modules than this beside the wings, the tree no longer shows the architecture."""
 
 
 def wings_of(modules: Iterable[str]) -> set[str]:
@@ -168,7 +180,7 @@ def test_no_import_points_up(module: str) -> None:
         assert LEVEL_OF[other] > LEVEL_OF[wing], f"{module} imports {imported}"
 
 
-def test_there_is_no_circle() -> None:
+def test_no_imports_are_circular() -> None:
     finished: set[str] = set()
 
     def visit(module: str, above: tuple[str, ...]) -> None:
@@ -191,8 +203,8 @@ ALLOWED = {
     "settings": ("settings", "catalogue", "errors"),
     "study.plan": ("study", "scoring.needs", "settings", "tables.roster", "catalogue", "errors"),
 }
-"""Where less is allowed than what lies below: attacks know only evidence, figures compute nothing,
-metrics are arrays in and arrays out."""
+"""Wings that may import less than everything below them: attacks know only evidence, figures
+compute nothing, metrics are arrays in and arrays out."""
 
 
 @pytest.mark.parametrize("part", ALLOWED)
@@ -212,5 +224,5 @@ def test_nothing_imports_a_stage() -> None:
         assert not imports_of(module) & stages, module
 
 
-def test_the_page_on_the_architecture_is_what_the_code_says() -> None:
+def test_the_architecture_page_matches_the_code() -> None:
     assert PAGE.read_text() == page(), "run: python tests/helpers/architecture.py"

@@ -1,4 +1,4 @@
-"""What the rules ask of a machine: cards of their own, and evidence in several jobs."""
+"""What the rules request from a machine: separate GPUs, and evidence in several jobs."""
 
 import re
 from collections import Counter
@@ -22,35 +22,43 @@ def commands(project: Project, *options: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_jobs_take_cards_where_gpus_are_counted_and_nowhere_else(project: Project) -> None:
+def test_jobs_take_gpus_only_where_gpus_are_counted(project: Project) -> None:
     assert "distilleak.machine.gpus" not in commands(project)
     counted = commands(project, "--profile", "profiles/local", "--resources", "gpu=3")
     stages = re.findall(
         r"python -m distilleak\.machine\.gpus --of 3 --take 1 python -m distilleak (\w+) ", counted
     )
     assert Counter(stages) == {
-        "train_model": 2, "store_targets": 1, "train_student": 4, "compute_evidence": 7,
-    }  # fmt: skip
+        "train_model": 2,
+        "store_targets": 1,
+        "train_student": 4,
+        "compute_evidence": 7,
+    }
     assert counted.count("distilleak.machine.gpus") == len(stages)
 
 
 def test_a_training_on_several_gpus_takes_them_together(project: Project) -> None:
     counted = commands(
-        project, "--profile", "profiles/local", "--resources", "gpu=4",
-        "--config", "hardware={gpus: 2}",
-    )  # fmt: skip
+        project,
+        "--profile",
+        "profiles/local",
+        "--resources",
+        "gpu=4",
+        "--config",
+        "hardware={gpus: 2}",
+    )
     assert counted.count("distilleak.machine.gpus --of 4 --take 2 torchrun") == 6
     assert counted.count("distilleak.machine.gpus --of 4 --take 1 python") == 8
 
 
-def test_evidence_in_shards_is_as_many_jobs_and_a_join_for_every_view(project: Project) -> None:
+def test_sharded_evidence_is_one_job_per_shard_and_a_join_for_every_view(project: Project) -> None:
     one = commands(project)
     three = commands(project, "--config", "evidence={shards: 3}")
     parts = Counter(re.findall(r"--part (\d-of-3) ", three))
     assert set(parts) == {"1-of-3", "2-of-3", "3-of-3"}
     assert set(parts.values()) == {one.count("distilleak compute_evidence")}
     assert "--part" not in one
-    # six models and a reference are asked about the text
+    # six models and a reference are queried on the text
     assert three.count("distilleak join_evidence") == 7
 
 

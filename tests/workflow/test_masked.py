@@ -90,7 +90,7 @@ def test_the_report_is_there(finished: Project) -> None:
 
 @pytest.mark.slow
 def test_the_whole_study(tmp_path: Path) -> None:
-    """As it is: some minutes on two cores."""
+    """Unchanged: takes some minutes on two cores."""
     project = Project.new(tmp_path / "project")
     done = project.snakemake("--cores", "2", "--configfile", "config/masked.yaml")
     assert done.returncode == 0, done.stdout + done.stderr

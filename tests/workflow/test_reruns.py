@@ -1,7 +1,7 @@
-"""After a change exactly those jobs run again whose results it can change.
+"""After a change, exactly the jobs whose results it can affect run again.
 
-The outputs are stand-ins that `snakemake --touch` records as made, so no model is trained here;
-what would run again is asked of a dry run.
+The outputs are placeholders that `snakemake --touch` records as made, so no model is trained here;
+a dry run shows what would run again.
 """
 
 import os
@@ -27,12 +27,21 @@ STUDENTS = {
 ONE_STUDENT = {"train_student": 1, "compute_evidence": 1, "score_attacks": 1, "measure_metrics": 1}
 SHAPE = {"layers": 1, "width": 8, "heads": 2, "positions": 48}
 ONE_PAIR = {
-    **{"train_teacher": 1, "store_targets": 1, "find_vulnerable": 1, "train_reference": 1},
-    **{"compute_reference_evidence": 1, "train_student": 4, "compute_evidence": 5},
-    **{"compute_mixture_evidence": 1, **SCORED},
+    "train_teacher": 1,
+    "store_targets": 1,
+    "find_vulnerable": 1,
+    "train_reference": 1,
+    "compute_reference_evidence": 1,
+    "train_student": 4,
+    "compute_evidence": 5,
+    "compute_mixture_evidence": 1,
+    **SCORED,
 }
 SEED = {
-    **{"split_records": 1, "train_tokenizer": 1, "encode_records": 1, "audit_split": 1},
+    "split_records": 1,
+    "train_tokenizer": 1,
+    "encode_records": 1,
+    "audit_split": 1,
     **ONE_PAIR,
 }
 
@@ -68,7 +77,7 @@ def test_nothing_runs_again_where_nothing_can_change(
     for key in ("pools", "training", "tokenizer", "evidence"):
         turned[key] = dict(reversed(study[key].items()))
     turned["training"]["student"] = dict(reversed(study["training"]["student"].items()))
-    # What is left out has its default.
+    # A key that is left out has its default.
     turned["encoding"] = {"context": 24}
     turned["attacks"]["min_k"] = {"k": 0.2}
     project.file("study.yaml").write_text(yaml.safe_dump(turned, sort_keys=False))
@@ -88,8 +97,12 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
     "a comment in the surgery that one method uses": (
         lambda project: project.edit("models/surgery/nonorm.py"),
         {
-            **{"train_student": 1, "compute_evidence": 1, "compute_mixture_evidence": 1},
-            **{"score_attacks": 2, "score_vote": 1, "measure_metrics": 3},
+            "train_student": 1,
+            "compute_evidence": 1,
+            "compute_mixture_evidence": 1,
+            "score_attacks": 2,
+            "score_vote": 1,
+            "measure_metrics": 3,
             **AGGREGATES,
         },
     ),
@@ -100,7 +113,9 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
     "a comment in the attack that finds vulnerable members": (
         lambda project: project.edit("attacks/loss.py"),
         {
-            **{"find_vulnerable": 1, "train_student": 1, "compute_evidence": 1},
+            "find_vulnerable": 1,
+            "train_student": 1,
+            "compute_evidence": 1,
             **SCORED,
             **AGGREGATES,
         },
@@ -124,8 +139,12 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
     "what the distilled students share": (
         lambda project: project.configure(distillation__alpha=0.3),
         {
-            **{"train_student": 3, "compute_evidence": 3, "compute_mixture_evidence": 1},
-            **{"score_attacks": 4, "score_vote": 1, "measure_metrics": 5},
+            "train_student": 3,
+            "compute_evidence": 3,
+            "compute_mixture_evidence": 1,
+            "score_attacks": 4,
+            "score_vote": 1,
+            "measure_metrics": 5,
             **CONFIGURED,
         },
     ),
@@ -152,8 +171,12 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
     "the size of evidence batches": (
         lambda project: project.configure(evidence__batch_tokens=512),
         {
-            **{"compute_evidence": 5, "compute_reference_evidence": 1, "find_vulnerable": 1},
-            **{"compute_mixture_evidence": 1, "train_student": 1, **SCORED},
+            "compute_evidence": 5,
+            "compute_reference_evidence": 1,
+            "find_vulnerable": 1,
+            "compute_mixture_evidence": 1,
+            "train_student": 1,
+            **SCORED,
             **CONFIGURED,
         },
     ),
@@ -170,9 +193,15 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
     "an attack that needs shadows": (
         lambda project: project.configure(shadows=4, attacks__lira_online={}),
         {
-            **{"draw_shadow": 4, "train_teacher": 4, "store_targets": 4, "find_vulnerable": 4},
-            **{"train_student": 16, "compute_shadow_evidence": 20},
-            **{"compute_shadow_mixture_evidence": 4, **SCORED, **CONFIGURED},
+            "draw_shadow": 4,
+            "train_teacher": 4,
+            "store_targets": 4,
+            "find_vulnerable": 4,
+            "train_student": 16,
+            "compute_shadow_evidence": 20,
+            "compute_shadow_mixture_evidence": 4,
+            **SCORED,
+            **CONFIGURED,
         },
     ),
     "shadows that no attack needs": (
@@ -182,8 +211,11 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
     "more reference models": (
         lambda project: project.configure(references=3),
         {
-            **{"train_reference": 2, "compute_reference_evidence": 2},
-            **{**SCORED, "score_attacks": 6, **CONFIGURED},
+            "train_reference": 2,
+            "compute_reference_evidence": 2,
+            **SCORED,
+            "score_attacks": 6,
+            **CONFIGURED,
         },
     ),
     "the copies of a view that nobody reads": (
@@ -193,10 +225,20 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
     "canaries": (
         lambda project: project.configure(canaries={"each": 2}),
         {
-            **{"encode_records": 1, "audit_split": 1, "train_teacher": 1, "store_targets": 1},
-            **{"find_vulnerable": 1, "train_reference": 1, "compute_reference_evidence": 1},
-            **{"train_student": 4, "compute_evidence": 5, "compute_mixture_evidence": 1},
-            **{**SCORED, **CONFIGURED, "measure_exposure": 1, "draw_figure": FIGURES + 1},
+            "encode_records": 1,
+            "audit_split": 1,
+            "train_teacher": 1,
+            "store_targets": 1,
+            "find_vulnerable": 1,
+            "train_reference": 1,
+            "compute_reference_evidence": 1,
+            "train_student": 4,
+            "compute_evidence": 5,
+            "compute_mixture_evidence": 1,
+            **SCORED,
+            **CONFIGURED,
+            "measure_exposure": 1,
+            "draw_figure": FIGURES + 1,
         },
     ),
     "two pool sizes exchanged": (
@@ -206,9 +248,15 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
     "the training of the teacher": (
         lambda project: project.configure(training__teacher__epochs=2),
         {
-            **{"train_teacher": 1, "store_targets": 1, "find_vulnerable": 1, "train_student": 3},
-            **{"compute_evidence": 4, "compute_mixture_evidence": 1},
-            **{"score_attacks": 5, "score_vote": 1, "measure_metrics": 6},
+            "train_teacher": 1,
+            "store_targets": 1,
+            "find_vulnerable": 1,
+            "train_student": 3,
+            "compute_evidence": 4,
+            "compute_mixture_evidence": 1,
+            "score_attacks": 5,
+            "score_vote": 1,
+            "measure_metrics": 6,
             **CONFIGURED,
         },
     ),

@@ -12,7 +12,7 @@ MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 
 
 def small() -> dict:
-    """The study cut down: short records, one epoch on a dozen of them, three students."""
+    """The study in small: short records, one epoch on a dozen of them, three students."""
     study = yaml.safe_load((Project.ROOT / "config" / "smollm2.yaml").read_text())
     study["pools"] = {"member": 12, "nonmember": 12, "holdout": 8, "auxiliary": 12}
     study["encoding"] = {"context": 24}
@@ -46,5 +46,5 @@ def test_it_runs_on_a_cpu_with_few_records(tmp_path) -> None:
     metrics = pd.read_csv(project.file("results/smollm2/tables/metrics.csv"))
     auc = metrics[(metrics["metric"] == "auc") & (metrics["seed"].astype(str) == "0")]
     auc = auc.set_index(["model", "attack"])["value"]
-    # Three passes over a dozen texts leave a trace that the untuned model brings out.
+    # Three passes over a dozen texts leave a trace, which the untuned model as reference reveals.
     assert auc["teacher", "reference"] > 0.8

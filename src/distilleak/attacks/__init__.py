@@ -1,1 +1,1 @@
-"""Membership inference attacks: one module each, from evidence to scores; no model, no torch."""
+"""Membership inference attacks, one module each: evidence in, scores out; no model, no torch."""

@@ -1,7 +1,8 @@
-"""Attack P (Ye et al. 2022, arXiv 2111.09679): the loss against that of a population.
+"""Attack P (Ye et al. 2022, arXiv 2111.09679): the loss compared with that of a population.
 
-The target's losses on records that it never saw say how low a loss is without training. It ranks
-records as the loss does; its scores mean the same for every model, one minus a false-positive rate.
+The target's losses on records that it never saw show how low a loss is without training. The attack
+ranks records as the loss does, but its scores have the same meaning for every model: one minus a
+false-positive rate.
 """
 
 from distilleak.attacks.base import Needs, Scores, population_logp, share_below

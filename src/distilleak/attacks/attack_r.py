@@ -1,6 +1,6 @@
-"""Attack R (Ye et al. 2022, arXiv 2111.09679): the loss on x against that of reference models.
+"""Attack R (Ye et al. 2022, arXiv 2111.09679): the loss on x compared with reference models.
 
-How many models that never saw x do worse on it; with k of them there are k + 1 different scores.
+It counts how many models that never saw x do worse on it; k models give k + 1 different scores.
 """
 
 import numpy as np

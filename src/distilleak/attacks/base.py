@@ -3,22 +3,21 @@
 An attack is a module of this package named after it. It defines
 
 * `Parameters`: its settings, a section of the configuration;
-* `NEEDS`: the evidence that it reads, `Needs`; no other is computed for it;
+* `NEEDS`: the evidence that it reads, a `Needs`; no other evidence is computed for it;
 * `score(evidence, parameters)`: one float64 score per record, higher = more likely a member.
 
-An attack that compares a record with the other records splits `score` in two, so that evidence need
+An attack that compares a record with other records splits `score` in two, so that the evidence need
 not be in memory all at once:
 
-* `summarise(evidence)`: what it takes of every record, (rows, records);
+* `summarise(evidence)`: what it needs of each record, (rows, records);
 * `judge(summary, parameters, record_id)`: the scores, from the summaries of all the records.
 
-A score that cannot be computed is NaN or infinite, never a stand-in; `checked` turns it into an
-error. The functions below are what several attacks share.
+A score that cannot be computed is NaN or infinite, never a placeholder; `checked` turns it into an
+error. The functions below are shared by several attacks.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,6 @@ from numpy.typing import NDArray
 from distilleak.errors import DistilleakError
 from distilleak.evidence.table import Evidence, View
 from distilleak.ragged import Ragged
-from distilleak.settings.base import Settings
 
 Scores = NDArray[np.float64]  # (records,)
 
@@ -40,23 +38,14 @@ class Needs:
     views: tuple[str, ...] = ("plain",)
     """Views of the target model."""
     references: int = 0
-    """How many reference models, trained on the auxiliary pool, at least."""
+    """Minimum number of reference models, trained on the auxiliary pool."""
     population: bool = False
-    """The target on records of the auxiliary pool that no reference model trained on; and the
-    reference models and shadow models, if the attack needs any."""
+    """Whether it reads evidence of the target, and of any reference and shadow models that it
+    needs, on records of the auxiliary pool that no reference model trained on."""
     shadows: int = 0
-    """How many shadow models at least; about half of them trained on any one record."""
+    """Minimum number of shadow models; about half of them trained on any one record."""
     frequencies: bool = False
     """How often each token occurs in the auxiliary pool."""
-
-
-class Attack(Protocol):
-    """The interface of an attack module."""
-
-    Parameters: type[Settings]
-    NEEDS: Needs
-
-    def score(self, evidence: Evidence, parameters: Any) -> Scores: ...
 
 
 def checked(scores: Scores, attack: str, record_id: Sequence[str]) -> Scores:
@@ -78,7 +67,7 @@ def checked(scores: Scores, attack: str, record_id: Sequence[str]) -> Scores:
 def defined(scores: Scores, *columns: Ragged) -> Scores:
     """`scores`, but NaN where a row of one of the `columns` holds NaN or infinity; (records,).
 
-    For attacks that compare or select tokens, where such values would be left out unseen.
+    For attacks that compare or select tokens, which would silently leave such values out.
     """
     finite = [np.isfinite(column.sum()) for column in columns]
     return np.where(np.all(finite, axis=0), scores, np.nan)
@@ -87,9 +76,9 @@ def defined(scores: Scores, *columns: Ragged) -> Scores:
 def loss_ratio(changed: View, plain: View) -> Scores:
     """L(changed) / L(plain) with L = -mean log p; (records,).
 
-    A loss below `RESOLUTION` counts as `RESOLUTION`: float32 log-probabilities cannot tell it
-    from 0. So a text predicted with p = 1 throughout has the ratio 1 where the change costs
-    nothing, and a large finite one where it costs something; both are the limits for p -> 1.
+    A loss below `RESOLUTION` is raised to `RESOLUTION`: float32 log-probabilities cannot
+    distinguish it from 0. So a text predicted with p = 1 throughout has ratio 1 if the change costs
+    nothing, and a large finite ratio if it costs something; both are the limits for p -> 1.
     """
     above, below = (np.maximum(-view.logp.mean(), RESOLUTION) for view in (changed, plain))
     return above / below
@@ -98,24 +87,24 @@ def loss_ratio(changed: View, plain: View) -> Scores:
 def lowest_mean(values: Ragged, k: float) -> Scores:
     """The mean of the lowest max(1, floor(k n)) values of each row; NaN if the row holds NaN.
 
-    Sorting puts NaN last, where it would be left out unseen.
+    Sorting puts NaN last, where it would silently be left out.
     """
     return np.where(np.isnan(values.sum()), np.nan, values.lowest_mean(k))
 
 
 def gain(evidence: Evidence) -> Ragged:
-    """l_T - l_R of every token, in float64, l_R the mean of log p over the reference models.
+    """l_T - l_R of every token, in float64; l_R is the mean of log p over the reference models.
 
     Raises:
-        DistilleakError: a reference model scored other tokens than the target.
+        DistilleakError: a reference model scored different tokens from the target.
     """
     target = evidence.views["plain"]
     total = np.zeros(len(target.logp.values))
     for view in evidence.references:
         if not target.token_id.equals(view.token_id):
             raise DistilleakError(
-                "a reference model scored other tokens than the target; comparing them token by "
-                "token takes reference models with the target's tokenizer"
+                "a reference model scored different tokens from the target; comparing them token "
+                "by token needs reference models with the target's tokenizer"
             )
         total += view.logp.floats
     values = target.logp.floats - total / len(evidence.references)
@@ -123,7 +112,7 @@ def gain(evidence: Evidence) -> Ragged:
 
 
 def population_logp(view: View | None) -> Scores:
-    """The mean of log p on every record of the population, (population,).
+    """The mean of log p on each record of the population, (population,).
 
     Raises:
         DistilleakError: there is no population, or one of its records has a NaN or infinite mean.

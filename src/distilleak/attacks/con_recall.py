@@ -1,6 +1,6 @@
-"""Con-ReCaLL attack (Wang et al. 2025, arXiv 2409.03363): a prefix of non-members against members.
+"""Con-ReCaLL attack (Wang et al. 2025, arXiv 2409.03363): non-member against member prefixes.
 
-Context of either kind changes the loss of a text; what both do to any text cancels.
+Either kind of context changes the loss of a text; what both do to any text cancels.
 """
 
 from pydantic import Field
@@ -13,11 +13,11 @@ NEEDS = Needs(views=("plain", "prefix_nonmember", "prefix_member"))
 
 
 class Parameters(Settings):
-    """How much the prefix of members counts."""
+    """The weight of the member prefix."""
 
     gamma: float = Field(default=0.5, ge=0)
-    """Weight of the loss given members; 0 is ReCaLL. To be fixed beforehand: chosen on the
-    evaluated records, it would be fitted to their labels."""
+    """Weight of the loss given members; 0 is ReCaLL. Fix it beforehand: chosen on the evaluated
+    records, it would be fitted to their labels."""
 
 
 def score(evidence: Evidence, parameters: Parameters) -> Scores:

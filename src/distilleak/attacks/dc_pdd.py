@@ -1,6 +1,6 @@
-"""DC-PDD attack (Zhang et al. 2024, arXiv 2409.14781): p against how common a token is anyway.
+"""DC-PDD attack (Zhang et al. 2024, arXiv 2409.14781): p relative to how common a token is anyway.
 
-A frequent token is likely in any text; what counts is a likely token that is rare elsewhere.
+A frequent token is likely in any text; the evidence is a likely token that is rare elsewhere.
 """
 
 import numpy as np
@@ -17,21 +17,21 @@ NEEDS = Needs(frequencies=True)
 
 
 class Parameters(Settings):
-    """How much one token may count."""
+    """How much a single token may contribute."""
 
     a: float = Field(default=0.01, gt=0)
-    """Nats; what a token adds to the cross-entropy counts up to here."""
+    """Upper limit of a token's contribution to the cross-entropy, in nats."""
 
 
 def score(evidence: Evidence, parameters: Parameters) -> Scores:
     """Mean over first occurrences of min(p_t log(1 / f(x_t)), a); (records,).
 
     f is the token's frequency in the auxiliary pool with one added to every count, as in the
-    paper, so a token that never occurs there has a frequency too. Of a token that a record
-    repeats, the first place counts.
+    paper, so that a token that never occurs there also has a frequency. If a record repeats a
+    token, only its first occurrence counts.
 
     Raises:
-        DistilleakError: there are no counts, or none of a token that the evidence holds.
+        DistilleakError: there are no counts, or none for a token in the evidence.
     """
     view = evidence.views["plain"]
     counts = evidence.unigram
@@ -41,7 +41,7 @@ def score(evidence: Evidence, parameters: Parameters) -> Scores:
     if tokens.min(initial=0) < 0 or tokens.max(initial=0) >= len(counts):
         raise DistilleakError(
             f"dc_pdd: the evidence holds token {tokens.max()}, but only the tokens below "
-            f"{len(counts)} were counted; evidence and counts are of different tokenizers"
+            f"{len(counts)} were counted; evidence and counts come from different tokenizers"
         )
     information = -np.log((counts + 1) / (counts.sum() + len(counts)))
     first = first_occurrences(view.token_id)
@@ -52,7 +52,7 @@ def score(evidence: Evidence, parameters: Parameters) -> Scores:
 
 
 def first_occurrences(tokens: Ragged) -> NDArray[np.bool_]:
-    """Whether a token stands at its place for the first time in its row, (tokens,)."""
+    """Whether each token is the first occurrence of its id in its row, (tokens,)."""
     ids = tokens.values.astype(np.int64)
     keys = tokens.rows * (ids.max(initial=0) + 1) + ids
     first = np.zeros(len(keys), np.bool_)

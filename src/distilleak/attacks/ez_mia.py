@@ -1,7 +1,8 @@
-"""EZ-MIA attack (Ilić et al. 2026, arXiv 2601.12104): what training did where it did not suffice.
+"""EZ-MIA attack (Ilić et al. 2026, arXiv 2601.12104): the traces of training at wrong tokens.
 
-Where the target's first choice is wrong, training on the text has still raised the true token
-against a model that never saw it; on other texts it has raised and lowered about as much.
+Where the target's first choice is wrong, training on the text has still raised the probability of
+the true token compared with a model that never saw it. On other texts, probabilities have risen and
+fallen about equally.
 """
 
 import numpy as np
@@ -21,11 +22,11 @@ class Parameters(Settings):
 def score(evidence: Evidence, parameters: Parameters) -> Scores:
     """Sum of the positive parts of l_T - l_R over that of the negative parts; (records,).
 
-    The sums are over the tokens with rank > 0: a first choice that ties is not wrong. Either sum
-    counts as `RESOLUTION` (nats) where it is lower, for float32 cannot tell it from 0: where
-    nothing was lowered, the ratio is large, finite, and grows with what was raised; where nothing
-    was raised either, it is 1. A record without a wrong token has no ratio at all; it gets
-    1 / `RESOLUTION`, that of one nat raised and nothing lowered, for the target knows it by heart.
+    The sums are over the tokens with rank > 0: a tied first choice is not wrong. A sum below
+    `RESOLUTION` (nats) is raised to it, since float32 cannot distinguish it from 0: if nothing was
+    lowered, the ratio is large but finite and grows with what was raised; if nothing was raised
+    either, it is 1. A record without a wrong token has no ratio. The target knows it by heart, so
+    it gets 1 / `RESOLUTION`, the ratio of one nat raised and nothing lowered.
     """
     rank = evidence.views["plain"].rank
     shift = gain(evidence)

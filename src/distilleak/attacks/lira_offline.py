@@ -1,8 +1,8 @@
 """Offline likelihood ratio attack (Carlini et al. 2022, arXiv 2112.03570).
 
-Models that never saw a record say how confident a model is in it without training. One-sided: the
-probability that such a model is less confident than the target. The two-sided log-density, which
-also ranks high the records that the target knows *less*, is another attack.
+Models that never saw a record show how confident a model is in it without training. The score is
+one-sided: the probability that such a model is less confident than the target. The two-sided
+log-density, which also ranks high the records that the target knows *less*, is a different attack.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Parameters(Settings):
     """How the spread of the reference models is estimated."""
 
     variance: Variance = "pooled"
-    """`pooled` over the records, or `per_record`, which takes some dozens of models."""
+    """`pooled` over the records, or `per_record`, which needs dozens of models."""
 
 
 def score(evidence: Evidence, parameters: Parameters) -> Scores:

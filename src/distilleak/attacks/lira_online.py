@@ -1,6 +1,6 @@
 """Online likelihood ratio attack (Carlini et al. 2022, arXiv 2112.03570, algorithm 1).
 
-Is the target's confidence in a record that of models which trained on it, or which did not?
+Does the target's confidence in a record match models that trained on it, or models that did not?
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from distilleak.attacks.base import Needs, Scores
 from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
-NEEDS = Needs(shadows=4)  # two on either side: of one there is no variance
+NEEDS = Needs(shadows=4)  # two on either side: a single one has no variance
 
 
 class Parameters(Settings):
     """How the spread of the shadow models is estimated."""
 
     variance: Variance = "pooled"
-    """`pooled` over the records, one for either side, or `per_record`, which takes some dozens of
+    """`pooled` over the records, separately for either side, or `per_record`, which needs dozens of
     models."""
 
 
@@ -28,13 +28,13 @@ def score(evidence: Evidence, parameters: Parameters) -> Scores:
     """log N(phi_T; mean phi_in, var phi_in) - log N(phi_T; mean phi_out, var phi_out); (records,).
 
     Raises:
-        DistilleakError: too few shadow models trained on a record, or too few did not.
+        DistilleakError: too few shadow models trained on a record, or too few did not train on it.
     """
     return judge(summarise(evidence), parameters, evidence.record_id)
 
 
 def summarise(evidence: Evidence) -> Scores:
-    """phi of the target and of every shadow model, and which of these trained on the record.
+    """phi of the target and of every shadow model, and which of the latter trained on the record.
 
     Returns:
         (1 + 2 models, records).

@@ -1,6 +1,6 @@
-"""Lowercase attack (Carlini et al. 2021, arXiv 2012.07805): what lower-casing the text costs.
+"""Lowercase attack (Carlini et al. 2021, arXiv 2012.07805): the cost of lower-casing the text.
 
-A memorised text is predicted well only as it was written, so its loss rises more.
+A memorised text is predicted well only as it was written, so its loss increases more.
 """
 
 from distilleak.attacks.base import Needs, Scores, loss_ratio

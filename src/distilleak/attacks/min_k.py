@@ -10,7 +10,7 @@ NEEDS = Needs()
 
 
 class Parameters(Settings):
-    """How much of a text is looked at."""
+    """How much of a text is used."""
 
     k: float = Field(default=0.2, gt=0, le=1)
     """Share of the tokens, the least likely ones, that is averaged; at least one token is."""

@@ -1,7 +1,7 @@
 """Min-K%++ attack (Zhang et al. 2025, arXiv 2404.02936): Min-K% on standardised log p.
 
-Each token is compared with what the model gives other tokens at that place: training makes the
-true token a mode of the model's distribution, however flat that distribution is.
+Each token is compared with the model's predictions for other tokens in the same place: training
+makes the true token a mode of the model's distribution, however flat that distribution is.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ NEEDS = Needs()
 
 
 class Parameters(Settings):
-    """How much of a text is looked at."""
+    """How much of a text is used."""
 
     k: float = Field(default=0.2, gt=0, le=1)
     """Share of the tokens, those with the lowest z, that is averaged; at least one token is."""
@@ -31,9 +31,9 @@ def standardised(view: View) -> Ragged:
     """z_t = (log p_t - mean_logp_t) / std_logp_t, in float64.
 
     Mean and standard deviation are those of log p under the model's own next-token distribution,
-    not uniform over the vocabulary. Where the model is certain the deviation goes to 0. Below the
-    resolution of float32 it counts as that resolution: for the certain token z -> 0 (exactly 0 at
-    p = 1), as it must since |z| <= sqrt((1 - p) / p), and for any other token z stays finite.
+    not uniform over the vocabulary. Where the model is certain, the deviation goes to 0. Below the
+    resolution of float32 it is raised to that resolution: for the certain token z -> 0 (exactly 0
+    at p = 1), as it must since |z| <= sqrt((1 - p) / p), and for any other token z stays finite.
     """
     logp, mean, std = (
         column.values.astype(np.float64) for column in (view.logp, view.mean_logp, view.std_logp)

@@ -1,6 +1,6 @@
 """Neighbourhood attack (Mattern et al. 2023, arXiv 2305.18462): the loss against similar texts.
 
-A memorised text has a lower loss than texts that say nearly the same; any other one does not.
+A memorised text has a lower loss than texts that say nearly the same; other texts do not.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ NEEDS = Needs(views=("plain", "neighbour"))
 
 
 class Parameters(Settings):
-    """The copies belong to the view, so nothing is left to choose."""
+    """The copies belong to the view, so there is nothing to choose."""
 
 
 def score(evidence: Evidence, parameters: Parameters) -> Scores:

@@ -1,7 +1,7 @@
-"""ReCaLL attack (Xie et al. 2024, arXiv 2406.15968): what a prefix of non-members costs.
+"""ReCaLL attack (Xie et al. 2024, arXiv 2406.15968): the cost of a prefix of non-members.
 
-A memorised text is predicted best on its own; unrelated context raises its loss, relative to that
-on its own, more than that of a text never seen.
+A memorised text is predicted best on its own. Relative to its loss on its own, unrelated context
+raises its loss more than that of a text that the model never saw.
 """
 
 from distilleak.attacks.base import Needs, Scores, loss_ratio
@@ -12,7 +12,7 @@ NEEDS = Needs(views=("plain", "prefix_nonmember"))
 
 
 class Parameters(Settings):
-    """The prefix belongs to the view, so nothing is left to choose."""
+    """The prefix belongs to the view, so there is nothing to choose."""
 
 
 def score(evidence: Evidence, parameters: Parameters) -> Scores:

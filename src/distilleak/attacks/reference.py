@@ -1,6 +1,6 @@
 """Reference attack (Carlini et al. 2021, arXiv 2012.07805): the loss against that of other models.
 
-Models that never saw the member records say how hard a text is in itself.
+Models that never saw the member records show how hard a text is in itself.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Robust membership inference attack, offline (Zarifzadeh et al. 2024, arXiv 2312.03262).
 
-How much likelier does the target find x than models do in general, and is that more than for most
-records that it never saw? Offline: all reference models are models without x.
+How much likelier is x under the target than under models in general, and is that ratio higher than
+for most records that the target never saw? Offline: all reference models are models without x.
 """
 
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ NEEDS = Needs(references=1, population=True)
 
 
 class Parameters(Settings):
-    """What counts as likelier. To be fixed beforehand, never on the evaluated records."""
+    """What counts as likelier. Fix it beforehand, never on the evaluated records."""
 
     gamma: float = Field(default=1.0, gt=0)
-    """By what factor x should be likelier than a record of the population. p is a mean per token,
-    so factors are near 1."""
+    """The factor by which x should be likelier than a record of the population. p is a mean per
+    token, so factors are near 1."""
     a: float = Field(default=1.0, ge=0, le=1)
-    """Models with x are taken to have p_in = a p_out + (1 - a), so that 1 - a is what training adds
-    to p. The paper's 0.3 is for classifiers of images, whose p_out is close to 1. Per token of text
-    p is 0.2 to 0.001: an a that is not very close to 1 lets (1 - a) / 2 outweigh p_out, and what is
-    left of the attack is the loss. With 1, pbar is the mean over the reference models."""
+    """Models with x are assumed to have p_in = a p_out + (1 - a), so that training adds about 1 - a
+    to p. The paper's 0.3 is for image classifiers, whose p_out is close to 1. Per token of text, p
+    is 0.2 to 0.001: unless a is very close to 1, (1 - a) / 2 outweighs p_out and the attack reduces
+    to the loss. With 1, pbar is the mean over the reference models."""
 
 
 def score(evidence: Evidence, parameters: Parameters) -> Scores:

@@ -1,6 +1,6 @@
 """Robust membership inference attack, online (Zarifzadeh et al. 2024, arXiv 2312.03262).
 
-As `rmia`, but what models with x find of it is measured on shadow models, not guessed.
+As `rmia`, but the probability of x under models with x is measured on shadow models, not assumed.
 """
 
 import numpy as np
@@ -16,23 +16,23 @@ NEEDS = Needs(population=True, shadows=2)
 
 
 class Parameters(Settings):
-    """What counts as likelier. To be fixed beforehand, never on the evaluated records."""
+    """What counts as likelier. Fix it beforehand, never on the evaluated records."""
 
     gamma: float = Field(default=1.0, gt=0)
-    """By what factor x should be likelier than a record of the population."""
+    """The factor by which x should be likelier than a record of the population."""
 
 
 def score(evidence: Evidence, parameters: Parameters) -> Scores:
     """Share of the population z with (p_x / pbar_x) / (p_z / pbar_z) > gamma; (records,).
 
     p = exp(mean log p). pbar_x = (p_in + p_out) / 2, the means of p over the shadow models that
-    trained on x and over those that did not, so that either side counts half however many models
-    it has. pbar_z is the mean of p over the same shadow models: none of them, the target neither,
-    trains on the population, so models without z are all there are. (A guess of models with z as in
-    the offline attack would put z on another scale than x.)
+    trained on x and over those that did not, so that each side counts half, however many models
+    it has. pbar_z is the mean of p over the same shadow models: neither they nor the target train
+    on the population, so there are only models without z. (Assuming models with z, as in the
+    offline attack, would put z on a different scale from x.)
 
     Raises:
-        DistilleakError: a record was in the training of all shadow models, or of none.
+        DistilleakError: all shadow models trained on a record, or none did.
     """
     log_p = np.stack([shadow.view.logp.mean() for shadow in evidence.shadows])  # (models, records)
     member = np.stack([shadow.member for shadow in evidence.shadows])

@@ -1,6 +1,6 @@
 """SURP attack (Zhang & Wu 2024, arXiv 2407.21248): members hold fewer surprising tokens.
 
-A token surprises where the model is certain, but of another one: a low log p at a low entropy.
+A token is surprising if the model is certain of a different one: a low log p at a low entropy.
 """
 
 import numpy as np
@@ -18,17 +18,18 @@ class Parameters(Settings):
     """Which tokens are surprising."""
 
     k: float = Field(default=0.4, gt=0, le=1)
-    """Share of the tokens, the least likely ones, that is looked at; at least one token is."""
+    """Share of the tokens, the least likely ones, that is considered; at least one token is."""
 
     entropy: float = Field(default=2.0, gt=0)
-    """Nats; of those tokens the ones count whose distribution has a lower entropy."""
+    """Of those tokens, only the ones at which the model's entropy is lower than this count, in
+    nats."""
 
 
 def score(evidence: Evidence, parameters: Parameters) -> Scores:
     """Mean of log p over the surprising tokens, or the lowest log p if there is none; (records,).
 
-    Surprising are, of the lowest max(1, floor(k n)) values of log p, those with an entropy below
-    `entropy`. Of tokens with equal log p the earlier ones are taken first.
+    The surprising tokens are those with an entropy below `entropy` among the lowest
+    max(1, floor(k n)) values of log p. Among tokens with equal log p, earlier ones are taken first.
     """
     view = evidence.views["plain"]
     logp, offsets = view.logp, view.logp.offsets

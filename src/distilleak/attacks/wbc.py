@@ -1,7 +1,7 @@
-"""Window-based comparison (Chen et al. 2026, arXiv 2601.02751): a vote of every stretch of text.
+"""Window-based comparison (Chen et al. 2026, arXiv 2601.02751): a vote over stretches of text.
 
-Memorisation is local and a few tokens with extreme losses drown it in the mean; a vote counts how
-often the target beats the reference models, not by how much.
+Memorisation is local, and in a mean a few tokens with extreme losses drown it out. A vote counts
+how often the target beats the reference models, not by how much.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ class Parameters(Settings):
     longest: int = Field(default=40, ge=1)
     """Tokens in the longest window."""
     lengths: int = Field(default=10, ge=2)
-    """How many lengths there are; each is rounded, and one that comes twice counts twice."""
+    """Number of lengths; each is rounded, and a length that occurs twice counts twice."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "Parameters":
@@ -36,14 +36,14 @@ class Parameters(Settings):
 def score(evidence: Evidence, parameters: Parameters) -> Scores:
     """Share of windows with sum of (l_T - l_R) > 0, averaged over the window lengths; (records,).
 
-    Windows longer than the record are left out; a record shorter than all of them is one window.
+    Windows longer than the record are left out; a record shorter than every window is one window.
     """
     shift = gain(evidence)
     lengths = shift.lengths
     sizes = window_lengths(parameters).tolist()
     left = shift.offsets[1:][shift.rows] - np.arange(len(shift.values))  # tokens to the row's end
-    # Each window is summed on its own, not as a difference of running sums over all tokens: that
-    # would round a tie to either side, and differently for every order of the records.
+    # Each window is summed separately, not as a difference of running sums over all tokens: that
+    # could round a tie either way, depending on the order of the records.
     values = shift.floats
     sums = values.copy()
     votes, counted = np.zeros((2, len(lengths)))

@@ -1,4 +1,4 @@
-"""Zlib attack (Carlini et al. 2021, arXiv 2012.07805): log-likelihood against compressibility.
+"""Zlib attack (Carlini et al. 2021, arXiv 2012.07805): log-likelihood relative to compressibility.
 
 A text that is likely only because it is repetitive also compresses well.
 """
@@ -16,16 +16,16 @@ NEEDS = Needs()
 
 
 class Parameters(Settings):
-    """What of the log-likelihood is divided by the compressed size."""
+    """Which log-likelihood is divided by the compressed size."""
 
     numerator: Literal["sum", "mean"] = "sum"
-    """`sum` of log p over the tokens, or their `mean`, as in the papers' code."""
+    """The `sum` of log p over the tokens, or their `mean`, as in the papers' code."""
 
 
 def score(evidence: Evidence, parameters: Parameters) -> Scores:
     """(sum or mean of log p) / compressed bytes, in nats per byte; (records,).
 
-    The bytes are those of zlib at its default level, of exactly the text that was scored (UTF-8).
+    The bytes are those of exactly the scored text (UTF-8), compressed at zlib's default level.
     """
     logp = evidence.views["plain"].logp
     numerator = logp.sum() if parameters.numerator == "sum" else logp.mean()

@@ -1,4 +1,4 @@
-"""Rows with named columns, from a file or a hub, as passages."""
+"""Passages from rows with named columns, read from a file or a hub."""
 
 import datetime
 import re
@@ -28,7 +28,8 @@ def _scalar(value: Any) -> Any:
     return value
 
 
-# The checks before pydantic's own say what is allowed once, not once per alternative.
+# These checks run before pydantic's own, so that an error lists what is allowed once rather than
+# once per alternative.
 FileNames = Annotated[str | list[str], BeforeValidator(_names)]
 
 
@@ -36,70 +37,70 @@ class ColumnSettings(Settings):
     """Which columns hold what, and which of the passages are kept."""
 
     text_column: str = Field(default="text", min_length=1)
-    """Column of the text."""
+    """Column that holds the text."""
     source_column: str | None = Field(default=None, min_length=1)
-    """Column of the document that a text is from, for the blind gate. Where none is given, `source`
-    is taken if there is such a column."""
+    """Column that names the document a text is from, for the blind gate. By default `source`, if
+    there is such a column."""
     date_column: str | None = Field(default=None, min_length=1)
-    """Column of its date, YYYY-MM-DD or YYYY, for the blind gate. Where none is given, `date` is
-    taken if there is such a column."""
+    """Column of the document's date, YYYY-MM-DD or YYYY, for the blind gate. By default `date`, if
+    there is such a column."""
     label_column: str | None = Field(default=None, min_length=1)
-    """Column that says of every text whether it was in a model's training data, for `pools` with
+    """Column that labels each text by whether it was in a model's training data, for `pools` with
     `assignment: labels`."""
     member_value: Annotated[bool | int | str, BeforeValidator(_scalar)] = 1
-    """What `label_column` holds for members, compared as text without regard to case; every other
-    value means non-member."""
+    """The value of `label_column` that marks a member, compared as text, ignoring case; any other
+    value marks a non-member."""
     member_column: str | None = Field(default=None, min_length=1)
-    """Column of a member's text, beside `nonmember_column`, instead of `text_column` and
-    `label_column`: every row then gives two passages."""
+    """Column of a member's text. Together with `nonmember_column` it replaces `text_column` and
+    `label_column`; every row then gives two passages."""
     nonmember_column: str | None = Field(default=None, min_length=1)
     """Column of a non-member's text."""
     split_paragraphs: bool = False
-    """Cut every text at its blank lines into paragraphs, each a passage."""
+    """Split each text at blank lines into paragraphs; each paragraph is a passage."""
     min_words: int = Field(default=1, ge=1)
     """Shorter passages are left out."""
     max_words: int | None = Field(default=None, ge=1)
-    """Longer passages are left out; without it none is."""
+    """Longer passages are left out; by default none is."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "ColumnSettings":
         if (self.member_column is None) != (self.nonmember_column is None):
-            raise ValueError("member_column and nonmember_column are given together or not at all")
+            raise ValueError("give member_column and nonmember_column together or not at all")
         if self.member_column is not None and self.label_column is not None:
             raise ValueError(
-                "label_column: not beside member_column, which says itself who is a member"
+                "label_column: not allowed with member_column, which already labels the texts"
             )
         if self.max_words is not None and self.min_words > self.max_words:
             raise ValueError(f"min_words {self.min_words} is above max_words {self.max_words}")
         return self
 
     def texts(self) -> list[str]:
-        """The columns of text."""
+        """The columns that hold text."""
         if self.member_column is not None and self.nonmember_column is not None:
             return [self.member_column, self.nonmember_column]
         return [self.text_column]
 
     def fits(self, text: str) -> bool:
-        """Whether a passage is of a length that is asked for."""
+        """Whether the length of a passage is within the limits."""
         words = len(text.split())
         return self.min_words <= words and (self.max_words is None or words <= self.max_words)
 
 
 def listed(names: str | list[str]) -> list[str]:
-    """One name or several as a list."""
+    """One or several names, as a list."""
     return [names] if isinstance(names, str) else names
 
 
 def paragraphs(text: str) -> list[str]:
-    """What lies between blank lines, each on one line."""
+    """The paragraphs, which blank lines separate, each joined into one line."""
     return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
 
 
 def columns_of(settings: ColumnSettings, present: Sequence[str], place: str) -> list[str]:
-    """The columns to read of those that are present.
+    """Which of the columns that are present to read.
 
     Raises:
-        DistilleakError: one that is needed is missing or is there twice.
+        DistilleakError: a column that is needed is missing, or a column occurs twice.
     """
     named = (settings.source_column, settings.date_column, settings.label_column)
     needed = [*settings.texts(), *(name for name in named if name is not None)]
@@ -113,27 +114,27 @@ def columns_of(settings: ColumnSettings, present: Sequence[str], place: str) -> 
         for name, default in ((settings.source_column, "source"), (settings.date_column, "date"))
         if name is None and default in present
     ]
-    # One column may serve twice, such as for source and date.
+    # One column may serve two purposes, such as source and date.
     found = list(dict.fromkeys([*needed, *defaults]))
     for name in found:
         if present.count(name) > 1:
-            raise DistilleakError(f"{place}: column {name!r} is there twice")
+            raise DistilleakError(f"{place}: column {name!r} occurs twice")
     return found
 
 
 def passages_of(
     row: Row, settings: ColumnSettings, place: str, *, skip_empty: bool = False
 ) -> Iterator[Passage]:
-    """The passages of one row: one, two with `member_column`, more with `split_paragraphs`.
+    """The passages of one row: one, two with `member_column`, or more with `split_paragraphs`.
 
     Args:
-        row: column -> value.
-        settings: which column is what.
-        place: what an error names, such as the file and the line.
+        row: maps columns to values.
+        settings: which column holds what.
+        place: where the row is, for errors, such as the file and the line.
         skip_empty: an empty text gives no passage; otherwise it is an error.
 
     Raises:
-        DistilleakError: a column is missing, or its value is no text, no date or no label.
+        DistilleakError: a column is missing, or its value is not a text, a date or a label.
     """
     columns_of(settings, list(row), place)
     source = _note(row, settings.source_column or "source", place)
@@ -158,7 +159,7 @@ def _text(row: Row, column: str, place: str) -> str:
 
 
 def _note(row: Row, column: str, place: str) -> str:
-    """A source or date; empty where nothing is known."""
+    """A source or date; empty if unknown."""
     value = row.get(column)
     if value is None:
         return ""
@@ -191,7 +192,7 @@ def _label(row: Row, settings: ColumnSettings, place: str) -> str:
 
 
 def _as_text(value: bool | int | float | str) -> str:
-    """Equal for 1, 1.0 and "1", and for true and "True": files differ in how they keep labels."""
+    """Equal for 1, 1.0 and "1", and for true and "True": files store labels differently."""
     text = str(value).strip().lower()
     whole = re.fullmatch(r"(-?\d+)\.0+", text)
     return whole[1] if whole else text
@@ -202,7 +203,7 @@ def _writable(text: str, column: str, place: str) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise DistilleakError(
-            f"{place}: column {column!r} holds half of a surrogate pair, which is no text"
+            f"{place}: column {column!r} holds half of a surrogate pair, which is not text"
         ) from error
     return text
 

@@ -1,4 +1,4 @@
-"""Reading a file of the user's row by row, never as a whole."""
+"""Reading the user's files row by row, never all at once."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ BATCH = 1024
 
 
 def rows(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:
-    """The rows of a file with columns, each with the place that an error about it names.
+    """The rows of a file with columns, each with its place in the file, for errors.
 
     Raises:
         DistilleakError: the file is missing, unreadable or damaged, or lacks a column.
@@ -26,7 +26,7 @@ def rows(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:
 
 
 def paragraphs(path: Path) -> Iterator[str]:
-    """The paragraphs of a text file, which blank lines separate, each on one line.
+    """The paragraphs of a text file, which blank lines separate, each joined into one line.
 
     Raises:
         DistilleakError: the file is missing, unreadable or not UTF-8.
@@ -52,7 +52,7 @@ def _lines(path: Path) -> Iterator[str]:
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
-                # Some editors start a file with a byte order mark, which is no part of its text.
+                # Some editors start a file with a byte order mark, which is not part of the text.
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         raise DistilleakError(f"{path}:{number}: not UTF-8 ({error.reason})") from error
@@ -69,15 +69,15 @@ def _jsonl(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise DistilleakError(
-                f"{place}: not JSON; every line is an object with a text"
+                f"{place}: not JSON; every line must be an object with a text"
             ) from error
         if not isinstance(value, dict):
-            raise DistilleakError(f"{place}: every line is a JSON object with a text, not this one")
+            raise DistilleakError(f"{place}: not a JSON object with a text; every line must be one")
         yield place, value
 
 
 def _csv(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:
-    # The default limit of 128 KiB a field is meant for input that nobody trusts.
+    # The default limit of 128 KiB per field is meant for untrusted input.
     csv.field_size_limit(sys.maxsize)
     reader = csv.reader(_lines(path), strict=True)
     header: list[str] = []

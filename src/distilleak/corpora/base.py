@@ -1,7 +1,7 @@
 """What a corpus is: a module of this package named after it. It defines
 
 * `Parameters`: its settings, a section of the configuration;
-* `files(parameters)`: the user's files that it reads, whose change makes the workflow read again;
+* `files(parameters)`: the user's files that it reads; when one changes, the workflow reads again;
 * `passages(parameters)`: an iterator over its `Passage`s, always in the same order.
 """
 
@@ -17,10 +17,10 @@ class Passage:
 
     Attributes:
         text: the passage.
-        source: the document it is from, such as a file name; may be empty.
+        source: the document that it is from, such as a file name; may be empty.
         date: ISO date or year of the document; may be empty.
         label: whether it is known to be in some model's training data: `MEMBER`, `NONMEMBER`, or
-            empty where the corpus does not say.
+            empty if the corpus does not label it.
     """
 
     text: str

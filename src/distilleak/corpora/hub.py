@@ -1,4 +1,4 @@
-"""hub: a data set of the Hugging Face hub, streamed: only as much as is asked for is read."""
+"""hub: a data set on the Hugging Face hub, streamed, so that no more is read than is used."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -12,41 +12,41 @@ from distilleak.corpora.base import Passage
 from distilleak.errors import DistilleakError
 
 SHUFFLE_SEED = 0
-"""The corpus is the same for all seeds of a study, which draw their pools from it."""
+"""The corpus is the same for all seeds of a study; each seed draws its pools from it."""
 
 
 class Parameters(ColumnSettings):
-    """Which data set, how much of it, and in which columns its texts are."""
+    """Which data set to read, how much of it, and which columns hold the texts."""
 
     dataset: str = Field(min_length=1)
     """Name on the hub, such as `Salesforce/wikitext`, or the format of `data_files`: `json`, `csv`,
-    `parquet` or `text`. Data sets that run code of their own are not read."""
+    `parquet` or `text`. Data sets that need to run their own code are not supported."""
     configuration: str | None = Field(default=None, min_length=1)
-    """Which of its configurations; not needed if there is one."""
+    """Which of its configurations; not needed if there is only one."""
     split: str = Field(default="train", min_length=1)
     """Which of its splits."""
     revision: str | None = Field(default=None, min_length=1)
-    """Branch, tag or commit; without it the newest, which may change between two runs."""
+    """Branch, tag or commit; by default the newest, which may change between two runs."""
     data_files: FileNames | None = None
-    """Only these files of the data set, or with a format as `dataset` local files or addresses."""
+    """Only these files of the data set; if `dataset` is a format, local files or URLs."""
     limit: int = Field(default=100_000, ge=1)
-    """Passages at most: a large corpus is never read as a whole."""
+    """Maximum number of passages: a large corpus is never read completely."""
     shuffle_buffer: int | None = Field(default=None, ge=2)
-    """Shuffle with a buffer of so many rows, so that the first passages of the limit are not from
-    the first documents alone; without it the order of the data set is kept."""
+    """Shuffle with a buffer of this many rows, so that the passages up to `limit` do not all come
+    from the first documents; by default the order of the data set is kept."""
 
 
 def files(parameters: Parameters) -> list[str]:
-    """The local ones among the data files."""
+    """Those of the data files that are local."""
     return [name for name in listed(parameters.data_files or []) if Path(name).is_file()]
 
 
 def passages(parameters: Parameters) -> Iterator[Passage]:
-    """The first `limit` passages, in the order of the data set; empty texts are passed over.
+    """The first `limit` passages, in the order of the data set; empty texts are skipped.
 
     Raises:
-        DistilleakError: the package `datasets` is missing, the data set cannot be reached or read,
-            or lacks a column.
+        DistilleakError: the package `datasets` is missing, or the data set cannot be reached or
+            read or lacks a column.
     """
     found = (
         passage
@@ -78,7 +78,7 @@ def _rows(parameters: Parameters) -> Iterator[Row]:
         if parameters.shuffle_buffer is not None:
             stream = stream.shuffle(seed=SHUFFLE_SEED, buffer_size=parameters.shuffle_buffer)
         yield from stream
-    # The library, and the HTTP clients and decoders below it, have no exception in common.
+    # The library and the HTTP clients and decoders that it uses share no base exception.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         offline = "; HF_HUB_OFFLINE is set" if datasets.config.HF_HUB_OFFLINE else ""

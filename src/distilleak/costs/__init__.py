@@ -1,1 +1,1 @@
-"""What a study costs: forecast before it runs, and read from the benchmark files afterwards."""
+"""What a study costs: a forecast before it runs, and the benchmark files afterwards."""

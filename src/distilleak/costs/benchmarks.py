@@ -1,4 +1,4 @@
-"""Reading the benchmark files that Snakemake writes of every job."""
+"""Reading the benchmark file that Snakemake writes for each job."""
 
 import csv
 import math
@@ -10,26 +10,26 @@ from distilleak.errors import DistilleakError
 from distilleak.files import read_json
 from distilleak.paths import model_directory
 
-UNKNOWN = ("-", "NA", "nan")  # of a job that ended before it could be sampled
-TRAINING = "train_"  # how the names of rules begin that train a model
+UNKNOWN = ("-", "NA", "nan")  # for a job that ended before it could be sampled
+TRAINING = "train_"  # prefix of the rules that train a model
 
 
 @dataclass(frozen=True)
-class Job:
-    """One benchmark file; NaN where unknown."""
+class FinishedJob:
+    """The contents of one benchmark file; NaN where unknown."""
 
     rule: str
     model: str  # the wildcards, joined by dots
     wall_s: float
     max_rss_mib: float
-    tokens: float  # that the training saw
+    tokens: float  # seen in training
 
 
-def read_jobs(benchmarks: Path, facts_root: Path) -> Iterator[Job]:
-    """Read `<benchmarks>/<rule>/<wildcards>.tsv`, by rule and wildcards.
+def read_jobs(benchmarks: Path, facts_root: Path) -> Iterator[FinishedJob]:
+    """Read `<benchmarks>/<rule>/<wildcards>.tsv`, sorted by rule and wildcards.
 
-    The tokens of a job of a rule `train_*` are those that facts.json of the model directory of its
-    wildcards, `seed.pair.model`, says; NaN where there is none.
+    For a rule `train_*`, the tokens are read from facts.json in the model directory that the
+    wildcards `seed.pair.model` name; NaN if there is none.
 
     Raises:
         DistilleakError: the directory is missing, or a file is damaged.
@@ -37,10 +37,10 @@ def read_jobs(benchmarks: Path, facts_root: Path) -> Iterator[Job]:
     if not benchmarks.is_dir():
         raise DistilleakError(f"{benchmarks}: no such directory; it holds the benchmark files")
     for path in sorted(benchmarks.glob("*/**/*.tsv")):
-        # A wildcard may hold a slash: the directory of a corpus or of a shadow.
+        # A wildcard may contain a slash: the directory of a corpus or of a shadow.
         rule, *wildcards = path.relative_to(benchmarks).with_suffix("").parts
         tokens = _tokens("/".join(wildcards), facts_root) if rule.startswith(TRAINING) else math.nan
-        yield Job(rule, ".".join(wildcards), *_read(path), tokens)
+        yield FinishedJob(rule, ".".join(wildcards), *_read(path), tokens)
 
 
 def _read(path: Path) -> tuple[float, float]:
@@ -50,7 +50,7 @@ def _read(path: Path) -> tuple[float, float]:
         raise DistilleakError(
             f"{path}: {len(rows)} rows; a benchmark file has a header and one row"
         )
-    # Its CPU time is left alone: it is sampled, and misses what a job did after the last sample.
+    # The CPU time is not used: it is sampled, and misses what a job did after the last sample.
     return _number(rows[0], "s", path), _number(rows[0], "max_rss", path)
 
 
@@ -74,4 +74,4 @@ def _tokens(wildcards: str, facts_root: Path) -> float:
     try:
         return float(read_json(facts)["training_tokens"])
     except (KeyError, TypeError, ValueError) as error:
-        raise DistilleakError(f"{facts}: training_tokens must be there, as a number") from error
+        raise DistilleakError(f"{facts}: training_tokens must be present and a number") from error

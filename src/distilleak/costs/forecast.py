@@ -1,4 +1,4 @@
-"""What a study is expected to cost, kept in a file, and compared with what it did cost."""
+"""What a study is expected to cost, stored in a file and compared with what it did cost."""
 
 import csv
 import io
@@ -38,7 +38,7 @@ class Expected:
 
 
 def measured(home: Path) -> Iterator[Measured]:
-    """The finished jobs of a study in results/<study>; none where it has no complete configuration.
+    """The finished jobs of a study in results/<study>; none without its complete configuration.
 
     Raises:
         DistilleakError: its config.json or a benchmark file is damaged.
@@ -50,7 +50,7 @@ def measured(home: Path) -> Iterator[Measured]:
     costs = Costs(Plan(study), {})
     for done in benchmarks.read_jobs(home / "benchmarks", home):
         job = Job(done.rule, done.model)
-        # A benchmark file may be left from a configuration before this one.
+        # A benchmark file may be left over from an earlier configuration.
         try:
             operations = costs.operations(job) if job.needs_model else math.nan
         except (DistilleakError, LookupError, ValueError):
@@ -64,8 +64,8 @@ def expect(jobs: Iterable[Job], rates: Rates, costs: Costs, tflops: float) -> li
     Args:
         jobs: those that would run.
         rates: of earlier jobs on the same machine.
-        costs: of the jobs' study.
-        tflops: 10^12 operations a second, for rules that have not run yet.
+        costs: of the study that the jobs belong to.
+        tflops: 10^12 operations per second, for rules that have not run yet.
 
     Raises:
         DistilleakError: the size of a pretrained model is not known.
@@ -101,7 +101,7 @@ def _figures(jobs: Sequence[Expected]) -> list[float]:
 
 
 def comparison(forecast: Sequence[Expected], home: Path) -> str:
-    """The table of forecast and fact, over those jobs that have been measured since."""
+    """A table of the forecast and the measured costs, over the jobs that have run since."""
     walls = {
         (job.rule, job.model): job.wall_s for job in benchmarks.read_jobs(home / "benchmarks", home)
     }
@@ -127,8 +127,14 @@ def comparison(forecast: Sequence[Expected], home: Path) -> str:
         for rule, (jobs, done, hours, fact, gib, written) in rows
     ]
     head = [
-        *("rule", "jobs", "measured", "hours, forecast", "hours, fact", "fact / forecast"),
-        *("GiB, forecast", "GiB, fact"),
+        "rule",
+        "jobs",
+        "measured",
+        "hours, forecast",
+        "hours, fact",
+        "fact / forecast",
+        "GiB, forecast",
+        "GiB, fact",
     ]
     formats = ("", "d", "d", ".3f", ".3f", ".2f", ".3f", ".3f")
     return tabulate(shown, head, floatfmt=formats, tablefmt="github")
@@ -161,19 +167,24 @@ def read_forecast(path: Path) -> list[Expected]:
     """What `write_forecast` wrote.
 
     Raises:
-        DistilleakError: it is missing or damaged.
+        DistilleakError: the file is missing or damaged.
     """
     if not path.is_file():
-        raise DistilleakError(f"{path}: no such file; forecast before the run writes it")
+        raise DistilleakError(f"{path}: no such file; a forecast before the run writes it")
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     try:
         return [
             Expected(
-                row["rule"], row["wildcards"], int(row["gpus"]), float(row["seconds"]),
-                float(row["bytes"]), row["basis"], tuple(row["outputs"].split()),
+                row["rule"],
+                row["wildcards"],
+                int(row["gpus"]),
+                float(row["seconds"]),
+                float(row["bytes"]),
+                row["basis"],
+                tuple(row["outputs"].split()),
             )
             for row in rows
-        ]  # fmt: skip
+        ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DistilleakError(f"{path}: damaged; delete it and forecast again") from error

@@ -10,9 +10,9 @@ from pathlib import Path
 from distilleak.study.study import Study
 
 SAME = {"train_kept_student": "train_student"}
-"""Rules that do and measure the same as another one."""
+"""Maps a rule to another that does the same work, so that their measurements count together."""
 ONE_JOB = ("build_tables", "measure_exposure")
-"""Rules with one job for the whole study, whatever it writes."""
+"""Rules with one job for the complete study, whatever it writes."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Job:
 
     Attributes:
         rule: its rule.
-        wildcards: as in the name of its benchmark file, with dots for slashes:
+        wildcards: as in the name of its benchmark file, with dots instead of slashes:
             `<seed>.<pair>.<model>`, and the part of the evidence if there are several.
         outputs: the files that it writes.
     """
@@ -32,20 +32,20 @@ class Job:
 
     @property
     def part(self) -> int:
-        """The number of jobs among which its work is divided."""
+        """The number of jobs that share its work."""
         last = self.wildcards.rpartition(".")[2]
         return int(last.partition("-of-")[2]) if "-of-" in last else 1
 
     @property
     def needs_model(self) -> bool:
-        """Whether it runs on a GPU where there is one."""
+        """Whether it runs on a GPU if there is one."""
         return self.rule.startswith(("train_", "compute_", "store_")) and (
             self.rule != "train_tokenizer"
         )
 
 
 def pending(table: str, study: Study) -> Iterator[Job]:
-    """The jobs that `snakemake --summary` says would run."""
+    """The jobs that would run according to the output of `snakemake --summary`."""
     outputs: dict[tuple[str, str], list[str]] = {}
     pattern = _model_path(study)
     for row in csv.DictReader(io.StringIO(table), delimiter="\t"):
@@ -66,12 +66,12 @@ def _model_path(study: Study) -> re.Pattern[str]:
 
 
 def _wildcards(rule: str, output: str, study: Study, pattern: re.Pattern[str]) -> str:
-    """The wildcards of the job that writes a file, as in the name of its benchmark file."""
+    """The wildcards of the job that writes `output`, as in the name of its benchmark file."""
     found = pattern.match(output)
     if rule in ONE_JOB:
         return "all"
     if found is None:
-        # Named for the directory: that of a corpus, of a seed, or of both.
+        # Named after the directory of a corpus, of a seed, or of both.
         place = Path(output).relative_to(f"results/{study.configuration.study}").with_suffix("")
         if rule == "load_corpus":
             return ".".join([*place.parent.parts, "all"])

@@ -1,6 +1,7 @@
-"""What a job will cost: floating-point operations and bytes, from the configuration.
+"""The expected cost of a job in floating-point operations and bytes, from the configuration.
 
-Records are taken to fill the context and no method to drop any: both give too much, not too little.
+It assumes that every record fills the context and that no method drops any, which can only
+overestimate the cost.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from distilleak.study.plan import Plan
 from distilleak.study.weights import matrix_weights
 
 EVIDENCE_BYTES = 30
-"""Bytes of evidence per token, as compressed, in the default study."""
+"""Compressed bytes of evidence per token, in the default study."""
 
 
 class Costs:
@@ -27,7 +28,7 @@ class Costs:
 
     Args:
         plan: its plan, with counts in `pools`.
-        sizes: hub id or path of a pretrained model -> its parameters.
+        sizes: maps the hub id or path of a pretrained model to its number of parameters.
 
     Raises:
         DistilleakError: the pools are fractions.
@@ -45,8 +46,8 @@ class Costs:
     def operations(self, job: Job) -> float:
         """Floating-point operations of a job that needs a model.
 
-        Training takes 6 and asking 2 per weight of a matrix product and token (Kaplan et al. 2020,
-        arXiv 2001.08361, section 2.1); attention scores are left out.
+        Training takes 6 and querying 2 per token and weight of a matrix product (Kaplan et al.
+        2020, arXiv 2001.08361, section 2.1); attention scores are left out.
 
         Raises:
             DistilleakError: the size of a pretrained model is not known.
@@ -73,7 +74,7 @@ class Costs:
         return 2 * self._queried(arm, model) * self._tokens(job, arm) / job.part
 
     def bytes(self, job: Job) -> float:
-        """Bytes that a job leaves on the disk; 0 where they are too few to matter."""
+        """Bytes that a job leaves on disk; 0 if they are too few to matter."""
         made = job.rule in ("finish_student", "take_epoch")
         if not job.needs_model and not made:
             return 0.0
@@ -94,7 +95,7 @@ class Costs:
         return EVIDENCE_BYTES * copies * self._tokens(job, arm) / job.part
 
     def _names(self, job: Job) -> tuple[str, str]:
-        parts = job.wildcards.split(".")  # the first or, of a shadow, the first two are the seed
+        parts = job.wildcards.split(".")  # the seed is the first, or for a shadow the first two
         place = next(number for number, part in enumerate(parts) if part in self.study.arms)
         return parts[place], parts[place + 1]
 
@@ -126,7 +127,7 @@ class Costs:
         return records * context * passes
 
     def _epochs_kept(self, model: str) -> int:
-        """How many times a student is stored: after every epoch if another one is early of it."""
+        """How often a student is stored: after each epoch if another student is an early state."""
         return self.study.students[model].training.epochs if model in self.plan.kept else 1
 
     def _queried(self, arm: Arm, model: str) -> float:
@@ -145,7 +146,7 @@ class Costs:
         start = self.study.students[model].starts[arm.pair]
         shape = arms.shape(start, arm.roles.teacher)
         if shape is None and isinstance(start, TeacherLayersSettings):
-            return self._teacher(arm)  # how many layers it leaves out, a checkpoint does not say
+            return self._teacher(arm)  # a checkpoint does not say how many layers are left out
         return self._weights(shape or start)
 
     def _reference(self, arm: Arm) -> float:
@@ -158,6 +159,6 @@ class Costs:
         name = settings.hub or settings.directory or settings.gguf or ""
         if name not in self.sizes:
             raise DistilleakError(
-                f"{name}: its number of parameters is not known here; add --size {name}=125e6"
+                f"{name}: its number of parameters is unknown; give it as in --size {name}=125e6"
             )
         return self.sizes[name]

@@ -1,4 +1,4 @@
-"""Seconds of a job, from the rate of earlier jobs of the same rule."""
+"""The expected seconds of a job, from the rate of earlier jobs of the same rule."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,19 +8,19 @@ from distilleak.costs.jobs import Job
 from distilleak.costs.operations import Costs
 
 STARTUP = 4.0
-"""Seconds in which a job that needs a model imports its libraries (docs/performance.md)."""
+"""Seconds that a job with a model needs to import its libraries (docs/performance.md)."""
 CPU_TFLOPS = 0.04
-"""Matrix products of one CPU core in float32, 10^12 a second."""
+"""Speed of float32 matrix products on one CPU core, in 10^12 operations per second."""
 INFORMATIVE = 3 * STARTUP
-"""Wall seconds below which a job says nothing of the rate of longer ones: most of them went by with
-starting and with kernels too small to keep a core busy."""
+"""Wall seconds below which a job says nothing about the rate of longer ones: it spends most of them
+on starting and on kernels too small to keep a core busy."""
 SECONDS = 3.0
-"""Of a job that needs no model, where none was measured."""
+"""Assumed seconds of a job that needs no model, if no such job was measured."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A finished job: its rule, operations (NaN: needs no model) and wall time."""
+    """A finished job: its rule, operations (NaN if it needs no model) and wall time."""
 
     rule: str
     operations: float
@@ -32,9 +32,9 @@ class Rates:
     """How fast the jobs of each rule were.
 
     Attributes:
-        operations: rule -> operations per second after the start-up.
-        seconds: rule that needs no model -> mean seconds of a job.
-        jobs: rule -> measured jobs.
+        operations: maps a rule to its operations per second after the start-up.
+        seconds: maps a rule that needs no model to the mean seconds of its jobs.
+        jobs: maps a rule to the number of its measured jobs.
     """
 
     operations: Mapping[str, float]
@@ -43,7 +43,7 @@ class Rates:
 
     @classmethod
     def of(cls, measured: Sequence[Measured]) -> "Rates":
-        """From finished jobs, of one or several studies on the same machine."""
+        """The rates of finished jobs, from one or several studies on the same machine."""
         operations, seconds, jobs = {}, {}, {}
         for rule in {job.rule for job in measured}:
             mine = [
@@ -63,7 +63,7 @@ class Rates:
         return cls(operations, seconds, jobs)
 
     def expect(self, job: Job, costs: Costs, tflops: float) -> tuple[float, str]:
-        """Seconds of a job, and what that rests on."""
+        """The expected seconds of a job, and what the estimate is based on."""
         if not job.needs_model:
             if job.rule in self.seconds:
                 return self.seconds[job.rule], f"{_jobs(self.jobs[job.rule])}, not scaled"

@@ -1,1 +1,1 @@
-"""Distillation methods: one module each, saying what differs from plain distillation."""
+"""Distillation methods: one module each, which defines how it differs from plain distillation."""

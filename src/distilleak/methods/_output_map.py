@@ -1,4 +1,4 @@
-"""What red list and temperature share: vulnerable tokens, and an affine map of their logits."""
+"""What `red_list` and `temperature` share: an affine map of the logits of vulnerable tokens."""
 
 from __future__ import annotations
 
@@ -19,39 +19,40 @@ class OutputMapParameters(DistillationParameters):
     """Which tokens are vulnerable and where their logits are changed."""
 
     where: Literal["inference", "teacher"] = "inference"
-    """`inference`: on the student's logits after training; whoever has the weights can remove it.
-    `teacher`: on the teacher's targets during training; nothing is needed at run time."""
+    """`inference`: the map acts on the student's logits after training; whoever has the weights can
+    remove it. `teacher`: it acts on the teacher's targets during training; nothing is needed at run
+    time."""
     rule: Literal["log_odds", "union"] = "log_odds"
-    """`log_odds`: the tokens most over-represented in vulnerable members against the others.
-    `union`: every token that occurs in a vulnerable member."""
+    """`log_odds`: the tokens that are most over-represented in vulnerable members compared with the
+    others. `union`: every token that occurs in a vulnerable member."""
     top_fraction: float = Field(default=0.1, gt=0, le=1)
-    """Share of the vocabulary taken by `log_odds`. On most of the vocabulary a map cancels in the
-    softmax and protects nothing."""
+    """Share of the vocabulary that `log_odds` selects. A map of most of the vocabulary cancels in
+    the softmax and protects nothing."""
     smoothing: float = Field(default=1.0, gt=0)
-    """Count added to every token on both sides before the odds are taken."""
+    """Added to the count of every token on both sides before computing the odds."""
 
 
 Q = TypeVar("Q", bound=OutputMapParameters)
 
 
 class OutputMapMethod(PlainDistillation[Q], Generic[Q]):
-    """Plain distillation with a per-token map of logits; `scale_shift` says which."""
+    """Plain distillation with a per-token map of logits, which `scale_shift` defines."""
 
     needs_vulnerability: bool = True
     changes: ClassVar[str] = "the output"
 
     def trained_like(self) -> dict[str, Any] | None:
-        """With `where: inference`, kd with the same objective."""
+        """With `where: inference`, `kd` with the same objective."""
         if self.parameters.where == "teacher":
             return None
         return {"method": "kd", "parameters": self.objective().model_dump()}
 
     def scale_shift(self) -> tuple[float, float]:
-        """The factor and the summand for the logit of a vulnerable token."""
+        """The factor and the offset for the logit of a vulnerable token."""
         raise NotImplementedError
 
     def centred_on(self) -> str:
-        """What the factor multiplies the distance from: "zero" or the row's "mean" logit."""
+        """The centre that the factor scales about: "zero", or the row's "mean" logit."""
         return "zero"
 
     def vulnerable_tokens(self, members: DistillationSet) -> NDArray[np.bool_]:
@@ -102,12 +103,12 @@ class OutputMapMethod(PlainDistillation[Q], Generic[Q]):
 def most_over_represented(
     vulnerable: NDArray[np.int64], others: NDArray[np.int64], fraction: float, smoothing: float
 ) -> NDArray[np.bool_]:
-    """The `fraction` of the vocabulary (at least one token) of largest smoothed log odds, (S,).
+    """The `fraction` of the vocabulary (at least one token) with the largest log odds, (S,).
 
     ratio = log((v + s) / (V - v + s (S - 1))) - log((o + s) / (O - o + s (S - 1))), where v and o
-    count the token in vulnerable and other members, V and O are the totals, s the smoothing and S
-    the size of the vocabulary. Only tokens that occur in a vulnerable member can be selected; ties
-    go to the lower token id.
+    count the token in vulnerable and other members, V and O are the totals, s is the smoothing and
+    S the size of the vocabulary. Only tokens that occur in a vulnerable member can be selected;
+    ties go to the lower token id.
     """
 
     def log_odds(counts: NDArray[np.int64]) -> NDArray[np.float64]:

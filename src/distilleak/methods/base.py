@@ -2,8 +2,8 @@
 
 A method is a module of this package named after it. It defines `Parameters`, a section of the
 configuration, and `Method`, a subclass of `PlainDistillation` that overrides the hooks in which it
-differs. No module of methods imports torch at its top, since the configuration is checked with
-them; a hook that needs it imports it itself.
+differs. No method imports torch at module level, since checking the configuration imports the
+methods; a hook that needs torch imports it itself.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class DistillationParameters(ObjectiveSettings):
-    """What every distilling method may choose: the objective."""
+    """What every method that distils can choose: the objective."""
 
 
 P = TypeVar("P", bound=DistillationParameters)
@@ -40,7 +40,7 @@ class DistillationSet:
         record_id: (records,) their ids.
         tokens: (records,) arrays of token ids.
         vulnerable: (records,) whether the attack on the teacher identifies the record; all False
-            for a method that does not ask for it.
+            for a method that does not need it.
         vocabulary: tokens in the vocabulary.
     """
 
@@ -58,27 +58,28 @@ class PlainDistillation(Generic[P]):
     needs_vulnerability: bool = False
     """Whether a hook reads `DistillationSet.vulnerable`."""
     pool: ClassVar[str] = "member"
-    """The records that are selected from: the students' share of the members, or `public`."""
+    """The records to select from: the students' share of the members, or `public`."""
     changes: ClassVar[str] = ""
-    """What a combination may have of one part only; empty: the method is no part of any."""
+    """What the method changes; only one part of a combination may change it. A method with an empty
+    value cannot be part of a combination."""
 
     def __init__(self, parameters: P) -> None:
         self.parameters = parameters
 
     def check(self, student: ArchitectureSettings) -> None:
-        """Refuse a student's architecture that the method cannot work on.
+        """Refuse a student architecture on which the method cannot work.
 
         Raises:
-            DistilleakError: says why, and what would work.
+            DistilleakError: names the reason, and what would work.
         """
 
     def all_changes(self) -> tuple[str, ...]:
-        """What the method changes: `changes`, or that of all its parts."""
+        """What the method changes: `changes`, or those of all its parts."""
         return (self.changes,)
 
     def trained_like(self) -> dict[str, Any] | None:
-        """The method, {"method": name, "parameters": some of them}, that trains the same model, of
-        which only `finish` makes another one; None where there is no such method.
+        """The method that trains the same model, which differs only after `finish`, as
+        {"method": name, "parameters": some of them}; None if there is no such method.
         """
         return None
 
@@ -97,15 +98,15 @@ class PlainDistillation(Generic[P]):
 
         Args:
             width: hidden size of the student's blocks.
-            head_width: size of what its map onto the vocabulary reads.
+            head_width: size of the input of its map onto the vocabulary.
         """
         return {}
 
     def start(self, student: PreTrainedModel, batches: Sequence[Batch]) -> None:
-        """Give the changed parts of `student` their starting values, from some training batches."""
+        """Initialise the changed parts of `student` from some training batches."""
 
     def vulnerable_tokens(self, members: DistillationSet) -> NDArray[np.bool_] | None:
-        """The tokens on which the method acts, (vocabulary,); None if it looks at none."""
+        """The tokens on which the method acts, (vocabulary,); None if it uses none."""
         return None
 
     def targets(self, logits: Tensor, tokens: NDArray[np.bool_] | None) -> Tensor:

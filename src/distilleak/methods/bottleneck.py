@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 LEAST_HEAD = {"llama": 2, "qwen2": 2, "gemma": 2, "gpt_neox": 4}
-"""Smallest attention heads of the families that rotate them."""
+"""Smallest attention head of each family with rotary position embeddings."""
 
 
 class Parameters(DistillationParameters):
     """Where the projection sits and how narrow it is."""
 
     place: Literal["head", "block"] = "head"
-    """`head`: before the vocabulary, the one place through which every exposed logit passes.
+    """`head`: before the map onto the vocabulary, through which every exposed logit passes.
     `block`: around every transformer block, as in MobileBERT."""
     reduction: int = Field(default=4, ge=2)
     """Rank of the projection: hidden size / reduction, rounded down, at least 1."""
@@ -37,7 +37,7 @@ class Method(PlainDistillation[Parameters]):
     changes: ClassVar[str] = "the projections"
 
     def check(self, student: ArchitectureSettings) -> None:
-        """A narrow block must be cut into the student's attention heads."""
+        """A narrow block must be divisible into the student's attention heads."""
         if self.parameters.place == "head":
             return
         rank = max(1, student.width // self.parameters.reduction)
@@ -56,12 +56,12 @@ class Method(PlainDistillation[Parameters]):
             )
         if student.type == "mobilebert" and rank >= student.width // 4:
             raise DistilleakError(
-                f"rank {rank} is no narrower than the blocks of mobilebert, which work at a "
+                f"rank {rank} is no narrower than the blocks of mobilebert, which have a "
                 f"quarter of the width, {student.width // 4}; choose reduction: 8, or place: head"
             )
 
     def surgery(self, width: int, head_width: int) -> dict[str, dict[str, Any]]:
-        """The projection, its rank a share of the states that it narrows."""
+        """The projection; its rank is a fraction of the width of the states that it narrows."""
         narrowed = head_width if self.parameters.place == "head" else width
         rank = max(1, narrowed // self.parameters.reduction)
         return {"bottleneck": {"place": self.parameters.place, "rank": rank}}

@@ -1,4 +1,4 @@
-"""combination: several methods at once, put together by configuration alone."""
+"""combination: several methods at once, combined by configuration alone."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from distilleak.models.batches import Batch
 
 ORDER = ("the records", "the norms", "the projections", "the output")
-"""What a part may change. Starting values are taken in this order: a projection starts from the
-hidden states of a student whose norms have been replaced already."""
+"""What a part may change. Parts are initialised in this order: a projection starts from the hidden
+states of a student whose norms have already been replaced."""
 
 
 class Parameters(DistillationParameters):
     """The parts, and one objective for all of them."""
 
     of: list[dict[str, Any]] = Field(min_length=2)
-    """Each `method` and its parameters, as in an entry of its own but for the objective, which
-    stands beside `of`."""
+    """Each `method` and its parameters, as in an entry of its own, except for the objective, which
+    belongs beside `of`."""
 
     @field_validator("of")
     @classmethod
@@ -56,7 +56,7 @@ def _part(entry: dict[str, Any]) -> dict[str, Any]:
         if known != "combination" and catalogue.load("methods", known).Method.changes in ORDER
     ]
     if name not in allowed:
-        raise ValueError(f"a part says its `method`, not {name!r}; allowed: {', '.join(allowed)}")
+        raise ValueError(f"a part names its `method`, not {name!r}; allowed: {', '.join(allowed)}")
     if shared := sorted(given.keys() & ObjectiveSettings.model_fields.keys()):
         raise ValueError(
             f"{shared[0]} of {name}: all parts share one objective; put it beside `of`"
@@ -82,7 +82,7 @@ def _method(part: dict[str, Any]) -> PlainDistillation[Any]:
 
 
 class Method(PlainDistillation[Parameters]):
-    """Every hook asks all parts, one after the other."""
+    """Every hook calls that of each part in turn."""
 
     def __init__(self, parameters: Parameters) -> None:
         super().__init__(parameters)
@@ -96,7 +96,7 @@ class Method(PlainDistillation[Parameters]):
         return tuple(part.changes for part in self.parts)
 
     def trained_like(self) -> dict[str, Any] | None:
-        """What is left without the parts that only finish a student."""
+        """The combination without the parts that only finish a student."""
         trained = [
             part
             for part, method in zip(self.parameters.of, self.parts, strict=True)
@@ -107,12 +107,12 @@ class Method(PlainDistillation[Parameters]):
         objective = self.objective().model_dump()
         if len(trained) > 1:
             return {"method": "combination", "parameters": {"of": trained, **objective}}
-        # One part at most changes the output, so another one is left.
+        # At most one part changes the output, so another one is left.
         own = {key: value for key, value in trained[0].items() if key != "method"}
         return {"method": trained[0]["method"], "parameters": {**own, **objective}}
 
     def check(self, student: ArchitectureSettings) -> None:
-        """As every part."""
+        """Checks every part."""
         for part in self.parts:
             part.check(student)
 
@@ -120,7 +120,7 @@ class Method(PlainDistillation[Parameters]):
         """The records that all parts select.
 
         Raises:
-            DistilleakError: there is none.
+            DistilleakError: there are none.
         """
         selected = super().select(members, rng)
         for part in self.parts:
@@ -130,7 +130,7 @@ class Method(PlainDistillation[Parameters]):
         return selected
 
     def surgery(self, width: int, head_width: int) -> dict[str, dict[str, Any]]:
-        """That of all parts."""
+        """The changes of all parts."""
         return {
             name: settings
             for part in self.parts
@@ -138,7 +138,7 @@ class Method(PlainDistillation[Parameters]):
         }
 
     def start(self, student: PreTrainedModel, batches: Sequence[Batch]) -> None:
-        """The norms first: projections start from hidden states behind them."""
+        """Norms first: projections are initialised from the hidden states that follow them."""
         for part in self.parts:
             part.start(student, batches)
 

@@ -1,4 +1,4 @@
-"""kd: standard distillation on all members; what every other method is compared with."""
+"""kd: standard distillation on all members, the baseline of every other method."""
 
 from distilleak.methods.base import DistillationParameters, PlainDistillation
 

@@ -1,6 +1,6 @@
 """no_teacher: a student of the same size trained on the members without a teacher; the control.
 
-What it leaks, it leaks by having seen the members itself.
+Whatever it leaks, it leaks because it has seen the members itself.
 """
 
 from distilleak.methods.base import PlainDistillation

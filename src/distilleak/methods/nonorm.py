@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class Parameters(DistillationParameters):
-    """Which norms go."""
+    """Which norms are replaced."""
 
     keep_final: bool = False
-    """Whether the norm before the head stays."""
+    """Whether to keep the norm before the head."""
     share: float = Field(default=1.0, gt=0, le=1)
-    """Share of the norms that go, those nearest to the input; at least one."""
+    """Share of the norms that is replaced, those nearest to the input; at least one is."""
 
 
 class Method(PlainDistillation[Parameters]):
@@ -34,7 +34,7 @@ class Method(PlainDistillation[Parameters]):
         return {"nonorm": self.parameters.model_dump(include={"keep_final", "share"})}
 
     def start(self, student: PreTrainedModel, batches: Sequence[Batch]) -> None:
-        """Fold the statistics of the norms into the maps: training starts where theirs would."""
+        """Fold the statistics of the norms into the maps, so that training starts as with norms."""
         from distilleak.models.surgery import nonorm
 
         nonorm.fold_statistics(student, batches)

@@ -1,7 +1,7 @@
 """nonvulnerable: distil on the members that the attack on the teacher does not identify.
 
-`readmit` puts a share of the vulnerable members back. `select: vulnerable` is the reverse mix of
-arXiv 2505.11837: the vulnerable members, and `admix` of the others.
+`readmit` adds back a share of the vulnerable members. `select: vulnerable` is the reverse mix of
+arXiv 2505.11837: the vulnerable members, and a share `admix` of the others.
 """
 
 from typing import ClassVar, Literal
@@ -20,7 +20,7 @@ class Parameters(DistillationParameters):
     select: Literal["nonvulnerable", "vulnerable"] = "nonvulnerable"
     """The side whose records are all taken."""
     readmit: float = Field(default=0.0, ge=0, le=1)
-    """Share of the vulnerable members put back, with `select: nonvulnerable`."""
+    """Share of the vulnerable members added back, with `select: nonvulnerable`."""
     admix: float = Field(default=0.0, ge=0, le=1)
     """Share of the other members added, with `select: vulnerable`."""
 
@@ -39,7 +39,7 @@ class Method(PlainDistillation[Parameters]):
     changes: ClassVar[str] = "the records"
 
     def select(self, members: DistillationSet, rng: np.random.Generator) -> NDArray[np.int64]:
-        """All records of the chosen side, and a random share of the other, rounded to records."""
+        """All records of the chosen side and a random share of the other, rounded to a count."""
         keep = members.vulnerable == (self.parameters.select == "vulnerable")
         share = self.parameters.readmit or self.parameters.admix
         others = rng.permutation(np.flatnonzero(~keep))
@@ -48,7 +48,7 @@ class Method(PlainDistillation[Parameters]):
         )
         if not len(chosen):
             raise DistilleakError(
-                f"nonvulnerable: no member is {self.parameters.select}, nothing is left to train "
+                f"nonvulnerable: no member is {self.parameters.select}, so none is left to train "
                 "on; change vulnerability.fpr or add a share of the other members"
             )
         return chosen

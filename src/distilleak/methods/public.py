@@ -1,6 +1,6 @@
-"""public: distil on records that the teacher never saw, from a pool of their own.
+"""public: distil on records that the teacher never saw, from a separate pool.
 
-The student sees no member at all; what it leaks of them comes through the teacher's answers.
+The student sees no member at all; whatever it leaks about them comes through the teacher's outputs.
 """
 
 from typing import ClassVar
@@ -9,7 +9,7 @@ from distilleak.methods.base import DistillationParameters, PlainDistillation
 
 
 class Parameters(DistillationParameters):
-    """Only the objective; how many records there are, `pools.public` says."""
+    """Only the objective; `pools.public` sets the number of records."""
 
 
 class Method(PlainDistillation[Parameters]):

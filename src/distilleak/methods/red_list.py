@@ -9,12 +9,12 @@ class Parameters(OutputMapParameters):
     """How hard vulnerable tokens are penalised."""
 
     penalty: float = Field(default=1.0, gt=0)
-    """Subtracted from the logit of a vulnerable token (nats)."""
+    """Amount subtracted from the logit of a vulnerable token (nats)."""
 
 
 class Method(OutputMapMethod[Parameters]):
     """z - penalty on vulnerable tokens."""
 
     def scale_shift(self) -> tuple[float, float]:
-        """Logits keep their scale."""
+        """The scale is unchanged."""
         return 1.0, -self.parameters.penalty

@@ -1,4 +1,4 @@
-"""temperature: the logits of vulnerable tokens are flattened by a temperature."""
+"""temperature: a temperature flattens the logits of vulnerable tokens."""
 
 from typing import Literal
 
@@ -8,11 +8,11 @@ from distilleak.methods._output_map import OutputMapMethod, OutputMapParameters
 
 
 class Parameters(OutputMapParameters):
-    """How flat vulnerable tokens become."""
+    """How much the logits of vulnerable tokens are flattened."""
 
     tau: float = Field(default=2.0, gt=0)
-    """Temperature: the logit of a vulnerable token moves to 1 / tau of its distance from the
-    centre."""
+    """Temperature: the distance of a vulnerable token's logit from the centre is divided by
+    `tau`."""
     centre: Literal["mean", "zero"] = "mean"
     """`mean`: the row's mean logit, so that a constant added to all logits changes nothing.
     `zero`: the raw logit is divided, as in the code of arXiv 2505.11837."""

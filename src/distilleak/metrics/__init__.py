@@ -1,1 +1,1 @@
-"""Statistics of privacy: rates, thresholds, intervals, comparisons; arrays in, arrays out."""
+"""Privacy statistics: rates, thresholds, intervals and comparisons; arrays in, arrays out."""

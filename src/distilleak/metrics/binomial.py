@@ -1,4 +1,4 @@
-"""Exact intervals of rates, and TPR at an FPR only where enough non-members stand behind it."""
+"""Exact intervals for rates, and TPR at an FPR only where there are enough non-members."""
 
 import math
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from distilleak.errors import DistilleakError
 from distilleak.metrics.rates import Floats, Labels, Ranking
 
 MIN_FALSE_POSITIVES = 10
-"""False positives that the non-members must allow before TPR at an FPR is reported."""
+"""TPR at an FPR is reported only if that FPR allows this many false positives."""
 
 
 @dataclass(frozen=True)
 class TprAtFpr:
-    """TPR at an FPR with its interval, or why there is none."""
+    """TPR at an FPR with its interval, or the reason why there is none."""
 
     tpr: float  # NaN where refused
     low: float
@@ -29,10 +29,10 @@ class TprAtFpr:
 def lower_bound(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> Floats:
     """One-sided lower bound of a probability, broadcast (Clopper and Pearson 1934).
 
-    The p at which so many successes or more have probability 1 - level; 0 without a success.
+    The p at which that many or more successes have probability 1 - level; 0 without a success.
 
     Raises:
-        DistilleakError: more successes than trials, or fewer than none.
+        DistilleakError: more successes than trials, or a negative number of them.
     """
     k, n = _counts(successes, trials)
     return np.where(k > 0, special.betaincinv(np.maximum(k, 1), n - k + 1, 1 - level), 0.0)
@@ -53,7 +53,7 @@ def clopper_pearson(
 ) -> tuple[Floats, Floats]:
     """The two-sided interval (low, high) of a probability: both bounds at (1 + level) / 2.
 
-    It holds the truth at least as often as `level` says, whatever the truth and the sample size.
+    It covers the truth with probability at least `level`, whatever the truth and the sample size.
 
     Raises:
         DistilleakError: as `lower_bound`.
@@ -65,7 +65,7 @@ def clopper_pearson(
 def allowed_false_positives(fpr: float, nonmembers: int) -> int:
     """How many of the non-members may be called members: the largest k with k / n <= fpr.
 
-    As a quotient, since 0.29 * 100 < 29 in floating point while 29 / 100 == 0.29.
+    Compared as a quotient, since in floating point 0.29 * 100 < 29 while 29 / 100 == 0.29.
     """
     beyond = math.floor(fpr * nonmembers) + 1
     return beyond if beyond / nonmembers <= fpr else beyond - 1
@@ -74,9 +74,9 @@ def allowed_false_positives(fpr: float, nonmembers: int) -> int:
 def enough_nonmembers(fpr: float, nonmembers: int) -> bool:
     """Whether the non-members allow at least `MIN_FALSE_POSITIVES` false positives.
 
-    The threshold that allows k of n has a true FPR of distribution Beta(k + 1, n - k) around the
-    target. With k = 10 of 1,000 that is 0.55 to 1.83 times the target (95 %); with k = 1, 0.24 to
-    5.6 times, so that a figure named "TPR at 0.1 % FPR" would be one at almost any low FPR.
+    The true FPR of the threshold that allows k of n is distributed as Beta(k + 1, n - k) around the
+    target. With k = 10 of 1,000 that is 0.55 to 1.83 times the target (95 %); with k = 1, it is
+    0.24 to 5.6 times, so that a "TPR at 0.1 % FPR" could be a TPR at almost any low FPR.
     """
     return allowed_false_positives(fpr, nonmembers) >= MIN_FALSE_POSITIVES
 
@@ -86,12 +86,12 @@ def tpr_at_fpr(scores: Floats, labels: Labels, fpr: float, level: float = 0.95) 
 
     The threshold is itself an estimate. The interval therefore takes the TPR at two thresholds:
     `low` at one so high that its true FPR is below the target, `high` at one so low that its true
-    FPR is above, each but for a quarter of 1 - level (the FPR of the k + 1st highest non-member is
-    Beta(k + 1, n - k), David and Nagaraja 2003, section 2.2), and there the one-sided
-    Clopper-Pearson bounds, each but for another quarter. It holds the TPR at the true FPR at least
-    as often as `level` says (99.6 % in simulations at 95 %), also where a bootstrap has too few
-    records. A binomial interval at the chosen threshold alone does not: 62 % at an FPR of 1 % with
-    1,000 non-members.
+    FPR is above it. Each holds except with probability (1 - level) / 4 (the FPR of the k + 1st
+    highest non-member is Beta(k + 1, n - k), David and Nagaraja 2003, section 2.2). The ends are
+    the one-sided Clopper-Pearson bounds there, each of which fails with another (1 - level) / 4.
+    The interval covers the TPR at the true FPR with probability at least `level` (99.6 % in
+    simulations at 95 %), even where a bootstrap has too few records. A binomial interval at the
+    chosen threshold alone does not: it covers 62 % at an FPR of 1 % with 1,000 non-members.
 
     Args:
         scores: (n,), higher = more likely a member.
@@ -103,7 +103,7 @@ def tpr_at_fpr(scores: Floats, labels: Labels, fpr: float, level: float = 0.95) 
         NaN with a reason where `enough_nonmembers` is False.
 
     Raises:
-        DistilleakError: a target that is no rate; scores as in `Ranking.of`.
+        DistilleakError: the target is not a rate; for scores, as `Ranking.of`.
     """
     if not 0 < fpr < 1:
         raise DistilleakError(f"false-positive rate {fpr}; allowed: above 0 and below 1")

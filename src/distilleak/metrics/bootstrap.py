@@ -1,9 +1,8 @@
-"""Bootstrap over records, and over seeds and records where there are several seeds."""
+"""Bootstrap over records, and percentile intervals."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distilleak.errors import DistilleakError
 from distilleak.metrics.rates import Floats, Labels
 from distilleak.seeding import stream
 
@@ -17,7 +16,7 @@ def weights(labels: Labels, replicates: int, seed: int) -> NDArray[np.int16]:
     Members and non-members are resampled separately, each to their own number (the two-sample
     bootstrap of Efron and Tibshirani 1993, chapter 8). A pure function of its arguments: models
     compared on the same records are resampled alike, so that their differences are paired.
-    Records of one kind only, such as the hold-out pool, are one sample: give them equal labels.
+    Records of only one kind, such as the hold-out pool, are one sample: give them equal labels.
     """
     drawn = np.zeros((replicates, len(labels)), np.int16)
     for name, side in (("members", labels), ("non-members", ~labels)):
@@ -29,10 +28,11 @@ def weights(labels: Labels, replicates: int, seed: int) -> NDArray[np.int16]:
 
 
 def stratified(groups: NDArray[np.int64], replicates: int, seed: int) -> NDArray[np.int16]:
-    """As `weights` for any number of groups, each resampled to its own number of records.
+    """Like `weights`, for any number of groups, each resampled to its own number of records.
 
     Args:
-        groups: (records,), whole numbers from 0; what they are called does not matter to others.
+        groups: (records,), whole numbers from 0; the draws of a group depend on its own number and
+            size only.
         replicates: rows to draw.
         seed: of the draws.
     """
@@ -55,43 +55,6 @@ def interval(replicates: Floats, level: float = 0.95) -> tuple[float, float]:
         return float("nan"), float("nan")
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def pooled(replicates: Floats, values: Floats, seed: int) -> tuple[float, Floats]:
-    """The mean over seeds, and its replicates by the hierarchical bootstrap.
-
-    Each pooled replicate draws as many seeds as there are, with replacement, and within each drawn
-    seed one of its bootstrap replicates, independently (Davison and Hinkley 1997, section 3.8).
-    The draws depend on the shapes and `seed` alone, so models pooled with the same `seed` stay
-    paired.
-
-    Few seeds say little about the spread between seeds, and no resampling changes that. With S
-    seeds the expected variance is ((S - 1) / S between + (2 S - 1) / S within) / S where the truth
-    is (between + within) / S: two seeds show half the spread between seeds and 1.5 times that
-    within, and there are only 3, 10 and 35 different draws of 2, 3 and 4 seeds. Read the interval
-    of two to four seeds as the order of magnitude; it is too narrow when seeds differ much.
-    `seeds.over_seeds` gives one that keeps its level.
-
-    Args:
-        replicates: bootstrap replicates of each seed, (S, B).
-        values: the estimate of each seed, (S,).
-        seed: of the draws.
-
-    Returns:
-        The mean and its replicates (B,); a single seed's replicates are returned unchanged.
-
-    Raises:
-        DistilleakError: no seed, or not one value for each row of replicates.
-    """
-    seeds, count = replicates.shape
-    if seeds != len(values) or not seeds:
-        raise DistilleakError(f"{len(values)} values for {seeds} seeds of replicates; one each")
-    if seeds == 1:
-        return float(values[0]), replicates[0]
-    rng = stream(seed, "pooled")
-    drawn_seed = rng.integers(seeds, size=(seeds, count))
-    drawn_replicate = rng.integers(count, size=(seeds, count))
-    return float(np.mean(values)), replicates[drawn_seed, drawn_replicate].mean(axis=0)
 
 
 def _multiplicities(records: int, replicates: int, rng: np.random.Generator) -> NDArray[np.int16]:

@@ -1,4 +1,4 @@
-"""Comparisons: paired differences between models, and p-values corrected for their number."""
+"""Comparisons between models: differences, p-values, and their correction for multiple tests."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy import special
 
 from distilleak.errors import DistilleakError
-from distilleak.metrics.bootstrap import interval
 from distilleak.metrics.rates import Floats
 
 
@@ -25,41 +24,11 @@ class Difference:
     degrees: float = math.inf  # of freedom behind the p-value; infinite: normal
 
 
-def paired_difference(
-    values_a: float, replicates_a: Floats, values_b: float, replicates_b: Floats
-) -> Difference:
-    """Compare two estimates whose (B,) replicates share their weights, replicate by replicate.
-
-    The interval is the percentile interval of the differences. The p-value is two-sided, from the
-    normal approximation with the bootstrap standard error. Counting the replicates beyond zero
-    instead could not give a p below 2 / B, and Holm's correction multiplies by the number of
-    comparisons: with 1,000 replicates, no difference among 30 could ever be significant.
-
-    Replicates undefined in either (NaN) are left out. Without any spread p is 1 for equal values
-    and 0 for others.
-
-    Raises:
-        DistilleakError: unequal numbers of replicates, or fewer than two that are defined.
-    """
-    if replicates_a.shape != replicates_b.shape:
-        raise DistilleakError(
-            f"{len(replicates_a)} and {len(replicates_b)} replicates; a paired difference needs "
-            "the same ones"
-        )
-    replicates = replicates_a - replicates_b
-    defined = replicates[~np.isnan(replicates)]
-    if len(defined) < 2:
-        raise DistilleakError(f"{len(defined)} defined replicates; a difference needs at least 2")
-    difference = values_a - values_b
-    low, high = interval(defined)
-    error = float(defined.std(ddof=1))
-    return Difference(difference, low, high, two_sided(difference, error), error)
-
-
 def holm(p_values: Sequence[float] | Floats) -> NDArray[np.float64]:
     """Adjusted p-values, (m,), that control the family-wise error rate (Holm 1979).
 
-    With p sorted upwards, the i-th adjusted value is max over j <= i of min(1, (m - j + 1) p_j).
+    With p in ascending order, the i-th adjusted value is max over j <= i of
+    min(1, (m - j + 1) p_j).
 
     Raises:
         DistilleakError: a p-value is NaN or not between 0 and 1.
@@ -76,9 +45,9 @@ def holm(p_values: Sequence[float] | Floats) -> NDArray[np.float64]:
 
 
 def two_sided(difference: float, standard_error: float, degrees: float = math.inf) -> float:
-    """P-value of a difference under Student's t, normal for infinite degrees of freedom.
+    """P-value of a difference under Student's t; normal for infinite degrees of freedom.
 
-    Without any spread it is 1 for a difference of zero and 0 for others.
+    With a standard error of zero it is 1 for a difference of zero and 0 otherwise.
     """
     if difference == 0:
         return 1.0

@@ -1,4 +1,4 @@
-"""The variance of AUCs, and of their differences, without resampling (DeLong et al. 1988)."""
+"""Variances and covariances of AUCs without resampling (DeLong et al. 1988)."""
 
 import math
 
@@ -7,7 +7,6 @@ from scipy import special
 
 from distilleak.errors import DistilleakError
 from distilleak.metrics.binomial import clopper_pearson
-from distilleak.metrics.compare import Difference, two_sided
 from distilleak.metrics.rates import Floats, Labels
 
 
@@ -15,10 +14,10 @@ def delong(scores: Floats, members: Labels) -> tuple[Floats, Floats]:
     """AUCs of several scores of the same records, (m,), and their covariance, (m, m).
 
     The placement of a member is the share of non-members below it, and that of a non-member the
-    share of members above it, ties as half. The AUC is the mean placement, and the covariance of
+    share of members above it, with ties as half. The AUC is the mean placement. The covariance of
     two AUCs is S10 / members + S01 / non-members, with S the sample covariances of the placements
     (DeLong, DeLong and Clarke-Pearson 1988, equations 4 to 6). A placement is a difference of two
-    midranks (Sun and Xu 2014), found by sorting: n log n rather than members times non-members.
+    midranks (Sun and Xu 2014), found by sorting, in n log n rather than members times non-members.
 
     Args:
         scores: (m, n), higher = more likely a member.
@@ -51,10 +50,11 @@ def auc_interval(
     """The AUC of scores (n,), with its interval: (AUC, low, high).
 
     Normal on the logit scale with the variance of `delong`, so that it stays between 0 and 1 and
-    holds its level near them (Qin and Hotilovac 2008). Where every member lies on the same side
-    of every non-member the variance is 0 and says nothing; as min(members, non-members) disjoint
-    pairs are independent trials, each won with a probability equal to the AUC, the Clopper-Pearson
-    interval of that many wins or losses holds instead. Scores that are all equal give (0.5, 0.5).
+    keeps its level near them (Qin and Hotilovac 2008). If every member lies on the same side of
+    every non-member, the variance is 0 and says nothing. But min(members, non-members) disjoint
+    pairs are independent trials, each won with a probability equal to the AUC, so the interval is
+    then the Clopper-Pearson interval of that many wins or losses. Scores that are all equal give
+    (0.5, 0.5).
 
     Raises:
         DistilleakError: as `delong`.
@@ -68,25 +68,6 @@ def auc_interval(
     reach = special.ndtri((1 + level) / 2) * math.sqrt(variance) / (auc * (1 - auc))
     logit = special.logit(auc)
     return auc, float(special.expit(logit - reach)), float(special.expit(logit + reach))
-
-
-def paired_auc_difference(scores_a: Floats, scores_b: Floats, members: Labels) -> Difference:
-    """AUC of a minus AUC of b on the same records (n,), by the z-test of DeLong et al. (1988).
-
-    The variance of the difference is var(a) + var(b) - 2 cov(a, b). Without any (equal scores, or
-    both perfect) p is 1 for equal AUCs and 0 for others.
-
-    Raises:
-        DistilleakError: as `delong`.
-    """
-    aucs, covariance = delong(np.stack([scores_a, scores_b]), members)
-    difference = float(aucs[0] - aucs[1])
-    # Rounding may leave a variance of zero just below it.
-    error = math.sqrt(max(0.0, float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])))
-    reach = float(special.ndtri(0.975)) * error
-    return Difference(
-        difference, difference - reach, difference + reach, two_sided(difference, error), error
-    )
 
 
 def _placements(of: Floats, among: Floats) -> Floats:

@@ -1,19 +1,18 @@
 """Lower bounds on epsilon: how private a model cannot be, given how well an attack on it works.
 
-A model trained with (epsilon, delta)-differential privacy bounds every attack. An attack that does
-better therefore refutes that epsilon. The bounds say nothing of how private the model is: a weak
-attack gives a bound near 0. Neither bound exceeds what the number of records can prove, about
-log(n) for n records.
+(epsilon, delta)-differential privacy bounds every attack on a model, so an attack that does better
+refutes that epsilon. The bounds do not show how private the model is: a weak attack gives a bound
+near 0. Neither bound exceeds what the number of records can prove, about log(n) for n records.
 
 Both take one training run and count records as trials. `one_run` is exact for records that were
 each included by an independent fair coin. A pool of fixed size, drawn at random, is not quite that:
 its labels are slightly dependent, and the neighbouring relation becomes the swap of a member for a
-non-member, for which the theorem is not proved. With as many guesses of members as of non-members
-the number of correct guesses at epsilon 0 has a variance 1 + 1 / (m - 1) times the binomial one
-(m records), with unequal ones less. Where all are guessed, at 95 %, a model that tells nothing is
-then accused in up to 5.6 % of cases for any 400 records or more, and in up to 7.2 % for 30 or more.
-`at_threshold` moreover assumes that the scores of the records are independent given their
-membership, which training on all of them at once does not promise.
+non-member, for which the theorem is not proved. With as many guesses of members as of non-members,
+the variance of the number of correct guesses at epsilon 0 is 1 + 1 / (m - 1) times the binomial
+variance (m records); with unequal numbers it is smaller. If all records are guessed, at 95 %, a
+model that reveals nothing is then accused in up to 5.6 % of cases for any 400 records or more, and
+in up to 7.2 % for 30 or more. `at_threshold` also assumes that the scores of the records are
+independent given their membership, which training on all of them at once does not guarantee.
 """
 
 import numpy as np
@@ -33,19 +32,20 @@ _HALVINGS = 50
 def at_threshold(
     scores: Floats, members: Labels, delta: float, seed: int, level: float = 0.95
 ) -> float:
-    """Lower bound on epsilon from the error rates at a threshold; 0 if nothing is shown.
+    """Lower bound on epsilon from the error rates at a threshold; 0 if none is shown.
 
     Differential privacy implies TPR <= e^eps FPR + delta and TNR <= e^eps FNR + delta (Kairouz, Oh
-    and Viswanath 2015), hence eps >= log((TPR - delta) / FPR), and likewise with TNR and FNR. A
-    random half of the records chooses one threshold for each direction, that of the highest bound
-    there; the other half is judged by it. The four rates are replaced by one-sided Clopper-Pearson
-    bounds, each at a quarter of 1 - level, so that the larger of the two directions' bounds holds.
+    and Viswanath 2015), hence eps >= log((TPR - delta) / FPR), and likewise with TNR and FNR. On a
+    random half of the records, the threshold with the highest bound is chosen for each direction;
+    the bounds are then computed on the other half. The four rates are replaced by one-sided
+    Clopper-Pearson bounds, each at (1 - level) / 4, so that the larger of the two directions'
+    bounds is valid.
 
     Args:
         scores: (n,), higher = more likely a member.
         members: (n,), True = member.
         delta: 0 to 1.
-        seed: of the halves.
+        seed: of the split into halves.
         level: confidence.
 
     Raises:
@@ -58,7 +58,7 @@ def at_threshold(
     for side in (members, ~members):
         records = rng.permutation(np.flatnonzero(side))
         if len(records) < 2:
-            raise DistilleakError(f"{len(records)} records of a class; two halves need 2 at least")
+            raise DistilleakError(f"{len(records)} records of a class; two halves need at least 2")
         calibration[records[: len(records) // 2]] = True
     ranking = Ranking.of(scores, members, among=calibration)
     thresholds = np.append(np.inf, ranking.scores)
@@ -86,11 +86,11 @@ def at_threshold(
 
 
 def one_run(records: int, guesses: int, correct: int, delta: float, level: float = 0.95) -> float:
-    """Lower bound on epsilon from correct guesses in one training run; 0 if nothing is shown.
+    """Lower bound on epsilon from correct guesses in one training run; 0 if none is shown.
 
     The largest epsilon whose `p_value` is below 1 - level (Steinke, Nasr and Jagielski 2023, arXiv
-    2305.08846, corollary 5.4), found by bisection. Delta must be far below 1 / m: at 1 / (2 m) and
-    above next to nothing can be shown. Arguments and errors as in `p_value`.
+    2305.08846, corollary 5.4), found by bisection. Delta must be far below 1 / m: from 1 / (2 m)
+    upwards, almost nothing can be shown. Arguments and errors as in `p_value`.
     """
     low, high = 0.0, _HIGHEST
     if p_value(records, guesses, correct, low, delta) >= 1 - level:
@@ -105,7 +105,7 @@ def one_run(records: int, guesses: int, correct: int, delta: float, level: float
 
 
 def p_value(records: int, guesses: int, correct: int, epsilon: float, delta: float) -> float:
-    """Highest probability of so many correct guesses under (epsilon, delta)-privacy, at most 1.
+    """Highest probability of that many correct guesses under (epsilon, delta)-privacy, at most 1.
 
     P(W >= v) + 2 m delta max over i = 1 ... v of P(v > W >= v - i) / i, with W binomial of r trials
     with success probability e^eps / (1 + e^eps), v correct of r guesses, and m records, guessed
@@ -113,7 +113,7 @@ def p_value(records: int, guesses: int, correct: int, epsilon: float, delta: flo
 
     Args:
         records: m, each included in the training data by an independent fair coin.
-        guesses: r, how many of them were guessed; how many was decided without the labels.
+        guesses: r, how many of them were guessed, a number chosen without the labels.
         correct: v.
         epsilon: 0 or more.
         delta: 0 to 1.
@@ -133,7 +133,7 @@ def p_value(records: int, guesses: int, correct: int, epsilon: float, delta: flo
     tail = float(special.betainc(correct, guesses - correct + 1, success))
     if delta == 0:
         return tail
-    # P(W <= j) for j = v - 1, v - 2 ... -1: the last, an impossible count, is 0.
+    # P(W <= j) for j = v - 1, v - 2 ... -1; the last count is impossible, so its probability is 0.
     below = np.append(special.bdtr(np.arange(correct - 1, -1, -1), guesses, success), 0.0)
     worst = float(((below[0] - below[1:]) / np.arange(1, correct + 1)).max())
     return min(1.0, tail + 2 * records * delta * worst)
@@ -142,11 +142,11 @@ def p_value(records: int, guesses: int, correct: int, epsilon: float, delta: flo
 def correct_guesses(
     scores: Floats, members: Labels, guessed_members: int, guessed_nonmembers: int, seed: int
 ) -> int:
-    """How many are right when the highest scores are guessed members, the lowest non-members.
+    """How many guesses are right if the highest scores are guessed members, the lowest non-members.
 
-    The attack abstains on the scores between. Ties are broken at random, as an order of records
-    that knows their labels would otherwise decide them. The numbers of guesses must be fixed in
-    advance: the best of several is optimistic.
+    The attack abstains on the scores in between. Ties are broken at random; otherwise the order of
+    the records, which may depend on their labels, would decide them. The numbers of guesses must be
+    fixed in advance: the best of several is optimistic.
 
     Raises:
         DistilleakError: more guesses than records, a negative number of guesses, or a score that
@@ -183,7 +183,7 @@ def _bounds(
         upper_bound(false_positives, nonmembers, confidence),
         upper_bound(members - true_positives, members, confidence),
     ]
-    # Where delta alone explains the rate the bound is minus infinity: nothing is shown.
+    # Where delta alone explains the rate, the bound is minus infinity: nothing is shown.
     with np.errstate(divide="ignore"):
         return np.log(np.maximum(np.stack(kept) - delta, 0)) - np.log(np.stack(errors))
 

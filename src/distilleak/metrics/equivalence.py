@@ -1,4 +1,4 @@
-"""Equivalence: is a difference not only unproven, but shown to be smaller than a margin?"""
+"""Equivalence: whether a difference is not merely unproven but shown to be below a margin."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -26,7 +26,7 @@ def tost(difference: Difference, margin: float, alpha: float = 0.05) -> Equivale
     The p-value is the larger of P(T >= (margin + d) / e) and P(T >= (margin - d) / e), with T
     Student's t at the difference's degrees of freedom (normal when infinite) and e its standard
     error. It is below alpha exactly when the 1 - 2 alpha interval d +- t e lies within the margin.
-    The margin must be chosen before the data are seen.
+    The margin must be chosen before seeing the data.
 
     Raises:
         DistilleakError: the margin is not above 0.
@@ -43,10 +43,10 @@ def tost(difference: Difference, margin: float, alpha: float = 0.05) -> Equivale
 
 
 def verdict(p_difference: float, p_equivalence: float, alpha: float = 0.05) -> Verdict:
-    """Combine a test of "no difference" with one of "as large as the margin".
+    """Combine a test of "no difference" with a test of "as large as the margin".
 
-    Pass p-values corrected for the number of comparisons where there are many. Either test errs
-    with probability alpha at most, and no truth makes both err: zero is within every margin.
+    If there are many comparisons, pass p-values corrected for their number. Each test errs with
+    probability at most alpha, and no truth makes both err: zero is within every margin.
     """
     different, small = p_difference < alpha, p_equivalence < alpha
     if different and small:

@@ -1,4 +1,4 @@
-"""Exposure of canaries: how far up a model ranks a secret that it was trained on."""
+"""Exposure of canaries: how high a model ranks a secret that it was trained on."""
 
 import numpy as np
 from scipy import special
@@ -11,13 +11,13 @@ def exposure(secrets: Floats, others: Floats) -> Floats:
     """Exposure in bits of each canary, (canaries,): log2 |R| - log2 rank (Carlini et al. 2019).
 
     R holds the secret and its r other candidates, |R| = r + 1 (arXiv 1802.08232, definition 4).
-    Rank 1 is the most likely candidate; a secret tied with others has the middle of their ranks.
-    A secret that is ranked first has log2 |R|; one that was never seen has 1 / ln 2 = 1.44 on
-    average.
+    Rank 1 is the most likely candidate; a secret tied with others gets the middle of their ranks.
+    A secret that is ranked first has exposure log2 |R|; one that was never seen has 1 / ln 2 = 1.44
+    on average.
 
     Args:
         secrets: (canaries,), score of each true secret, higher = more likely.
-        others: (canaries, r), scores of the candidates that it is ranked among, itself left out.
+        others: (canaries, r), scores of the other candidates among which it is ranked.
 
     Raises:
         DistilleakError: the shapes disagree, there are no candidates, or a score is NaN.
@@ -35,9 +35,9 @@ def exposure(secrets: Floats, others: Floats) -> Floats:
 
 
 def mean_exposure(exposures: Floats) -> tuple[float, float, float]:
-    """Mean and 95 % interval by Student's t: over canaries in one seed, else over the seeds' means.
+    """Mean and 95 % interval by Student's t: over the canaries of one seed, or over seeds' means.
 
-    Canaries of one seed share their models, so that with several seeds it is seeds that repeat.
+    Canaries of one seed share their models, so with several seeds only the seeds are independent.
 
     Args:
         exposures: (seeds, canaries), at least two of them.

@@ -1,4 +1,4 @@
-"""What leaks through the teacher and what through the student's own data, as contrasts of AUCs."""
+"""What leaks through the teacher and through the student's own data, as contrasts of AUCs."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ CONTRASTS = {
     "teacher_given_student": ("both", "student_only"),
     "student_given_teacher": ("both", "teacher_only"),
 }
-"""Name of an AUC -> (the group that counts as members, the group that counts as non-members)."""
+"""Maps each AUC to (the group that counts as members, the group that counts as non-members)."""
 
 
 def groups(teacher_member: Labels, student_member: Labels) -> NDArray[np.int64]:
@@ -29,20 +29,21 @@ def effects(
 ) -> list[Measurement]:
     """AUCs between the four groups of a factorial split, and the interaction, with replicates.
 
-    `auc_teacher`, `auc_student` and `auc_both` set a group against "neither": the effect of the
-    teacher's training alone, of the student's alone, of both; 0.5 is none.
+    `auc_teacher`, `auc_student` and `auc_both` compare a group with "neither": the effect of the
+    teacher's training alone, of the student's alone, and of both; 0.5 means no effect.
     `auc_teacher_given_student` is the effect of the teacher's training among the records that the
-    student trained on itself, `auc_student_given_teacher` the reverse. `interaction` is by how much
-    either membership tells more beside the other than alone:
+    student itself trained on, `auc_student_given_teacher` the reverse. `interaction` is by how much
+    each membership reveals more in the presence of the other than alone:
 
         ((auc_teacher_given_student - auc_teacher)
             + (auc_student_given_teacher - auc_student)) / 2
 
-    It is 0 whenever the two memberships shift the scores by amounts that add up, whatever the
-    distribution of the scores, positive when both together shift them further, negative when the
-    one makes the other redundant. The plain contrast auc_both - auc_teacher - auc_student + 0.5 is
-    not: an AUC cannot pass 1, so it turns negative where strong effects merely add up. Probits
-    of the AUCs would only help normal scores, and are infinite where an attack is perfect.
+    It is 0 whenever the shifts of the scores by the two memberships add up, whatever the
+    distribution of the scores; positive if both together shift them further; and negative if one
+    makes the other redundant. The plain contrast auc_both - auc_teacher - auc_student + 0.5 does
+    not have this property: an AUC cannot exceed 1, so it becomes negative where strong effects
+    merely add up. Probits of the AUCs would help only for normal scores, and are infinite if an
+    attack is perfect.
 
     Args:
         scores: (n,), higher = more likely a member.
@@ -57,7 +58,7 @@ def effects(
     held = np.bincount(group, minlength=len(GROUPS))
     if not held.all():
         raise DistilleakError(
-            f"no record in group {GROUPS[int(np.argmin(held))]!r}; a factorial split fills all of "
+            f"no record in group {GROUPS[int(np.argmin(held))]!r}; a factorial split needs all of "
             f"{', '.join(GROUPS)}"
         )
     rankings = {

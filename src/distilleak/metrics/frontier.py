@@ -1,15 +1,15 @@
-"""Leakage at equal utility: a student against the trivial ways of leaking as little.
+"""Leakage at equal utility: a student compared with trivial ways of leaking as little.
 
-A worse model leaks less, so an attack's AUC says nothing by itself. The trivial alternatives, such
-as training for fewer epochs, span a frontier: the least leakage at each loss. Whoever releases one
-or another of them by the toss of a coin has the weighted means of their losses and leakages, so the
-frontier is the lower convex hull of the alternatives. The excess of a student is its leakage minus
-that of the frontier at its own loss.
+A worse model leaks less, so an attack's AUC alone says nothing. The trivial alternatives, such as
+training for fewer epochs, span a frontier: the least leakage at each loss. Releasing one of two of
+them by the toss of a coin gives the weighted means of their losses and leakages, so the frontier is
+the lower convex hull of the alternatives. The excess of a student is its leakage minus that of the
+frontier at its own loss.
 
-The largest of several attacks and the best of several alternatives, picked on the numbers that are
-then compared, look better than they are. So both are picked on the other seeds, and only measured
-on the seed itself (cross-fitting). With one seed they are picked on the seed itself, which favours
-the alternatives.
+The strongest of several attacks and the best of several alternatives look better than they are if
+they are picked on the numbers that are then compared. So both are picked on the other seeds, and
+only measured on the seed itself (cross-fitting). With a single seed they are picked on that seed,
+which favours the alternatives.
 """
 
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ class Place:
     """Where a loss lies on a frontier.
 
     Attributes:
-        left: the alternative of the next smaller loss.
-        right: that of the next larger loss; the same one beyond either end of the frontier.
-        share: of `right` in the toss of the coin that has this loss.
-        slope: of the frontier there, leakage per loss; 0 beyond its ends.
+        left: the alternative with the next smaller loss.
+        right: that with the next larger loss; the same as `left` beyond either end of the frontier.
+        share: the probability of `right` in the coin toss that has this loss.
+        slope: the slope of the frontier there, leakage per loss; 0 beyond its ends.
         inside: whether the loss lies between its ends.
     """
 
@@ -42,7 +42,7 @@ class Place:
 
 
 def front(loss: Floats, leakage: Floats) -> Rows:
-    """Positions of those that nobody beats in both, by rising loss: the Pareto front.
+    """Positions of the alternatives that no other beats in both, by rising loss: the Pareto front.
 
     Args:
         loss: (M,).
@@ -56,7 +56,7 @@ def front(loss: Floats, leakage: Floats) -> Rows:
 
 
 def hull(loss: Floats, leakage: Floats) -> Rows:
-    """Positions of those on the front that no toss between two others beats, by rising loss.
+    """Positions on the front that no coin toss between two others beats, by rising loss.
 
     The lower convex hull of the Pareto front (Andrew's monotone chain). Arguments as for `front`.
     """
@@ -73,10 +73,10 @@ def hull(loss: Floats, leakage: Floats) -> Rows:
 
 
 def place(target: float, loss: Floats, leakage: Floats) -> Place:
-    """Where `target` lies on the frontier of alternatives of (M,) `loss` and `leakage`.
+    """Where `target` lies on the frontier of the alternatives with (M,) `loss` and `leakage`.
 
-    Beyond its end of larger loss the frontier is flat: its last alternative is both more useful and
-    leaks as little. Beyond its end of smaller loss there is no alternative so useful, and its first
+    Beyond its end of larger loss the frontier is flat: its last alternative is more useful and
+    leaks as little. Beyond its end of smaller loss no alternative is as useful, and the first one
     is taken.
     """
     along = hull(loss, leakage)
@@ -93,17 +93,17 @@ def place(target: float, loss: Floats, leakage: Floats) -> Place:
 def excess(loss: Floats, leakage: Floats, losses: Floats, leakages: Floats, at: Place) -> Floats:
     """Leakage minus that of the frontier at the same loss, (n,).
 
-    The toss at `at` is measured here, and what its loss differs from the student's is made up for
-    along the frontier's slope. Shares and slope are those of `at`, so that the excess is linear in
-    what is measured: a share that was fitted to these losses again would be wild where two
-    alternatives are nearly as useful.
+    The toss at `at` is measured here, and the difference between its loss and the student's is
+    corrected along the frontier's slope. Share and slope are those of `at`, so that the excess is
+    linear in what is measured: a share fitted anew to these losses would be unstable where two
+    alternatives are almost equally useful.
 
     Args:
         loss: (n,) the student's.
         leakage: (n,) the student's.
         losses: (M, n) of the alternatives.
         leakages: (M, n) of the alternatives.
-        at: the alternatives that are tossed between, their shares, and the slope.
+        at: the alternatives of the toss, their shares, and the slope.
     """
 
     def toss(values: Floats) -> Floats:
@@ -115,7 +115,7 @@ def excess(loss: Floats, leakage: Floats, losses: Floats, leakages: Floats, at: 
 
 
 def others_mean(values: Floats) -> Floats:
-    """For every seed the mean over the other seeds, along the last axis (S,); itself if alone."""
+    """For each seed the mean over the other seeds, along the last axis (S,); a lone seed's own."""
     seeds = values.shape[-1]
     if seeds == 1:
         return values
@@ -124,6 +124,6 @@ def others_mean(values: Floats) -> Floats:
 
 
 def strongest(values: Floats) -> Rows:
-    """The attack of largest mean over the other seeds, (S,), from (attacks, S) values."""
+    """The attack with the largest mean over the other seeds, (S,), from (attacks, S) values."""
     best: Rows = np.argmax(others_mean(values), axis=0)
     return best

@@ -24,7 +24,7 @@ class Measurement:
     threshold: str  # how the threshold was chosen; empty for metrics that have none
     value: float
     replicates: Floats  # (B,), NaN where a replicate leaves the metric undefined
-    exact: tuple[float, float] | None = None  # an interval that no replicate stands behind
+    exact: tuple[float, float] | None = None  # an interval that does not come from replicates
 
 
 def measure(
@@ -34,27 +34,27 @@ def measure(
     weights: Weights,
     fixed_threshold: float | None,
 ) -> list[Measurement]:
-    """Measure how well `scores` tell members from non-members.
+    """Measure how well `scores` distinguish members from non-members.
 
-    AUC; TPR at 1 % and, where there are non-members enough, at 0.1 % FPR; balanced, member and
+    AUC; TPR at 1 % FPR and, if there are enough non-members, at 0.1 % FPR; balanced, member and
     non-member accuracy at two thresholds: the cross-fitted one, chosen anew in each replicate, and
     `oracle`, the best on the evaluated labels.
-    Oracle replicates choose anew too, so they are optimistic twice and their mean lies above the
-    value. So does that of TPR at FPR when the target allows hardly any false positive (0.1 % of
-    fewer than some thousand non-members): a replicate often misses the few that decide, and the
-    interval is too high.
+    Oracle replicates choose anew as well, so they are optimistic twice and their mean exceeds the
+    value. The same holds for TPR at FPR if the target allows hardly any false positives (0.1 % of
+    fewer than some thousand non-members): a replicate often misses the few non-members that decide,
+    and the interval is too high.
 
     Args:
         scores: (n,), higher = more likely a member.
         labels: (n,), True = member.
         folds: (n,), from `thresholds.folds`.
         weights: (B, n), from `bootstrap.weights`.
-        fixed_threshold: for scores that carry their own decision, such as votes: a score above it
-            calls a member. It replaces the cross-fitted threshold, under the name `majority`.
+        fixed_threshold: for scores that imply their own decision, such as votes: a score above it
+            means member. It replaces the cross-fitted threshold, under the name `majority`.
 
     Raises:
-        DistilleakError: a score is not finite, or members or non-members are lacking, overall or in
-            a fold.
+        DistilleakError: a score is not finite, or there are no members or no non-members, overall
+            or in a fold.
     """
     ranking = Ranking.of(scores, labels)
     first, *others = FPR_TARGETS
@@ -79,20 +79,20 @@ def measure(
 def measure_exactly(
     scores: Floats, labels: Labels, delta: float, guess_share: float, seed: int
 ) -> list[Measurement]:
-    """What has an interval or a bound without resampling.
+    """The metrics whose interval or bound needs no resampling.
 
-    `auc_delong` is the AUC with DeLong's interval, a check of the bootstrap's by another way.
-    `tpr_at_fpr_*_exact` is the TPR with an interval that holds however few records decide. Where
-    the non-members are too few for a target both it and `tpr_at_fpr_*` are NaN: refused.
-    `epsilon` is a lower bound at a threshold that other records chose (`held_out`), or by guesses
-    whose number was fixed in advance (`one_run`); its upper end is unknown.
+    `auc_delong` is the AUC with DeLong's interval, an independent check of the bootstrap's.
+    `tpr_at_fpr_*_exact` is the TPR with an interval that holds however few records decide. If there
+    are too few non-members for a target, both it and `tpr_at_fpr_*` are refused and NaN. `epsilon`
+    is a lower bound, at a threshold chosen on other records (`held_out`) or from guesses whose
+    number was fixed in advance (`one_run`); its upper end is unknown.
 
     Args:
         scores: (n,), higher = more likely a member.
         labels: (n,), True = member.
         delta: of the privacy that is audited.
-        guess_share: share of the members' and of the non-members' number that is guessed.
-        seed: chooses the records that choose the threshold, and breaks ties.
+        guess_share: share of the members and of the non-members that is guessed.
+        seed: draws the records on which the threshold is chosen, and breaks ties.
 
     Raises:
         DistilleakError: as `measure`.
@@ -132,12 +132,12 @@ def measure_seen(
     folds: Folds,
     weights: Weights,
 ) -> list[Measurement]:
-    """Measure apart the members that a student trained on and those that it did not.
+    """Measure the members that a student trained on separately from those that it did not.
 
-    `auc_seen` and `auc_unseen` set either side of the members against all the non-members;
+    `auc_seen` and `auc_unseen` compare each side of the members with all the non-members.
     `member_accuracy_seen` and `member_accuracy_unseen` are the shares called members at the
-    cross-fitted threshold of `measure`, which all the records of the other folds choose. A side
-    without members is left out. Arguments and errors as in `measure`; `seen` is (n,), and only
+    cross-fitted threshold of `measure`, which is chosen on all the records of the other folds. A
+    side without members is left out. Arguments and errors as in `measure`; `seen` is (n,), and only
     its values on members matter.
     """
     sides = {"seen": labels & seen, "unseen": labels & ~seen}
@@ -159,7 +159,7 @@ def measure_seen(
 def measurements(
     statistics: Callable[[Weights], Statistics], weights: Weights
 ) -> list[Measurement]:
-    """Take `statistics` at weight one, for the values, and at `weights` (B, n), for replicates."""
+    """Compute `statistics` at weight one, for values, and at `weights` (B, n), for replicates."""
     values = statistics(np.ones((1, weights.shape[1]), np.int16))
     replicates = statistics(weights)
     return [

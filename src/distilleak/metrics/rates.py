@@ -1,7 +1,8 @@
 """Error rates of a membership score on weighted records: the engine that all the metrics share.
 
-Records carry weights: ones give the estimate itself, bootstrap multiplicities give its replicates.
-One row of weights W (replicates, records) is one replicate; nothing here loops over either.
+Records have weights: weights of one give the estimate itself, bootstrap multiplicities give its
+replicates. One row of weights W (replicates, records) is one replicate; nothing here loops over
+either axis.
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.bool_]  # (records,), True = member
 Weights = NDArray[np.integer[Any]]  # (replicates, records), whole multiplicities
 
-# Arrays of this many float64 stay near the processor's cache, and bound the memory.
+# Arrays of this many float64 values roughly fit the processor's cache, and bound the memory.
 _CHUNK = 2**16
 
 
@@ -25,8 +26,8 @@ _CHUNK = 2**16
 class Ranking:
     """Records by descending score, cut into groups of equal score.
 
-    A threshold lies between two groups, never inside one. "The top g groups are called members",
-    g = 0 ... groups, are therefore all the decisions there are.
+    A threshold lies between two groups, never inside one. The possible decisions are therefore
+    exactly "the top g groups are called members" for g = 0 ... groups.
     """
 
     scores: Floats  # (groups,), distinct and descending
@@ -65,8 +66,8 @@ class Ranking:
     def auc(self, weights: Weights) -> Floats:
         """Area under the ROC curve, (replicates,): P(member scores higher) + P(equal) / 2.
 
-        The Mann-Whitney statistic over members times non-members. Below 0.5 is reported as it is.
-        A replicate without members or without non-members has no AUC: NaN.
+        The Mann-Whitney statistic divided by members times non-members. Values below 0.5 are
+        reported as they are. NaN where a replicate lacks members or non-members.
         """
         areas = [
             np.einsum("bg,bg->b", np.diff(fp), (tp[:, 1:] + tp[:, :-1]) / 2)
@@ -75,39 +76,16 @@ class Ranking:
         ]
         return np.concatenate(areas)
 
-    def partial_auc(self, weights: Weights, max_fpr: float) -> Floats:
-        """Area under the ROC curve up to `max_fpr`, standardised as by McClish 1989; (replicates,).
-
-        (1 + (A - f^2 / 2) / (f - f^2 / 2)) / 2 with A the area up to the FPR f: 0.5 for a score
-        that tells nothing, 1 for a perfect one, the AUC itself for f = 1. Like the AUC, and unlike
-        TPR at FPR, it interpolates along ties and up to f. NaN where a replicate lacks a class.
-
-        Raises:
-            DistilleakError: `max_fpr` is not above 0 and at most 1.
-        """
-        if not 0 < max_fpr <= 1:
-            raise DistilleakError(f"highest FPR {max_fpr} of a partial AUC; allowed: above 0 to 1")
-        areas = []
-        for tp, fp in self._counts(weights):
-            tpr, fpr = tp / _whole(tp[:, -1:]), fp / _whole(fp[:, -1:])
-            run = np.diff(fpr)
-            kept = np.clip(max_fpr - fpr[:, :-1], 0, run)
-            # The trapezium ends on the chord, not at the group's own TPR, where it is cut off.
-            rise = np.diff(tpr) * kept / np.where(run > 0, run, 1)
-            areas.append(np.einsum("bg,bg->b", kept, tpr[:, :-1] + rise / 2))
-        chance = max_fpr**2 / 2
-        return (1 + (np.concatenate(areas) - chance) / (max_fpr - chance)) / 2
-
     def tpr_at_fpr(self, weights: Weights, target: float) -> Floats:
         """The largest true-positive rate whose false-positive rate is <= `target`, (replicates,).
 
         Only thresholds that exist count: nothing is interpolated between two groups of scores, and
-        where even the highest group exceeds the target the rate is 0.0. NaN where a replicate
-        lacks a class. The metric is that of Carlini et al. 2022 (arXiv 2112.03570).
+        if even the highest group exceeds the target, the rate is 0.0. NaN where a replicate lacks a
+        class. The metric is that of Carlini et al. 2022 (arXiv 2112.03570).
         """
         rates = []
         for tp, fp in self._counts(weights):
-            # As quotients, since 0.29 * 100 < 29 in floating point while 29 / 100 == 0.29.
+            # As quotients, since in floating point 0.29 * 100 < 29 while 29 / 100 == 0.29.
             fpr = fp / _whole(fp[:, -1:])
             last = np.count_nonzero(fpr <= target, axis=1) - 1
             tpr = tp[np.arange(len(tp)), last] / _whole(tp[:, -1])
@@ -117,8 +95,8 @@ class Ranking:
     def oracle(self, weights: Weights) -> tuple[Floats, Floats, Floats]:
         """(balanced accuracy, TPR, TNR) at the best threshold for these records; (replicates,).
 
-        Best in balanced accuracy, and optimistic, as the threshold is chosen on the labels that it
-        is judged by. Of equally good thresholds the highest is taken.
+        Best in balanced accuracy, and optimistic, since the threshold is chosen on the labels on
+        which it is judged. Among equally good thresholds the highest is taken.
         """
         tpr, tnr = [], []
         for tp, fp in self._counts(weights):
@@ -131,15 +109,16 @@ class Ranking:
     def best_threshold(self, weights: Weights) -> Floats:
         """The threshold t of best balanced accuracy for the decision score > t, (replicates,).
 
-        It lies halfway between the neighbouring scores of records that have a weight, or is +inf:
-        nobody is a member. Of equally good thresholds the highest is taken, so "everybody", which
-        is as good as "nobody", never is, and a replicate that lacks a class gets +inf.
+        It lies halfway between neighbouring scores of records with nonzero weight, or is +inf if
+        no record is called a member. Among equally good thresholds the highest is taken. So calling
+        every record a member, which is as good as calling none, is never chosen, and a replicate
+        that lacks a class gets +inf.
         """
         thresholds = []
         for tp, fp in self._counts(weights):
             rows, best = np.arange(len(tp)), _best(tp, fp)
             called = tp + fp
-            # The next group with a weight in this replicate, beyond those that were not drawn.
+            # The next group with a nonzero weight in this replicate; those not drawn are skipped.
             following = np.argmax(called > called[rows, best, None], axis=1)
             middle = _between(self.scores[following - 1], self.scores[best - 1])
             thresholds.append(np.where(best == 0, np.inf, middle))
@@ -172,7 +151,7 @@ def accuracies(
 ) -> tuple[Floats, Floats, Floats]:
     """(balanced accuracy, TPR, TNR), each (replicates,), of given decisions.
 
-    `decisions` is (replicates, records), or (records,) when the same hold in every replicate.
+    `decisions` is (replicates, records), or (records,) if they are the same in every replicate.
     NaN where a replicate lacks a class.
     """
     classes = np.stack([labels, ~labels], axis=1).astype(np.float64)
@@ -209,7 +188,7 @@ def _cumulated(weights: Weights, columns: NDArray[np.intp], tops: NDArray[np.int
 
 
 def _best(tp: Floats, fp: Floats) -> NDArray[np.intp]:
-    # TPR - FPR times both totals: whole numbers, so that ties are ties in floating point too.
+    # TPR - FPR times both totals: whole numbers, so that ties are exact in floating point.
     best: NDArray[np.intp] = np.argmax(tp * fp[:, -1:] - fp * tp[:, -1:], axis=1)
     return best
 
@@ -221,5 +200,5 @@ def _between(lower: Floats, upper: Floats) -> Floats:
 
 
 def _whole(totals: Floats) -> Floats:
-    """A denominator: NaN instead of zero, as a share of nothing is undefined."""
+    """A denominator: NaN instead of zero, since a share of nothing is undefined."""
     return np.where(totals > 0, totals, np.nan)

@@ -1,10 +1,11 @@
 """Estimates over several seeds, with intervals that keep their level however few seeds there are.
 
-The hierarchical bootstrap (`bootstrap.pooled`) cannot: two seeds hold no more than a hint of how
-much seeds differ, and Student's t knows that. In 4,000 simulations with equal variances between
-and within seeds the bootstrap's 95 % interval held the truth in 90, 93, 95 and 97 % of cases for
-2, 3, 5 and 10 seeds, and with four times the variance between seeds in 79, 85, 90 and 94 %; that of
-Student's t in 95 % throughout.
+The intervals of the hierarchical bootstrap, which resamples seeds and then records (Davison and
+Hinkley 1997, section 3.8), do not: two seeds barely indicate how much seeds differ, which Student's
+t takes into account. In 4,000 simulations with equal
+variances between and within seeds, the bootstrap's 95 % interval covered the truth in 90, 93, 95
+and 97 % of cases for 2, 3, 5 and 10 seeds; with four times the variance between seeds, in 79, 85,
+90 and 94 %. The interval of Student's t covered it in 95 % throughout.
 """
 
 import math
@@ -35,22 +36,23 @@ def over_seeds(values: Floats, replicates: Floats, level: float = 0.95) -> SeedE
 
     With S seeds: mean +- t s / sqrt(S), with s the standard deviation of the seeds' values and t
     the quantile of Student's t at S - 1 degrees of freedom: 12.7, 4.3 and 3.2 for 2, 3 and 4 seeds.
-    The values' own spread already contains the spread within seeds, so their replicates add nothing
-    (a random-effects mean with equal weights, Hartung and Knapp 2001). The values must be about
-    normal. Two or three seeds agree closely by luck now and then; the interval is then narrow, as
-    it is wide at other times.
+    The spread of the values already includes the variation within seeds, so their replicates add
+    nothing (a random-effects mean with equal weights, Hartung and Knapp 2001). The values must be
+    approximately normal. Two or three seeds sometimes agree closely by chance; the interval is then
+    narrow, and at other times wide.
 
-    With one seed: the percentile interval over its records. It is about this one training run and
-    says nothing of others.
+    With one seed: the percentile interval over its records. It describes this one training run and
+    says nothing about others.
 
     Args:
         values: estimate of each seed, (S,).
-        replicates: bootstrap replicates of each seed, (S, B), NaN where undefined; used for one.
+        replicates: bootstrap replicates of each seed, (S, B), NaN where undefined; used only for a
+            single seed.
         level: of the interval.
 
     Raises:
-        DistilleakError: no seed, not one value for each row of replicates, or for one seed fewer
-            than two defined replicates.
+        DistilleakError: there is no seed, or not one value for each row of replicates, or a single
+            seed has fewer than two defined replicates.
     """
     seeds = len(values)
     if not seeds or replicates.shape[:1] != values.shape:
@@ -71,7 +73,7 @@ def over_seeds(values: Floats, replicates: Floats, level: float = 0.95) -> SeedE
 
 @dataclass(frozen=True)
 class Spread:
-    """A standard deviation between seeds with its interval, all NaN for one seed."""
+    """A standard deviation between seeds with its interval; all NaN for a single seed."""
 
     value: float
     low: float
@@ -79,17 +81,17 @@ class Spread:
 
 
 def spread(values: Floats, level: float = 0.95) -> Spread:
-    """The sample standard deviation of (S,) `values` of seeds and its interval.
+    """The sample standard deviation of the seeds' `values` (S,), and its interval.
 
-    The values must be about normal; then (S - 1) s^2 / sigma^2 follows chi-squared with S - 1
-    degrees of freedom. Few seeds say little about a spread: with five of them the true one lies
-    between 0.6 and 2.9 times the one seen.
+    The values must be approximately normal; then (S - 1) s^2 / sigma^2 is chi-squared with S - 1
+    degrees of freedom. Few seeds say little about the spread: with five, the true standard
+    deviation lies between 0.6 and 2.9 times the observed one.
     """
     degrees = len(values) - 1
     if degrees < 1:
         return Spread(math.nan, math.nan, math.nan)
     found = float(values.std(ddof=1))
-    # chdtri takes the probability above.
+    # chdtri takes the upper-tail probability.
     low, high = (
         found * math.sqrt(degrees / special.chdtri(degrees, above))
         for above in ((1 - level) / 2, (1 + level) / 2)
@@ -102,10 +104,14 @@ def difference_over_seeds(
 ) -> Difference:
     """a minus b, paired within each seed: `over_seeds` of the seeds' differences, tested by t.
 
-    Values are (S,), replicates (S, B) with weights shared between a and b of the same seed.
+    Values are (S,), replicates (S, B) with weights shared between a and b of the same seed. With
+    one seed the p-value is from the normal approximation with the bootstrap standard error.
+    Counting the replicates beyond zero could not give a p below 2 / B, and Holm's correction
+    multiplies by the number of comparisons: with 1,000 replicates, no difference among 30 could
+    ever be significant.
 
     Raises:
-        DistilleakError: unequal shapes; otherwise as `over_seeds`.
+        DistilleakError: the shapes differ; otherwise as `over_seeds`.
     """
     if values_a.shape != values_b.shape or replicates_a.shape != replicates_b.shape:
         raise DistilleakError(

@@ -1,4 +1,4 @@
-"""Thresholds that never see the labels they are judged by: cross-fitted or from a hold-out."""
+"""Thresholds that never see the labels that judge them: cross-fitted or from a hold-out."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ def folds(labels: Labels, n_folds: int, seed: int) -> Folds:
     A pure function of its arguments: all the models of a seed get the same folds.
 
     Raises:
-        DistilleakError: fewer than two folds, or a fold would lack members or non-members.
+        DistilleakError: there are fewer than two folds, or one would lack members or non-members.
     """
     if n_folds < 2:
         raise DistilleakError(f"{n_folds} folds; cross-fitting needs at least 2")
@@ -35,9 +35,9 @@ def folds(labels: Labels, n_folds: int, seed: int) -> Folds:
 def cross_fitted(scores: Floats, labels: Labels, folds: Folds) -> Floats:
     """For each record, the threshold of best balanced accuracy on the other folds; (records,).
 
-    The decision is score > threshold. Thresholds lie halfway between neighbouring distinct scores;
-    +inf when nothing is better than to call nobody a member. Of equally good ones the highest is
-    taken.
+    The decision is score > threshold. Thresholds lie halfway between neighbouring distinct scores,
+    or are +inf if no threshold beats calling no record a member. Among equally good ones the
+    highest is taken.
 
     Raises:
         DistilleakError: a fold lacks members or non-members, or a score is not finite.
@@ -53,8 +53,8 @@ def cross_fitted_decisions(
 ) -> NDArray[np.bool_]:
     """Cross-fitted decisions, threshold chosen anew in each replicate; bool (replicates, records).
 
-    The copies of a record that a replicate draws share its fold, so a threshold is never judged
-    by a record that helped to choose it.
+    The copies of a record that a replicate draws share its fold, so a threshold is never judged on
+    a record that helped to choose it.
 
     Raises:
         DistilleakError: a fold lacks members or non-members, or a score is not finite.
@@ -71,7 +71,7 @@ def cross_fitted_decisions(
 def at_fpr(nonmember_scores: Floats, fpr: float) -> float:
     """The smallest threshold that at most a share `fpr` of the non-members' scores exceeds.
 
-    -inf when all of them may (fpr = 1).
+    -inf if all of them may exceed it (fpr = 1).
 
     Raises:
         DistilleakError: there are no scores, one is NaN, or `fpr` is not between 0 and 1.
@@ -92,7 +92,7 @@ def at_fpr(nonmember_scores: Floats, fpr: float) -> float:
 def _per_fold(
     scores: Floats, labels: Labels, fold: NDArray[np.intp], n_folds: int, weights: Weights
 ) -> Floats:
-    """The threshold that the other folds choose for each fold, (replicates, folds)."""
+    """For each fold, the threshold chosen on the other folds, (replicates, folds)."""
     for name, side in (("members", labels), ("non-members", ~labels)):
         held = np.bincount(fold[side], minlength=n_folds)
         if n_folds < 2 or not held.all():

@@ -1,4 +1,4 @@
-"""What a model is still good for: loss, perplexity and top-1 accuracy on held-out records."""
+"""How useful a model is: loss, perplexity and top-1 accuracy on held-out records."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,9 @@ def utility(
 ) -> list[Measurement]:
     """Measure a language model on held-out records, with a bootstrap over records.
 
-    `heldout_loss` is in nats per token: the records' total over their total number of tokens, so
-    that a long record counts for more than a short one. `perplexity` is exp(heldout_loss), and
-    `top1_accuracy` the share of tokens that the model finds most likely.
+    `heldout_loss` is in nats per token: the total over all records divided by their total number of
+    tokens, so that long records count more than short ones. `perplexity` is exp(heldout_loss), and
+    `top1_accuracy` is the share of tokens that are the model's most likely prediction.
 
     Args:
         logp_sum: (n,), sum of the tokens' log p in each record, natural logarithm.
@@ -24,7 +24,7 @@ def utility(
         weights: (B, n), from `bootstrap.weights` with one class of labels.
 
     Raises:
-        DistilleakError: a record without a token, or with a sum that is not finite.
+        DistilleakError: a record has no token, or a sum that is not finite.
     """
     bad = np.flatnonzero(~np.isfinite(logp_sum) | (tokens < 1))
     if len(bad):

@@ -1,1 +1,1 @@
-"""The configuration: one small module per section, so that a stage depends on its own only."""
+"""The configuration: one small module per section, so that a stage depends only on its own."""

@@ -1,4 +1,4 @@
-"""What a teacher or a student starts from: a shape, a checkpoint, or the teacher's own layers."""
+"""What a teacher or a student starts from: a shape, a checkpoint or layers of the teacher."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -16,15 +16,16 @@ class ArchitectureSettings(Settings):
     """A model with random weights and without dropout, built from its shape."""
 
     type: Literal[CausalFamily, MaskedFamily] = "gpt2"
-    """Model family, by the name that Hugging Face gives it."""
+    """Model family, by its Hugging Face name."""
     layers: int = Field(ge=1)
     """Transformer blocks."""
     width: int = Field(ge=1)
     """Hidden size d."""
     heads: int = Field(ge=1)
-    """Attention heads; they divide the width."""
+    """Attention heads; the width must be a multiple of their number."""
     positions: int = Field(ge=2)
-    """Longest sequence: the start token, prefix and record, and in a masked model the end token."""
+    """Longest sequence in tokens: start token, prefix and record, plus the end token in a masked
+    model."""
     options: dict[str, int | float | str | bool] = Field(default={})
     """Further fields of the family's Hugging Face configuration, such as `num_key_value_heads`."""
 
@@ -36,7 +37,7 @@ class ArchitectureSettings(Settings):
 
     @property
     def kind(self) -> Kind:
-        """Whether the family predicts the next token or masked ones."""
+        """Whether the family predicts the next token or masked tokens."""
         return "masked" if self.type in get_args(MaskedFamily) else "causal"
 
 
@@ -44,15 +45,15 @@ class CheckpointSettings(Settings):
     """A pretrained model: exactly one of a directory, a hub id and a GGUF file."""
 
     directory: str | None = Field(default=None, min_length=1)
-    """A Hugging Face directory with safetensors; relative paths start at the working directory."""
+    """A Hugging Face directory with safetensors; paths may be relative to the working directory."""
     hub: str | None = Field(default=None, min_length=1)
     """The id of a model on the Hugging Face hub."""
     revision: str | None = Field(default=None, min_length=1)
-    """Commit, tag or branch of the hub id. A commit gives the same model next year."""
+    """Commit, tag or branch of the hub id. A commit still gives the same model next year."""
     gguf: str | None = Field(default=None, min_length=1)
     """A GGUF file: a path, or `package:path` for a file inside an installed Python package."""
     init: Literal["checkpoint", "random"] = "checkpoint"
-    """`checkpoint`: its weights. `random`: its architecture and tokenizer only."""
+    """`checkpoint`: start from its weights. `random`: use only its architecture and tokenizer."""
 
     @model_validator(mode="after")
     def _one_source(self) -> "CheckpointSettings":
@@ -60,23 +61,23 @@ class CheckpointSettings(Settings):
         if len(given) != 1:
             raise ValueError(f"give exactly one of {', '.join(CHECKPOINTS)}, not {given}")
         if self.revision is not None and self.hub is None:
-            raise ValueError("revision belongs to a hub id")
+            raise ValueError("revision needs a hub id")
         return self
 
     def local_files(self) -> list[str]:
-        """The files on this machine that it is read from: a change of theirs is another model."""
+        """The local files that it is read from: if they change, it is a different model."""
         if self.directory is not None:
             return sorted(str(file) for file in Path(self.directory).glob("*") if file.is_file())
         return [self.gguf] if self.gguf is not None and ":" not in self.gguf else []
 
 
 class TeacherLayersSettings(Settings):
-    """The teacher with fewer layers, evenly spaced ones copied, as DistilBERT starts."""
+    """A copy of evenly spaced layers of the teacher, the way DistilBERT is initialised."""
 
     init: Literal["teacher_layers"]
-    """Chooses this start."""
+    """Selects this initialisation."""
     layers: int = Field(ge=1)
-    """Layers of the student: of N teacher layers, number floor(i N / layers) becomes number i."""
+    """Layers of the student; its layer i is layer floor(i N / layers) of the teacher's N."""
 
 
 CHECKPOINTS = ("directory", "hub", "gguf")
@@ -97,7 +98,7 @@ TAGS: dict[str, type[Settings]] = {
     "[checkpoint]": CheckpointSettings,
     "[teacher_layers]": TeacherLayersSettings,
 }
-"""What pydantic puts into the place of an error to say which of them was meant."""
+"""The tags that pydantic adds to an error's location to show which alternative was chosen."""
 
 ModelSettings = Annotated[Architecture | Checkpoint, Discriminator(_source)]
 StudentSettings = Annotated[Architecture | Checkpoint | TeacherLayers, Discriminator(_source)]
@@ -111,4 +112,4 @@ class PairSettings(Settings):
     student: StudentSettings
     """What every student starts from."""
     reference: ModelSettings | None = None
-    """What the attacker's reference models start from; left out, what the student does."""
+    """What the attacker's reference models start from; by default, the same as the student."""

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Settings(BaseModel):
-    """A section of the configuration: immutable, typed, and unknown keys are errors."""
+    """A section of the configuration: immutable and typed; unknown keys are errors."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -19,7 +19,7 @@ class Settings(BaseModel):
 
 
 def canonical_json(value: Any) -> str:
-    """`value` as JSON in which equal settings give equal text: sorted keys, no spaces."""
+    """`value` as JSON with sorted keys and no spaces, so that equal settings give equal text."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
     return json.dumps(value, sort_keys=True, separators=(",", ":"))

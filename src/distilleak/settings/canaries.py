@@ -8,19 +8,19 @@ from distilleak.settings.base import Settings
 
 
 class CanarySettings(Settings):
-    """Invented personal records with a secret each, inserted a known number of times."""
+    """Invented personal records, each with a secret, inserted a known number of times."""
 
     repetitions: list[Annotated[int, Field(ge=0)]] = Field(
         default=[0, 1, 2, 4, 8, 16], min_length=1
     )
-    """How often a canary is inserted, one group of canaries for each number; 0 is the control."""
+    """How often a canary is inserted; each number has its own group, and 0 is the control."""
     each: int = Field(default=16, ge=2)
-    """Canaries in a group."""
+    """Canaries per group."""
     candidates: int = Field(default=255, ge=1)
-    """Other secrets that a canary's own is ranked among: exposure cannot exceed log2 of one more
-    than that, and takes a model's answer on every one of them."""
+    """Number of other secrets among which a canary's own is ranked. Exposure cannot exceed
+    log2(candidates + 1), and measuring it queries the model on every candidate."""
     locale: str = Field(default="en_US", min_length=1)
-    """Where the invented people live, which decides their names."""
+    """Where the invented people live, which determines their names."""
 
     @field_validator("repetitions")
     @classmethod

@@ -6,10 +6,12 @@ from distilleak.settings.base import Settings
 
 
 class DeduplicationSettings(Settings):
-    """Exact copies always go; near copies go by the Jaccard similarity of their word shingles."""
+    """Exact copies are always removed, near copies by the Jaccard similarity of word shingles."""
 
     similarity: float = Field(default=0.5, ge=0.2, le=1)
-    """Jaccard similarity of word shingles from which a passage is a copy of an earlier one, which
-    is kept. MinHash finds the candidates, the exact similarity decides."""
+    """Jaccard similarity of word shingles at or above which a passage counts as a copy of an
+    earlier one; the earlier one is kept. MinHash finds the candidates, the exact similarity
+    decides."""
     shingle_words: int = Field(default=5, ge=1)
-    """Words per shingle: shorter ones call common phrases copies, longer ones miss edits."""
+    """Words per shingle. Short shingles mistake common phrases for copies, long ones miss copies
+    that were edited."""

@@ -1,4 +1,4 @@
-"""What all distillation methods share unless their own entry says otherwise."""
+"""What all distillation methods share unless their own entry overrides it."""
 
 from pydantic import Field
 
@@ -9,5 +9,5 @@ class DistillationSettings(ObjectiveSettings):
     """The objective, and how the teacher's logits reach the students."""
 
     stored_gib: float = Field(default=2.0, ge=0)
-    """The teacher's exact logits on the members are stored once for all students where they take
-    no more than this; otherwise every student runs the teacher again (GiB)."""
+    """If the teacher's exact logits on the members take no more than this (GiB), they are stored
+    once for all students; otherwise every student runs the teacher again."""

@@ -6,7 +6,7 @@ from distilleak.settings.base import Settings
 
 
 class EncodingSettings(Settings):
-    """Records are cut at a word boundary so that what is scored is exactly what is attacked."""
+    """Records are cut at a word boundary, so that exactly the text that is scored is attacked."""
 
     context: int = Field(default=64, ge=8)
     """Longest record, in tokens."""

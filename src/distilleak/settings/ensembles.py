@@ -1,4 +1,4 @@
-"""Which students are put together."""
+"""Which students form ensembles."""
 
 from typing import Literal
 
@@ -8,10 +8,10 @@ from distilleak.settings.base import Settings
 
 
 class EnsembleSettings(Settings):
-    """Every kind is made of every subset; a model is called `<kind>-<subset>`."""
+    """Each kind is built from each subset; the model is called `<kind>-<subset>`."""
 
     kinds: list[Literal["vote", "mixture"]] = Field(default=["vote", "mixture"])
-    """`vote`: the students' attack decisions vote. `mixture`: the average of their next-token
-    distributions, attacked as one model."""
+    """`vote`: a majority vote over the attack's decisions on the students. `mixture`: the average
+    of their next-token distributions, attacked as one model."""
     subsets: dict[str, list[str]] = Field(default={})
-    """Name of the subset -> the students in it."""
+    """Maps the name of a subset to the students in it."""

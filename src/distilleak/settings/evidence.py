@@ -1,4 +1,4 @@
-"""What is recorded of a model."""
+"""What is recorded about a model."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from pydantic import Field
 from distilleak.settings.base import Settings
 
 PREFIXES = {"prefix_nonmember": "auxiliary", "prefix_member": "shown"}
-"""View -> the pool from which its prefix comes."""
+"""Maps a view to the pool from which its prefix is drawn."""
 
 
 class EvidenceSettings(Settings):
@@ -16,21 +16,22 @@ class EvidenceSettings(Settings):
     prefix_tokens: int = Field(default=64, ge=1)
     """Length of the fixed prefix of auxiliary records in the `prefix_nonmember` view, in tokens."""
     batch_tokens: int = Field(default=1024, ge=1)
-    """Tokens per forward pass. Small batches stay in a CPU's cache; a GPU wants 32768 or more. It
-    is halved where memory runs out. Scores change by no more than the rounding of the dtype."""
+    """Tokens per forward pass. Small batches stay in a CPU's cache; a GPU needs 32768 or more. It
+    is halved when memory runs out. Scores change by no more than the rounding of the dtype."""
     neighbours: int = Field(default=4, ge=1)
-    """Perturbed copies of every record in the `neighbour` view; each costs as much as `plain`."""
+    """Perturbed copies of each record in the `neighbour` view; each costs as much as `plain`."""
     neighbour_share: float = Field(default=0.1, gt=0, le=1)
-    """Share of a record's tokens that are replaced in a copy, at least one."""
+    """Share of a record's tokens that is replaced in a copy; at least one token is."""
     masking: Literal["each", "disjoint"] = "disjoint"
-    """Masked models only. `each`: every token is hidden alone, one pass a token (Salazar et al.
-    2020, eq. 1). `disjoint`: `passes` random sets, which together cover every token, are hidden in
-    turn."""
+    """Masked models only. `each`: tokens are masked one at a time, with one pass per token (Salazar
+    et al. 2020, eq. 1). `disjoint`: the tokens are divided at random into `passes` sets, which are
+    masked in turn."""
     passes: int = Field(default=8, ge=1)
-    """Passes of `disjoint` over a record; shorter records get one pass a token."""
+    """Passes of `disjoint` over a record; a record with fewer tokens gets one pass per token."""
     shards: int = Field(default=1, ge=1)
-    """Jobs among which a model's evidence is divided, for pools that take one job too long. It
-    changes no byte of the evidence. Records are divided by windows of 2,048."""
+    """Jobs among which a model's evidence is divided, for pools that would take a single job too
+    long. The evidence is the same byte for byte. Records are divided in windows of 2,048."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """The model's weights and states; softmax and sums are always float32. `bfloat16` halves memory
-    and shifts log-probabilities by about 0.08 nats, where float32 errs by about 0.0001."""
+    """dtype of the model's weights and states; softmax and sums are always float32. `bfloat16`
+    halves memory and shifts log-probabilities by about 0.08 nats; the error of float32 is about
+    0.0001."""

@@ -10,7 +10,7 @@ from distilleak.errors import DistilleakError
 from distilleak.settings.base import Settings
 
 ROUNDING = 1e-9
-"""0.29 of 100 passages are 29, though the product of the two numbers falls short of it."""
+"""0.29 of 100 passages is 29, although the floating-point product falls just short of it."""
 
 
 def _number(value: Any) -> Any:
@@ -21,37 +21,38 @@ def _number(value: Any) -> Any:
 
 Size = Annotated[int | float, BeforeValidator(_number)]
 OPTIONAL = ("population", "shown", "public")
-"""Pools that a study may do without."""
+"""Pools that a study can do without."""
 
 
 class PoolSettings(Settings):
-    """Pool sizes: counts of records, or fractions of all passages that sum to 1; and who decides
-    which passage is in which pool."""
+    """Pool sizes, as counts of records or as fractions of all passages that sum to 1, and how
+    passages are assigned to pools."""
 
     member: Size = Field(gt=0)
-    """Trains the teacher and is the distillation set."""
+    """The teacher trains on it, and it is the distillation set."""
     nonmember: Size = Field(gt=0)
-    """The other half of the evaluation; nobody looks at it before."""
+    """The other half of the evaluation; nothing uses it before that."""
     holdout: Size = Field(gt=0)
-    """The defender's: validation loss, utility, non-members that calibrate vulnerability."""
+    """The defender's: validation loss, utility, and non-members for calibrating vulnerability."""
     auxiliary: Size = Field(gt=0)
     """The attacker's: tokenizer, reference models, prefixes."""
     population: Size = Field(default=0, ge=0)
-    """The attacker's: records that no model trains on, which `attack_p` and `rmia` compare with."""
+    """The attacker's: records that no model trains on, a baseline for `attack_p` and `rmia`."""
     shown: Size = Field(default=0, ge=0)
-    """Members that the attacker knows: trained on like the others and never evaluated; the prefix
-    of `con_recall` is made of them."""
+    """Members that the attacker knows. They are trained on like the others but never evaluated, and
+    form the prefix of `con_recall`."""
 
     public: Size = Field(default=0, ge=0)
-    """What students of the method `public` learn from instead of members; nobody else sees it."""
+    """What students of the method `public` learn from instead of members; nothing else uses it."""
     assignment: Literal["random", "labels"] = "random"
     """`random`: one seeded draw over all passages. `labels`: members are drawn from the passages
-    that the corpus labels members and the three other pools from those that it labels non-members,
-    for models whose training data are known; the sizes are then counts."""
+    that the corpus labels as members, the three other pools from those that it labels as
+    non-members; for models whose training data are known. The sizes must then be counts."""
     design: Literal["paired", "factorial"] = "paired"
-    """`paired`: students learn from the teacher's members. `factorial`: from a random half of the
-    members and a random half of the non-members, so that what leaks through the teacher can be told
-    from what leaks through a student's own data; `nonmember` then means not the teacher's."""
+    """`paired`: students learn from the teacher's members. `factorial`: they learn from a random
+    half of the members and a random half of the non-members, so that what leaks through the teacher
+    can be distinguished from what leaks through a student's own data; `nonmember` then means that
+    the teacher did not train on the record."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> "PoolSettings":
@@ -60,21 +61,21 @@ class PoolSettings(Settings):
         if any(fractions) and not all(fractions):
             raise ValueError(f"give counts or fractions, not a mixture of both: {sizes}")
         if self.assignment == "labels" and any(fractions):
-            raise ValueError(f"with assignment: labels give counts, not fractions: {sizes}")
+            raise ValueError(f"assignment: labels needs counts, not fractions: {sizes}")
         if all(fractions) and abs(sum(sizes.values()) - 1) > ROUNDING:
             raise ValueError(
                 f"the fractions sum to {sum(sizes.values()):g}, they must sum to 1 "
-                "(counts are written without a point)"
+                "(write counts without a decimal point)"
             )
         return self
 
     def sizes(self) -> dict[str, int | float]:
-        """Pool -> its size as given, in the order in which the pools are drawn; none is empty."""
+        """The size of each pool as given, in drawing order; empty optional pools are left out."""
         given = self.model_dump(exclude={"assignment", "design"})
         return {pool: size for pool, size in given.items() if size or pool not in OPTIONAL}
 
     def counts(self, passages: int) -> dict[str, int]:
-        """Records per pool, in the order in which they are drawn.
+        """Records per pool, in drawing order.
 
         Raises:
             DistilleakError: the pools need more records than there are passages, or one is empty.
@@ -93,6 +94,6 @@ class PoolSettings(Settings):
         empty = [pool for pool, count in counts.items() if count == 0]
         if empty:
             raise DistilleakError(
-                f"pools.{empty[0]}: {sizes[empty[0]]:g} of {passages} passages is no record at all"
+                f"pools.{empty[0]}: {sizes[empty[0]]:g} of {passages} passages gives no record"
             )
         return counts

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in one line: the key, the problem, what is allowed."""
+"""What is wrong with a configuration, in one line: the key, the problem and what is allowed."""
 
 import re
 from collections.abc import Sequence
@@ -28,10 +28,10 @@ _WANTED = {
 
 
 class ConfigurationError(DistilleakError):
-    """A problem of one key of the configuration.
+    """A problem with one key of the configuration.
 
     Attributes:
-        key: where it is, such as `training.student.epochs`.
+        key: the full key, such as `training.student.epochs`.
     """
 
     def __init__(self, key: str, problem: str) -> None:
@@ -40,8 +40,8 @@ class ConfigurationError(DistilleakError):
 
 
 def explained(error: ValidationError, model: type[BaseModel], *above: str) -> ConfigurationError:
-    """The first problem that pydantic found in `model`, which stands at the key `above`."""
-    # A mistyped key is also a missing one; the mistyped one is what to mend.
+    """The first problem that pydantic found in `model`, which is located at the key `above`."""
+    # A mistyped key is also a missing one; the mistyped one is what to fix.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     location = tuple(part for part in first["loc"] if part != "[key]")
     shown = [*above, *(part for part in location if part not in TAGS)]
@@ -56,7 +56,7 @@ def _problem(error: ErrorDetails, location: Location, model: type[BaseModel]) ->
     if error["type"] == "missing":
         return "missing"
     if "[key]" in error["loc"]:
-        return f"a name is text; put {value!r} in quotes"
+        return f"names must be text; put {value!r} in quotes"
     wanted = _WANTED.get(error["type"])
     if wanted is None:
         wanted = error["msg"].removeprefix("Value error, ").replace("Input should", "should")
@@ -85,7 +85,7 @@ def _hint(error: ErrorDetails, value: Any) -> str:
 
 
 def _keys_at(model: type[BaseModel], location: Location) -> Sequence[str]:
-    """The keys of the section at `location`, none if there is no section."""
+    """The keys of the section at `location`; empty if it is not a section."""
     annotation: Any = model
     for part in location:
         if part in TAGS:

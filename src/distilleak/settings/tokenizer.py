@@ -6,8 +6,8 @@ from distilleak.settings.base import Settings
 
 
 class TokenizerSettings(Settings):
-    """A byte-level BPE tokenizer: no text is out of its vocabulary."""
+    """A byte-level BPE tokenizer, which can encode any text."""
 
     vocabulary: int = Field(default=2048, ge=257 + 1)
-    """Tokens, the 256 bytes and one end-of-text token included. A small vocabulary keeps models of
-    this size trainable and lets the teacher's logits be stored exactly."""
+    """Number of tokens, including the 256 bytes and one end-of-text token. With a small vocabulary,
+    small models remain trainable and the teacher's logits can be stored exactly."""

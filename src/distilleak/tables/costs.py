@@ -21,7 +21,7 @@ COLUMNS: Columns = {
 TOTAL = "total"
 
 
-class Job(Protocol):
+class JobCost(Protocol):
     """What one job cost; NaN where unknown."""
 
     @property
@@ -36,7 +36,7 @@ class Job(Protocol):
     def tokens(self) -> float: ...
 
 
-def build(jobs: Iterable[Job]) -> pd.DataFrame:
+def build(jobs: Iterable[JobCost]) -> pd.DataFrame:
     """The table: a row per job, and after the jobs of each rule a row for all of them.
 
     Args:
@@ -50,7 +50,7 @@ def build(jobs: Iterable[Job]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _cost(jobs: Sequence[Job]) -> tuple[int, float, float, float]:
+def _cost(jobs: Sequence[JobCost]) -> tuple[int, float, float, float]:
     """(jobs, wall_s, max_rss_mib, tokens_per_s)."""
     trained = [job for job in jobs if job.tokens > 0 and job.wall_s > 0]
     seconds = sum(job.wall_s for job in trained)
