@@ -21,6 +21,7 @@ from distilleak.settings.training import TrainingSettings
 from distilleak.stages import (
     compute_evidence,
     find_vulnerable,
+    finish_student,
     store_targets,
     train_model,
     train_student,
@@ -120,6 +121,23 @@ class Study:
                 *("--selection", self.path(f"{name}/selection.parquet")),
                 *("--facts", self.path(f"{name}/facts.json")),
                 *options,
+            ]
+        )
+
+    def finish_student(self, name: str, method: str, trained: str, **parameters: Any) -> None:
+        """Run the stage `finish_student` on the student `trained`."""
+        finish_student.main(
+            [
+                *("--trained", self.path(f"{trained}/model")),
+                *("--trained-facts", self.path(f"{trained}/facts.json")),
+                *("--records", self.path("records.parquet")),
+                *("--tokenizer", self.path("tokenizer")),
+                *("--method", json.dumps({"method": method, "parameters": parameters})),
+                *("--vulnerability", self.path("third_vulnerable.parquet")),
+                *("--seed", "0"),
+                *("--output", self.path(f"{name}/model")),
+                *("--selection", self.path(f"{name}/selection.parquet")),
+                *("--facts", self.path(f"{name}/facts.json")),
             ]
         )
 

@@ -298,7 +298,8 @@ def test_a_student_that_is_only_finished_is_the_trained_one(name: str, study: St
     assert method(name, where="teacher").trained_like() is None
     whole = trained(study, name)
     base = trained(study, "kd")
-    finished = trained(study, name, "--trained", str(base / "model"), label=f"{name}_finished")
+    finished = study.root / f"{name}_finished"
+    study.finish_student(finished.name, name, base.name)
     assert same(weights(finished), weights(whole))
     assert facts(finished) == facts(whole)
     assert pd.read_parquet(finished / "selection.parquet").equals(
@@ -320,8 +321,8 @@ def test_a_combination_is_finished_from_the_student_of_its_other_parts(study: St
 
     whole = trained(study, "combination", label="narrow_red", of=parts)
     base = trained(study, "bottleneck", label="narrow", reduction=2)
-    options = ("--trained", str(base / "model"))
-    finished = trained(study, "combination", *options, label="narrow_finished", of=parts)
+    finished = study.root / "narrow_finished"
+    study.finish_student(finished.name, "combination", base.name, of=parts)
     assert same(weights(finished), weights(whole))
     assert facts(finished) == facts(whole)
 

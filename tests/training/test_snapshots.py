@@ -252,7 +252,7 @@ def test_what_else_lies_beside_the_snapshots_outlives_them_until_the_end(tmp_pat
     assert not kept.home.exists()
 
 
-def test_a_training_that_kept_no_epochs_is_not_gone_on_with_as_one_that_does(
+def test_a_training_that_kept_no_epochs_is_not_resumed_as_one_that_does(
     tmp_path: Path,
 ) -> None:
     parser = argparse.ArgumentParser()
@@ -262,7 +262,8 @@ def test_a_training_that_kept_no_epochs_is_not_gone_on_with_as_one_that_does(
     common += ["--snapshots", str(tmp_path)]
 
     def home(*more: str) -> Path:
-        found = _training_options.snapshots(parser.parse_args([*common, *more]), [])
+        given = parser.parse_args([*common, *more])
+        found = _training_options.snapshots(given.snapshots, given.hardware, vars(given), [])
         assert found is not None
         return found.home
 

@@ -217,13 +217,11 @@ def get_start(wildcards):
     return STUDY.student_of(wildcards.model, ARMS[wildcards.pair].pair)
 
 
-def get_method_code(model):
-    """The files of a student's training: its own method's, or those of all parts of a combination."""
+def get_method_code(stage, model):
+    """The files of a stage and of a student's method, or of all parts of a combination."""
     entry = METHODS[model]
     parts = [part["method"] for part in entry["parameters"].get("of", [])]
-    return get_code(
-        "train_student", *(f"methods.{name}" for name in [entry["method"], *parts])
-    )
+    return get_code(stage, *(f"methods.{name}" for name in [entry["method"], *parts]))
 
 
 def get_views(directory, views):

@@ -5,7 +5,7 @@ rule train_student:
         tokenizer=get_data("tokenizer"),
         verdict=ancient(get_data("blind.json")),
         start=lambda wildcards: get_local_files(get_start(wildcards)),
-        code=lambda wildcards: get_method_code(wildcards.model),
+        code=lambda wildcards: get_method_code("train_student", wildcards.model),
     output:
         model=directory(f"{MODEL}/model"),
         facts=f"{MODEL}/facts.json",
@@ -78,7 +78,7 @@ rule finish_student:
         vulnerability=f"{SEED}/{{pair}}/vulnerable.parquet",
         records=get_data("records.parquet"),
         tokenizer=get_data("tokenizer"),
-        code=lambda wildcards: get_method_code(wildcards.model),
+        code=lambda wildcards: get_method_code("finish_student", wildcards.model),
     output:
         model=directory(f"{MODEL}/model"),
         facts=f"{MODEL}/facts.json",
@@ -97,17 +97,14 @@ rule finish_student:
         runtime=growing(60),
     params:
         method=lambda wildcards: canonical(METHODS[wildcards.model]),
-        start=lambda wildcards: canonical(get_start(wildcards)),
-        training=lambda wildcards: canonical(STUDY.training_of(wildcards.model)),
         seed=get_seed,
     message:
         "finish student {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak train_student --method {params.method:q} --records {input.records}"
-        " --tokenizer {input.tokenizer} --student {params.start:q} --trained {input.trained}"
-        " --training {params.training:q} --seed {params.seed} --threads {threads}"
-        " --vulnerability {input.vulnerability} --output {output.model}"
-        " --selection {output.selection} --facts {output.facts} > {log} 2>&1"
+        "python -m distilleak finish_student --method {params.method:q} --records {input.records}"
+        " --tokenizer {input.tokenizer} --trained {input.trained} --trained-facts {input.facts}"
+        " --seed {params.seed} --threads {threads} --vulnerability {input.vulnerability}"
+        " --output {output.model} --selection {output.selection} --facts {output.facts} > {log} 2>&1"
 
 
 rule take_epoch:
