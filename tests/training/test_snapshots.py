@@ -92,7 +92,7 @@ def test_a_signal_saves_at_the_next_step_and_ends_with_status_75(
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"), [("save_file", 2), ("write_json", 2), ("_digest", 2), ("_flush", 2)]
+    ("name", "kept"), [("save_file", 2), ("write_json", 2), ("digest", 2), ("_flush", 2)]
 )
 def test_killed_while_it_writes_a_snapshot_it_goes_on_from_the_one_before(
     name: str, kept: int, uninterrupted: dict[str, Path], tmp_path: Path
