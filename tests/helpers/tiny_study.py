@@ -29,7 +29,7 @@ from distilleak.stages import (
 
 VOCABULARY = 300
 START = 0  # tokenization.train gives the start token the id 0
-LAYOUT = Framing(START)
+FRAMING = Framing(START)
 SHAPE = ArchitectureSettings(layers=2, width=32, heads=2, positions=96)
 POOLS = {"member": 30, "nonmember": 30, "holdout": 20, "auxiliary": 40, "public": 30}
 STUDENT_TRAINING = {"epochs": 2, "batch_size": 8, "learning_rate": 0.003}
@@ -66,7 +66,7 @@ def random_tokens(records: int, seed: int, longest: int = 12) -> list[Tokens]:
 
 
 def one_batch(tokens: Sequence[Tokens], rows: Sequence[int] | None = None) -> Batch:
-    return batch(tokens, range(len(tokens)) if rows is None else rows, LAYOUT, "cpu")
+    return batch(tokens, range(len(tokens)) if rows is None else rows, FRAMING, "cpu")
 
 
 def training_settings(**changes: Any) -> TrainingSettings:

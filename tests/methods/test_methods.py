@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from pydantic import ValidationError
 from tiny_study import (
-    LAYOUT,
+    FRAMING,
     SHAPE,
     STUDENT_TRAINING,
     VOCABULARY,
@@ -223,7 +223,7 @@ def test_kd_is_plain_distillation(study: Study) -> None:
         return loss.detach().double()
 
     expected = loop.train(
-        student, members.tokens, LAYOUT, learn,
+        student, members.tokens, FRAMING, learn,
         TrainingSettings.model_validate(STUDENT_TRAINING), HardwareSettings(),
         steps=8, seed=seed, snapshots=None,
     )  # fmt: skip

@@ -207,12 +207,12 @@ def test_a_hub_id_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_context_longer_than_the_positions(tokenizer: Path) -> None:
     model = making.make(SHAPE, tokenizer, 0)
-    layout = making.layout(model, tokenizer)
+    framing = making.framing(model, tokenizer)
     import numpy as np
 
     with pytest.raises(DistilleakError, match=r"encoding\.context: .* 96 tokens need 97 positions"):
-        making.check_length(model, layout, [np.zeros(96, dtype=np.int32)])
-    making.check_length(model, layout, [np.zeros(95, dtype=np.int32)])
+        making.check_length(model, framing, [np.zeros(96, dtype=np.int32)])
+    making.check_length(model, framing, [np.zeros(95, dtype=np.int32)])
 
 
 def test_one_tokenizer_for_all_models_of_a_pair(
@@ -223,7 +223,7 @@ def test_one_tokenizer_for_all_models_of_a_pair(
     text = sentences(1, seed=5)[0]
     found, expected = (tokenization.load(path) for path in (tmp_path / "tokenizer", pretrained))
     assert found.encode(text).ids == expected.encode(text).ids
-    assert tokenization.layout(tmp_path / "tokenizer", masked=False).start == START
+    assert tokenization.framing(tmp_path / "tokenizer", masked=False).start == START
 
 
 def test_different_tokenizers_in_a_pair(pretrained: Path, copy: Path, tmp_path: Path) -> None:

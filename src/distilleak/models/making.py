@@ -57,17 +57,17 @@ def make(
             # It counts positions from its padding token and cannot be read without one.
             padding = {"pad_token_id": tokenization.padding_token(tokenizer)}
             start = start.model_copy(update={"options": {**padding, **start.options}})
-        first = tokenization.layout(tokenizer, start.kind == "masked").start
+        first = tokenization.framing(tokenizer, start.kind == "masked").start
         return families.build(start, known if vocabulary is None else vocabulary, first)
 
 
-def layout(model: PreTrainedModel, tokenizer: str | Path) -> Framing:
+def framing(model: PreTrainedModel, tokenizer: str | Path) -> Framing:
     """How the model reads records of the tokenizer."""
-    return tokenization.layout(tokenizer, families.of(model).kind == "masked")
+    return tokenization.framing(tokenizer, families.of(model).kind == "masked")
 
 
 def check_length(
-    model: PreTrainedModel, layout: Framing, tokens: Sequence[Tokens], prefix: int = 0
+    model: PreTrainedModel, framing: Framing, tokens: Sequence[Tokens], prefix: int = 0
 ) -> None:
     """Refuse records that the model has no positions for.
 
@@ -75,7 +75,7 @@ def check_length(
         DistilleakError: `prefix` and the longest of the records `tokens` do not fit.
     """
     longest = max(len(record) for record in tokens)
-    needed, positions = layout.added + prefix + longest, families.positions(model)
+    needed, positions = framing.added + prefix + longest, families.positions(model)
     if needed > positions:
         before = f"a prefix of {prefix} tokens and " if prefix else ""
         raise DistilleakError(

@@ -109,7 +109,7 @@ def copy_tokenizer(source: str | Path, target: Path) -> None:
         shutil.copyfile(Path(source) / name, target / name)
 
 
-def layout(path: str | Path, masked: bool) -> Framing:
+def framing(path: str | Path, masked: bool) -> Framing:
     """How a model with the tokenizer in directory `path` reads a record.
 
     A causal model reads the beginning-of-text token before it, the end-of-text token if there is no

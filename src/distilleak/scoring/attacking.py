@@ -25,9 +25,6 @@ from distilleak.scoring.needs import (
     views_of,
 )
 
-BLOCK = 2048
-"""Records whose evidence is held in memory at a time; as many as a shard of evidence has."""
-
 
 class Reader:
     """Reads the evidence that some attacks need; what none of them needs is not read.
@@ -126,18 +123,18 @@ def score(name: str, entry: Entry, evidence: Evidence) -> Scores:
     Raises:
         DistilleakError: a score is NaN or infinite.
     """
-    return score_blocks({name: entry}, [evidence])[name]
+    return score_windows({name: entry}, [evidence])[name]
 
 
-def score_blocks(attacks: Mapping[str, Entry], blocks: Iterable[Evidence]) -> dict[str, Scores]:
-    """The scores of configured attacks, name -> (records,), from evidence on a block at a time.
+def score_windows(attacks: Mapping[str, Entry], windows: Iterable[Evidence]) -> dict[str, Scores]:
+    """The scores of configured attacks, name -> (records,), from evidence window by window.
 
     Raises:
         DistilleakError: a score is NaN or infinite.
     """
     record_id: list[str] = []
     found: dict[str, list[Scores]] = {name: [] for name in attacks}
-    for evidence in blocks:
+    for evidence in windows:
         record_id += evidence.record_id
         for name, entry in attacks.items():
             module = module_of(entry)
@@ -159,9 +156,9 @@ def score_blocks(attacks: Mapping[str, Entry], blocks: Iterable[Evidence]) -> di
 
 
 def score_records(
-    attacks: Mapping[str, Entry], reader: Reader, blocks: Iterable[Records]
+    attacks: Mapping[str, Entry], reader: Reader, windows: Iterable[Records]
 ) -> tuple[pa.Table, dict[str, Scores]]:
-    """As `score_blocks`, reading each block's evidence; with the labels of all the records.
+    """As `score_windows`, reading each window's evidence; with the labels of all the records.
 
     Raises:
         DistilleakError: evidence is missing or damaged, or a score is NaN or infinite.
@@ -169,9 +166,9 @@ def score_records(
     known: list[pa.Table] = []
 
     def read() -> Iterator[Evidence]:
-        for records in blocks:
+        for records in windows:
             known.append(records.labels())
             yield reader.read(records)
 
-    scores = score_blocks(attacks, read())
+    scores = score_windows(attacks, read())
     return pa.concat_tables(known), scores

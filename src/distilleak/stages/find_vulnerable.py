@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from distilleak.files import write_table
 from distilleak.metrics.thresholds import at_fpr
+from distilleak.records import window
 from distilleak.records.pools import EVIDENCE_POOLS
 from distilleak.records.table import Records, extent, iterate_records
 from distilleak.scoring import attacking
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _used(path: str) -> Iterator[Records]:
     """Students may learn from non-members of the teacher; nobody else looks at those."""
-    for records in iterate_records(path, EVIDENCE_POOLS, attacking.BLOCK):
+    for records in iterate_records(path, EVIDENCE_POOLS, window.SIZE):
         trained = records.teacher_member | records.student_member
         used = records.where(trained | (records.pool == "holdout"))
         if used.record_id:

@@ -22,8 +22,8 @@ from distilleak.metrics.factorial import effects, groups
 from distilleak.metrics.measure import Measurement, measure, measure_exactly, measure_seen
 from distilleak.metrics.thresholds import folds
 from distilleak.metrics.utility import utility
+from distilleak.records import window
 from distilleak.records.drawing import EVALUATION_POOLS
-from distilleak.scoring import attacking
 from distilleak.scoring.scores import Scores, read_scores
 from distilleak.settings.evaluation import EvaluationSettings
 from distilleak.stages import base
@@ -102,8 +102,8 @@ def _utility(arguments: argparse.Namespace, replicates: int) -> list[Measurement
     drawn = weights(np.zeros(len(holdout), np.bool_), replicates, arguments.seed)
     holdout.sort()
     logp, tokens, correct = [], [], []
-    for start in range(0, len(holdout), attacking.BLOCK):
-        chosen = holdout[start : start + attacking.BLOCK]
+    for start in range(0, len(holdout), window.SIZE):
+        chosen = holdout[start : start + window.SIZE]
         view = read_view(Path(arguments.evidence) / "plain.parquet", chosen)
         logp.append(view.logp.sum())
         tokens.append(view.logp.lengths)

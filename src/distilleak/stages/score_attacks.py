@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from distilleak.records import window
 from distilleak.records.drawing import EVALUATION_POOLS
 from distilleak.records.pools import EVIDENCE_POOLS
 from distilleak.records.table import extent, iterate_records, read_training_set
@@ -31,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         shadows={directory: _trained(shadow) for directory, shadow in arguments.shadow},
         unigram=None if arguments.tokenizer is None else _counts(arguments),
     )
-    blocks = iterate_records(arguments.records, pools, attacking.BLOCK)
-    labels, attacks = attacking.score_records(arguments.attacks, reader, blocks)
+    windows = iterate_records(arguments.records, pools, window.SIZE)
+    labels, attacks = attacking.score_records(arguments.attacks, reader, windows)
     scores = Scores(
         record_id=labels["record_id"].to_numpy(),
         pool=labels["pool"].to_numpy(),
@@ -55,7 +56,7 @@ def _counts(arguments: argparse.Namespace) -> NDArray[np.int64]:
 
     vocabulary = tokenization.load(arguments.tokenizer).get_vocab_size()
     counts = np.zeros(vocabulary, np.int64)
-    for records in iterate_records(arguments.records, ["auxiliary"], attacking.BLOCK):
+    for records in iterate_records(arguments.records, ["auxiliary"], window.SIZE):
         counts += np.bincount(np.concatenate(records.tokens), minlength=vocabulary)
     return counts
 

@@ -46,8 +46,8 @@ def learn(
     snapshots: Snapshots | None,
 ) -> dict[str, Any]:
     """Train `model` in place on the records `tokens`; returns the facts of its training."""
-    layout = making.layout(model, tokenizer)
-    making.check_length(model, layout, tokens)
+    framing = making.framing(model, tokenizer)
+    making.check_length(model, framing, tokens)
     if processes.is_main():
         parameters = model.num_parameters()
         log.info("%d parameters, %d records, on %s", parameters, len(tokens), model.device)
@@ -55,7 +55,7 @@ def learn(
     facts = loop.train(
         model,
         tokens,
-        layout,
+        framing,
         lambda now, tokens: accumulate(model, now, alone, None, tokens),
         training,
         hardware,

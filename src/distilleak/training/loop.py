@@ -89,7 +89,7 @@ class _Progress:
 def train(
     model: PreTrainedModel,
     tokens: Sequence[Tokens],
-    layout: Framing,
+    framing: Framing,
     accumulate: Accumulate,
     settings: TrainingSettings,
     hardware: HardwareSettings,
@@ -109,7 +109,7 @@ def train(
     Args:
         model: float32 weights, on the device of this process; left in evaluation mode.
         tokens: the records.
-        layout: how the model reads a record.
+        framing: how the model reads a record.
         accumulate: the objective: losses and gradient of a part of an update. It runs under
             autocast.
         settings: optimiser and batches.
@@ -158,7 +158,7 @@ def train(
 
             def make(part: NDArray[np.int64], epoch: int = epoch) -> Batch:
                 return training_batch(
-                    tokens, part, layout, str(model.device), vocabulary=model.config.vocab_size,
+                    tokens, part, framing, str(model.device), vocabulary=model.config.vocab_size,
                     share=settings.mask_share, seed=seed, epoch=epoch,
                 )  # fmt: skip
 

@@ -8,7 +8,6 @@ state of a random generator belongs to it.
 import hashlib
 import logging
 import os
-import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from distilleak.errors import DistilleakError
 from distilleak.files import atomic, read_json, write_json
 from distilleak.machine import processes
 from distilleak.machine.fingerprint import digest
+from distilleak.machine.leftovers import delete_others
 from distilleak.settings.base import canonical_json
 
 log = logging.getLogger(__name__)
@@ -80,9 +80,7 @@ class Snapshots:
         told in the log. Deletes what was left by trainings with another fingerprint.
         """
         if processes.is_main():
-            for other in self.directory.glob("*"):
-                if re.fullmatch("[0-9a-f]{64}", other.name) and other != self.home:
-                    shutil.rmtree(other)
+            delete_others(self.home)
         for found in sorted(self.home.glob("step-*"), reverse=True):
             try:
                 state, progress = _read(found)

@@ -109,8 +109,8 @@ def learn(
     """
     method, device, training = choice.method, str(student.device), teaching.training
     vocabulary = student.config.vocab_size
-    layout = making.layout(student, teaching.tokenizer)
-    making.check_length(student, layout, choice.source.tokens)
+    framing = making.framing(student, teaching.tokenizer)
+    making.check_length(student, framing, choice.source.tokens)
     tokens = [choice.source.tokens[row] for row in choice.selected]
     surgery = method.surgery(families.width(student), families.head_width(student))
     changed = making.change(student, surgery, seed)
@@ -119,7 +119,7 @@ def learn(
         training_batch(
             tokens,
             rows,
-            layout,
+            framing,
             device,
             vocabulary=vocabulary,
             share=training.mask_share,
@@ -158,7 +158,7 @@ def learn(
     facts = loop.train(
         changed,
         tokens,
-        layout,
+        framing,
         learn,
         training,
         teaching.hardware,

@@ -120,7 +120,7 @@ class StoredTargets:
 def store(
     teacher: PreTrainedModel,
     tokens: Sequence[Tokens],
-    layout: Framing,
+    framing: Framing,
     batch_tokens: int,
     path: str | Path,
 ) -> None:
@@ -133,7 +133,7 @@ def store(
     Raises:
         DistilleakError: the model is a masked one.
     """
-    if layout.masked:
+    if framing.masked:
         raise DistilleakError(_ONLINE)
     lengths = np.array([len(record) for record in tokens], dtype=np.int64)
     online = OnlineTargets(teacher)
@@ -141,7 +141,7 @@ def store(
     with atomic(path) as temporary:
         stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
         for rows in by_length(lengths, batch_tokens):
-            lesson = online.lesson(batch(tokens, rows, layout, teacher.device.type))
+            lesson = online.lesson(batch(tokens, rows, framing, teacher.device.type))
             stored[_places(lengths, rows)] = lesson.logits(slice(None)).cpu().numpy()
         stored.flush()
         with temporary.open("ab") as file:
