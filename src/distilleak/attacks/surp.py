@@ -6,7 +6,7 @@ A token surprises where the model is certain, but of another one: a low log p at
 import numpy as np
 from pydantic import Field
 
-from distilleak.attacks.base import Needs, Scores, defined
+from distilleak.attacks.base import Needs, ScoreArray, defined
 from distilleak.evidence.table import Evidence
 from distilleak.ragged import Ragged
 from distilleak.settings.base import Settings
@@ -24,7 +24,7 @@ class Parameters(Settings):
     """Nats; of those tokens the ones count whose distribution has a lower entropy."""
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """Mean of log p over the surprising tokens, or the lowest log p if there is none; (records,).
 
     Surprising are, of the lowest max(1, floor(k n)) values of log p, those with an entropy below

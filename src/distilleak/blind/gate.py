@@ -5,14 +5,15 @@ on it (`blind_ridge`). On an honest split none of them can do better than chance
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from distilleak.blind.kernels import (
+    BlindRecords,
     Bools,
     Floats,
-    Records,
     Words,
     centred,
     kernels,
@@ -71,8 +72,17 @@ class Verdict:
     max_p: float
     separates: dict[str, Side]
 
+    def as_json(self) -> dict[str, Any]:
+        """The verdict, with words only where it is a refusal, which they explain: records are
+        private."""
+        written = asdict(self)
+        if self.passed:
+            for side in written["separates"].values():
+                side["words"] = []
+        return written
 
-def judge(records: Records, settings: GateSettings, seed: int) -> Verdict:
+
+def judge(records: BlindRecords, settings: GateSettings, seed: int) -> Verdict:
     """Try to tell members from non-members; the gate is closed when `passed` is false.
 
     All classifiers see the same folds and the same permutations, and the gate's p-value is that
@@ -147,7 +157,7 @@ def explain(verdict: Verdict) -> str:
     )
 
 
-def separates(records: Records, words: Words) -> dict[str, Side]:
+def separates(records: BlindRecords, words: Words) -> dict[str, Side]:
     """What each pool looks like, under its name."""
     telling = telling_words(words, records.member)
     years = year_fraction(records.dates)
@@ -181,7 +191,7 @@ def telling_words(words: Words, member: Bools) -> dict[str, list[str]]:
     }
 
 
-def _sampled(records: Records, most: int, rng: np.random.Generator) -> Records:
+def _sampled(records: BlindRecords, most: int, rng: np.random.Generator) -> BlindRecords:
     rows = [
         rng.permutation(np.flatnonzero(pool))[:most] for pool in (records.member, ~records.member)
     ]

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from distilleak.attacks.base import Scores, checked
+from distilleak.attacks.base import ScoreArray, checked
 from distilleak.errors import DistilleakError
 from distilleak.evidence.table import Evidence, Shadow, View, read_copies, read_view
 from distilleak.records.table import Records
@@ -117,7 +117,7 @@ class Reader:
         return read_view(Path(path) / "population.parquet", self._population.record_id)
 
 
-def score(name: str, entry: Entry, evidence: Evidence) -> Scores:
+def score(name: str, entry: Entry, evidence: Evidence) -> ScoreArray:
     """The scores of one configured attack, (records,).
 
     Raises:
@@ -126,14 +126,16 @@ def score(name: str, entry: Entry, evidence: Evidence) -> Scores:
     return score_windows({name: entry}, [evidence])[name]
 
 
-def score_windows(attacks: Mapping[str, Entry], windows: Iterable[Evidence]) -> dict[str, Scores]:
+def score_windows(
+    attacks: Mapping[str, Entry], windows: Iterable[Evidence]
+) -> dict[str, ScoreArray]:
     """The scores of configured attacks, name -> (records,), from evidence window by window.
 
     Raises:
         DistilleakError: a score is NaN or infinite.
     """
     record_id: list[str] = []
-    found: dict[str, list[Scores]] = {name: [] for name in attacks}
+    found: dict[str, list[ScoreArray]] = {name: [] for name in attacks}
     for evidence in windows:
         record_id += evidence.record_id
         for name, entry in attacks.items():
@@ -157,7 +159,7 @@ def score_windows(attacks: Mapping[str, Entry], windows: Iterable[Evidence]) -> 
 
 def score_records(
     attacks: Mapping[str, Entry], reader: Reader, windows: Iterable[Records]
-) -> tuple[pa.Table, dict[str, Scores]]:
+) -> tuple[pa.Table, dict[str, ScoreArray]]:
     """As `score_windows`, reading each window's evidence; with the labels of all the records.
 
     Raises:
