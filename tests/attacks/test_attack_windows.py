@@ -47,4 +47,6 @@ def test_an_attack_scores_windows_as_it_scores_all_records_at_once(name: str) ->
     windows = [part(evidence, slice(start, start + 7)) for start in range(0, 41, 7)]
     assert sum(len(window.record_id) for window in windows) == 41
     found = attacking.score_windows({"some": entry}, windows)["some"]
-    np.testing.assert_array_equal(found, attacking.score("some", entry, evidence))
+    np.testing.assert_array_equal(
+        found, attacking.score_windows({"some": entry}, [evidence])["some"]
+    )

@@ -190,7 +190,7 @@ def test_attacks_work_on_masked_evidence_as_on_any_other(
     target, references = masked_evidence
     counts = np.arange(VOCABULARY)
     evidence = attacking.Reader(target, references, [entry], unigram=counts).read(known)
-    scores = attacking.score(name, entry, evidence)
+    scores = attacking.score_windows({name: entry}, [evidence])[name]
     assert len(scores) == EVALUATED
     # Shares of few references or records have few values.
     assert len(np.unique(scores)) > (

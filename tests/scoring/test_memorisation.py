@@ -45,7 +45,8 @@ def scores(attacked: Attacked) -> pd.DataFrame:
         "teacher_member": records.teacher_member,
     }
     found = {
-        name: attacking.score(name, entry, attacked.evidence) for name, entry in ENTRIES.items()
+        name: attacking.score_windows({name: entry}, [attacked.evidence])[name]
+        for name, entry in ENTRIES.items()
     }
     return pd.DataFrame({**labels, **found})
 

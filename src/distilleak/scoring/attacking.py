@@ -117,15 +117,6 @@ class Reader:
         return read_view(Path(path) / "population.parquet", self._population.record_id)
 
 
-def score(name: str, entry: Entry, evidence: Evidence) -> ScoreArray:
-    """The scores of one configured attack, (records,).
-
-    Raises:
-        DistilleakError: a score is NaN or infinite.
-    """
-    return score_windows({name: entry}, [evidence])[name]
-
-
 def score_windows(
     attacks: Mapping[str, Entry], windows: Iterable[Evidence]
 ) -> dict[str, ScoreArray]:
