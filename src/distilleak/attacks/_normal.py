@@ -35,8 +35,8 @@ def fit(
         record_id: (records,), for the error.
 
     Returns:
-        Both (records,). A deviation below `RESOLUTION` counts as `RESOLUTION`: float32 cannot tell
-        it from that of models that agree.
+        Both (records,). A deviation below `RESOLUTION` counts as `RESOLUTION`: float32 cannot
+        distinguish it from that of models that agree.
 
     Raises:
         DistilleakError: a record has too few models.

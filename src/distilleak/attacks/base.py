@@ -87,9 +87,10 @@ def defined(scores: ScoreArray, *columns: Ragged) -> ScoreArray:
 def loss_ratio(changed: View, plain: View) -> ScoreArray:
     """L(changed) / L(plain) with L = -mean log p; (records,).
 
-    A loss below `RESOLUTION` counts as `RESOLUTION`: float32 log-probabilities cannot tell it
-    from 0. So a text predicted with p = 1 throughout has the ratio 1 where the change costs
-    nothing, and a large finite one where it costs something; both are the limits for p -> 1.
+    A loss below `RESOLUTION` counts as `RESOLUTION`: float32 log-probabilities cannot
+    distinguish it from 0. So a text predicted with p = 1 throughout has the ratio 1 where the
+    change costs nothing, and a large finite one where it costs something; both are the limits for
+    p -> 1.
     """
     above, below = (np.maximum(-view.logp.mean(), RESOLUTION) for view in (changed, plain))
     return above / below

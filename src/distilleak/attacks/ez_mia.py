@@ -22,9 +22,9 @@ def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """Sum of the positive parts of l_T - l_R over that of the negative parts; (records,).
 
     The sums are over the tokens with rank > 0: a first choice that ties is not wrong. Either sum
-    counts as `RESOLUTION` (nats) where it is lower, for float32 cannot tell it from 0: where
-    nothing was lowered, the ratio is large, finite, and grows with what was raised; where nothing
-    was raised either, it is 1. A record without a wrong token has no ratio at all; it gets
+    counts as `RESOLUTION` (nats) where it is lower, for float32 cannot distinguish it from 0:
+    where nothing was lowered, the ratio is large, finite, and grows with what was raised; where
+    nothing was raised either, it is 1. A record without a wrong token has no ratio at all; it gets
     1 / `RESOLUTION`, that of one nat raised and nothing lowered, for the target knows it by heart.
     """
     rank = evidence.views["plain"].rank

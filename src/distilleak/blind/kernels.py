@@ -48,7 +48,7 @@ class Words:
 
 
 def tfidf(texts: Sequence[str]) -> Words:
-    """Rows over words and punctuation marks, case kept: mere form can tell pools apart.
+    """Rows over words and punctuation marks, case kept: form alone can distinguish pools.
 
     Raises:
         DistilleakError: no text holds a word.

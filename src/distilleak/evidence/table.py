@@ -1,4 +1,4 @@
-"""Evidence: what a model leaves of a text, per token, and all that an attack may see of a model."""
+"""Evidence: what a model says about each token of a text, and all that an attack may see."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Parquet files that are read piecemeal: no more than a piece is held in memory."""
+"""Streaming a Parquet file: no more than some of its rows are held in memory."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -24,13 +24,13 @@ Rows = NDArray[np.int64]
 
 @contextmanager
 def training_mode(model: PreTrainedModel, hardware: HardwareSettings) -> Iterator[torch.autocast]:
-    """The model in training mode for the time of the block, and in evaluation mode after it.
+    """The model in training mode inside the block, and in evaluation mode after it.
 
     Yields the context of forward and backward passes. It must not stay open over an update of the
     weights, of which it may keep bfloat16 copies.
 
     Raises:
-        DistilleakError: the device or the model lacks what `hardware` asks for.
+        DistilleakError: the device or the model lacks what `hardware` requires.
     """
     kind = model.device.type
     reduced = reduced_precision(hardware, kind)
@@ -63,7 +63,7 @@ def reduced_precision(hardware: HardwareSettings, kind: str) -> bool:
     """Whether matrix products are in bfloat16 on a device of this kind, `cpu` or `cuda`.
 
     Raises:
-        DistilleakError: bfloat16 is asked for and the GPU can at best imitate it.
+        DistilleakError: bfloat16 is required and the GPU can at best imitate it.
     """
     if hardware.precision == "auto":
         return kind == "cuda" and has_bfloat16(kind)
@@ -88,8 +88,8 @@ def accumulate_update(
 ) -> tuple[torch.Tensor, int, int]:
     """Add the gradient of one update to the parameters, in as many passes as the memory needs.
 
-    This process takes its share of `rows`, longest records first, `most` a pass. When the memory
-    runs out, all is done again with half as many. The sum over processes is left to the caller.
+    This process takes its share of `rows`, longest records first, `most` a pass. When memory runs
+    out, it repeats the update with half as many. The caller sums over processes.
 
     Args:
         run: (batch of a pass, tokens of the whole update) -> sum of the batch's losses.
