@@ -388,8 +388,11 @@ def test_lira_online_pools_the_two_sides_apart() -> None:
     yes, no = [True, False], [False, True]  # of two records
     evidence = shadowed(
         [0.5, 0.5],
-        ([1.0, 0.0], yes), ([3.0, 4.0], yes), ([0.0, 7.0], no), ([1.0, 7.0], no),
-    )  # fmt: skip
+        ([1.0, 0.0], yes),
+        ([3.0, 4.0], yes),
+        ([0.0, 7.0], no),
+        ([1.0, 7.0], no),
+    )
     # With: deviations of 1 about 2 and of 0 about 7. Without: 0.5 about 0.5 and 2 about 2.
     with_x, without_x = math.sqrt(2 / 2), math.sqrt((0.5 + 8) / 2)
     expected = [

@@ -119,8 +119,13 @@ def test_an_honest_split_passes(seed: int) -> None:
     verdict = judge(some_records(120, seed), GateSettings(permutations=1200), seed)
     assert verdict.passed
     assert set(verdict.classifiers) == {
-        "bag_of_words", "length", "compressibility", "source", "date", "combined"
-    }  # fmt: skip
+        "bag_of_words",
+        "length",
+        "compressibility",
+        "source",
+        "date",
+        "combined",
+    }
 
 
 def test_the_auc_of_every_classifier_on_honest_splits_is_centred_at_a_half() -> None:
@@ -294,9 +299,17 @@ def test_the_stage_writes_the_same_bytes_whatever_the_order_of_the_rows(tmp_path
     assert [side["words"] for side in written["separates"].values()] == [[], []]
     assert set(written["classifiers"]["length"]) == {"auc", "low", "high", "p_value"}
     assert set(written) == {
-        "passed", "auc", "classifier", "p_value", "members", "nonmembers", "classifiers",
-        "max_auc", "max_p", "separates",
-    }  # fmt: skip
+        "passed",
+        "auc",
+        "classifier",
+        "p_value",
+        "members",
+        "nonmembers",
+        "classifiers",
+        "max_auc",
+        "max_p",
+        "separates",
+    }
 
 
 def test_a_closed_gate_stops_a_study_and_is_reported_by_an_audit(tmp_path: Path) -> None:

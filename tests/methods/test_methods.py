@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from command_line import as_words
 from pydantic import ValidationError
 from tiny_study import (
     FRAMING,
@@ -223,10 +224,16 @@ def test_kd_is_plain_distillation(study: Study) -> None:
         return loss.detach().double()
 
     expected = loop.train(
-        student, members.tokens, FRAMING, learn,
-        TrainingSettings.model_validate(STUDENT_TRAINING), HardwareSettings(),
-        steps=8, seed=seed, snapshots=None,
-    )  # fmt: skip
+        student,
+        members.tokens,
+        FRAMING,
+        learn,
+        TrainingSettings.model_validate(STUDENT_TRAINING),
+        HardwareSettings(),
+        steps=8,
+        seed=seed,
+        snapshots=None,
+    )
     assert facts(trained(study, "kd"))["loss"] == pytest.approx(expected["loss"], rel=1e-4)
 
 
@@ -266,21 +273,27 @@ def test_an_epoch_that_is_kept_is_the_student_of_a_training_that_ends_there(stud
     assert not (study.root / "kept_snapshots").exists()
 
     take_epoch.main(
-        [
-            *("--epochs", str(kept), "--epoch", "1"),
-            *("--selected", str(whole / "selection.parquet")),
-            *("--output", study.path("early/model"), "--facts", study.path("early/facts.json")),
-            *("--selection", study.path("early/selection.parquet")),
-        ]
+        as_words(
+            epochs=kept,
+            epoch=1,
+            selected=whole / "selection.parquet",
+            output=study.path("early/model"),
+            facts=study.path("early/facts.json"),
+            selection=study.path("early/selection.parquet"),
+        )
     )
     assert same(weights(study.root / "early"), first)
     assert facts(study.root / "early") == early
     with pytest.raises(DistilleakError, match="epoch 2 was not kept"):
         take_epoch.main(
-            [
-                *("--epochs", str(kept), "--epoch", "2", "--selected", "none"),
-                *("--output", "none", "--facts", "none", "--selection", "none"),
-            ]
+            as_words(
+                epochs=kept,
+                epoch=2,
+                selected="none",
+                output="none",
+                facts="none",
+                selection="none",
+            )
         )
 
 
@@ -634,8 +647,11 @@ def test_norms_are_folded_before_a_projection_starts_whatever_the_order_of_the_p
     orders = [method("combination", of=parts).parameters for parts in (PARTS, PARTS[::-1])]
     assert orders[0] == orders[1]
     assert [part["method"] for part in orders[0].of] == [
-        "nonvulnerable", "nonorm", "bottleneck", "red_list",
-    ]  # fmt: skip
+        "nonvulnerable",
+        "nonorm",
+        "bottleneck",
+        "red_list",
+    ]
     # What is written of a study gives the study again.
     assert method("combination", **orders[0].model_dump()).parameters == orders[0]
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from attacked_study import Attacked, make_attacked
+from command_line import as_words
 from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
@@ -61,13 +62,13 @@ def test_the_stage_writes_scores_labelled_with_pool_and_membership(
     study: Study, scores: pd.DataFrame
 ) -> None:
     score_attacks.main(
-        [
-            *("--records", study.path("records.parquet")),
-            *("--evidence", study.path("teacher/evidence")),
-            *("--references", study.path("reference/evidence")),
-            *("--attacks", json.dumps({name: ENTRIES[name] for name in FROM_STAGES})),
-            *("--output", study.path("scores.parquet")),
-        ]
+        as_words(
+            records=study.path("records.parquet"),
+            evidence=study.path("teacher/evidence"),
+            references=study.path("reference/evidence"),
+            attacks=json.dumps({name: ENTRIES[name] for name in FROM_STAGES}),
+            output=study.path("scores.parquet"),
+        )
     )
     written = pd.read_parquet(study.path("scores.parquet"))
     labels = ["record_id", "pool", "teacher_member", "student_member"]

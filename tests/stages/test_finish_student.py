@@ -1,6 +1,7 @@
 """Students that are a trained one, changed: the files are those of a training."""
 
 import pytest
+from command_line import as_words
 from tiny_study import Study
 
 from distilleak.errors import DistilleakError
@@ -23,14 +24,15 @@ def test_the_files_are_those_that_a_training_writes(study: Study) -> None:
 def test_a_method_that_needs_the_vulnerable_members_says_so(study: Study) -> None:
     with pytest.raises(DistilleakError, match="red_list needs --vulnerability"):
         finish_student.main(
-            [
-                *("--trained", study.path("teacher/model")),
-                *("--trained-facts", study.path("teacher/facts.json")),
-                *("--records", study.path("records.parquet")),
-                *("--tokenizer", study.path("tokenizer"), "--seed", "0"),
-                *("--method", '{"method": "red_list", "parameters": {}}'),
-                *("--output", study.path("none/model")),
-                *("--selection", study.path("none/selection.parquet")),
-                *("--facts", study.path("none/facts.json")),
-            ]
+            as_words(
+                trained=study.path("teacher/model"),
+                trained_facts=study.path("teacher/facts.json"),
+                records=study.path("records.parquet"),
+                tokenizer=study.path("tokenizer"),
+                seed=0,
+                method='{"method": "red_list", "parameters": {}}',
+                output=study.path("none/model"),
+                selection=study.path("none/selection.parquet"),
+                facts=study.path("none/facts.json"),
+            )
         )

@@ -279,12 +279,19 @@ def test_every_epoch_but_the_last_is_shown_once_also_after_an_interruption(tmp_p
 
     def train(kept: Snapshots | None, accumulate: Any) -> None:
         loop.train(
-            model, tiny_training.records(), framing, accumulate, given, HardwareSettings(),
-            steps=steps, seed=3, snapshots=kept,
+            model,
+            tiny_training.records(),
+            framing,
+            accumulate,
+            given,
+            HardwareSettings(),
+            steps=steps,
+            seed=3,
+            snapshots=kept,
             keep=lambda epoch, facts: seen.append(
                 (epoch, facts["updates"], tiny_training.weights(model).clone())
             ),
-        )  # fmt: skip
+        )
 
     train(None, tiny_training.cross_entropy(model))
     whole, seen = seen, []

@@ -66,20 +66,17 @@ def framing(model: PreTrainedModel, tokenizer: str | Path) -> Framing:
     return tokenization.framing(tokenizer, families.of(model).kind == "masked")
 
 
-def check_length(
-    model: PreTrainedModel, framing: Framing, tokens: Sequence[Tokens], prefix: int = 0
-) -> None:
+def check_length(model: PreTrainedModel, framing: Framing, tokens: Sequence[Tokens]) -> None:
     """Refuse records that the model has no positions for.
 
     Raises:
-        DistilleakError: `prefix` and the longest of the records `tokens` do not fit.
+        DistilleakError: the longest of the records `tokens` does not fit.
     """
     longest = max(len(record) for record in tokens)
-    needed, positions = framing.added + prefix + longest, families.positions(model)
+    needed, positions = framing.added + longest, families.positions(model)
     if needed > positions:
-        before = f"a prefix of {prefix} tokens and " if prefix else ""
         raise DistilleakError(
-            f"encoding.context: {before}a record of {longest} tokens need {needed} positions, but "
+            f"encoding.context: a record of {longest} tokens needs {needed} positions, but "
             f"the model ({model.config.model_type}) has {positions}; choose a shorter context"
         )
 

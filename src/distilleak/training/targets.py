@@ -17,7 +17,10 @@ from distilleak.models import families
 from distilleak.models.batches import Batch, Tokens, batch, by_length
 from distilleak.records.framing import Framing
 
-_ONLINE = "a masked model's masks change, so its teacher is queried for every batch"
+_ONLINE = (
+    "a masked model's masks change, so its logits cannot be stored; query the teacher for every "
+    "batch"
+)
 
 
 @dataclass(frozen=True)
