@@ -155,5 +155,5 @@ def write_text(text: str, path: str | Path) -> None:
 def _damaged(path: str | Path, kind: str, error: Exception) -> DistilleakError:
     reason = str(error).splitlines()[0].rstrip(".")
     return DistilleakError(
-        f"{path}: damaged {kind} file ({reason}); delete it and run again, it is made anew"
+        f"{path}: damaged {kind} file ({reason}); delete it and run again to rebuild it"
     )

@@ -210,7 +210,9 @@ def test_a_context_longer_than_the_positions(tokenizer: Path) -> None:
     framing = making.framing(model, tokenizer)
     import numpy as np
 
-    with pytest.raises(DistilleakError, match=r"encoding\.context: .* 96 tokens needs 97 positions"):
+    with pytest.raises(
+        DistilleakError, match=r"encoding\.context: .* 96 tokens needs 97 positions"
+    ):
         making.check_length(model, framing, [np.zeros(96, dtype=np.int32)])
     making.check_length(model, framing, [np.zeros(95, dtype=np.int32)])
 

@@ -1,4 +1,4 @@
-"""The teacher's lessons: stored or asked anew, they say the same."""
+"""The teacher's lessons: stored or queried each time, they say the same."""
 
 import copy
 from pathlib import Path

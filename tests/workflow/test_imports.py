@@ -21,10 +21,22 @@ from distilleak.study.closure import import_closure
 
 PACKAGE = Path(distilleak.__path__[0])
 LIGHT = (
-    *("load_corpus", "split_records", "train_tokenizer", "encode_records", "audit_split"),
-    *("find_vulnerable", "score_attacks", "score_vote", "measure_metrics", "build_tables"),
-    *("draw_figure", "collect_costs", "write_report", "write_schema", "draw_shadow"),
-    *("measure_exposure",),
+    "load_corpus",
+    "split_records",
+    "train_tokenizer",
+    "encode_records",
+    "audit_split",
+    "find_vulnerable",
+    "score_attacks",
+    "score_vote",
+    "measure_metrics",
+    "build_tables",
+    "draw_figure",
+    "collect_costs",
+    "write_report",
+    "write_schema",
+    "draw_shadow",
+    "measure_exposure",
 )
 """Stages that need no model: importing torch would cost each of them seconds."""
 TOKENIZING = ("train_tokenizer", "encode_records")
@@ -154,9 +166,22 @@ print(json.dumps(heavy))
 
 
 LEVELS = (
-    *({"stages"}, {"costs"}, {"study"}, {"report"}, {"figures"}, {"tables"}, {"scoring"}),
-    *({"attacks"}, {"training"}, {"methods"}, {"evidence"}, {"models"}, {"blind", "records"}),
-    *({"corpora"}, {"metrics", "machine"}, {"settings"}),
+    {"stages"},
+    {"costs"},
+    {"study"},
+    {"report"},
+    {"figures"},
+    {"tables"},
+    {"scoring"},
+    {"attacks"},
+    {"training"},
+    {"methods"},
+    {"evidence"},
+    {"models"},
+    {"blind", "records"},
+    {"corpora"},
+    {"metrics", "machine"},
+    {"settings"},
     {"files", "catalogue", "ragged", "paths", "seeding", "errors"},
 )
 """The wings of the package and its own modules, the highest first: every import points down. Wings

@@ -91,9 +91,9 @@ def sum_gradients(weights: Iterable[torch.nn.Parameter]) -> None:
     shared = [weight for weight, count in zip(trained, used.tolist(), strict=True) if count]
     for bucket in _buckets([_gradient(weight) for weight in shared]):
         flat = total(torch.cat([gradient.flatten() for gradient in bucket]))
-        parts = torch.split(flat, [gradient.numel() for gradient in bucket])
-        for gradient, part in zip(bucket, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
+        chunks = torch.split(flat, [gradient.numel() for gradient in bucket])
+        for gradient, chunk in zip(bucket, chunks, strict=True):
+            gradient.copy_(chunk.view_as(gradient))
 
 
 def _gradient(weight: torch.nn.Parameter) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The records table: every passage that takes part, its pool, its text as scored, its tokens."""
+"""The table of records: each passage that is used, its pool, its text as scored, its tokens."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -99,7 +99,7 @@ def iterate_records(path: str | Path, pools: Sequence[str], size: int) -> Iterat
         falls = ids[1:] <= ids[:-1]
         if falls.any():
             raise DistilleakError(
-                f"{path}: record {ids[1 + int(falls.argmax())]!r} stands behind a later one; "
+                f"{path}: record {ids[1 + int(falls.argmax())]!r} comes after a later one; "
                 "records must be sorted by record_id, each once"
             )
         last = ids[-1]

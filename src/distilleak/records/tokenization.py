@@ -161,7 +161,7 @@ def save_pretrained(tokenizer: Any, path: str | Path) -> None:
 
 
 def cut(tokenizer: Tokenizer, text: str, length: int) -> tuple[str, list[int]]:
-    """The longest beginning of `text` of whole words with at most `length` tokens, and its tokens.
+    """The longest start of `text`, in full words and at most `length` tokens, and its tokens.
 
     Words are those of the tokenizer, whose spaces stand before them. The tokens are always those
     of encoding the returned text; merely dropping the last tokens would not give that. Only a first

@@ -29,7 +29,7 @@ from distilleak.scoring.needs import (
 class Reader:
     """Reads the evidence that some attacks need; what none of them needs is not read.
 
-    What does not grow with the records, the population, is read once.
+    The population, which does not grow with the records, is read once.
 
     Args:
         directory: of the target: `<view>.parquet` for every view and, if an attack needs it,

@@ -1,4 +1,4 @@
-"""What the teacher says about a batch: stored once for all students, or queried anew."""
+"""What the teacher says about a batch: stored once for all students, or queried each time."""
 
 import zlib
 from collections.abc import Callable, Sequence
