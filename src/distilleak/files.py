@@ -47,18 +47,29 @@ def write_table(table: pa.Table, path: str | Path, metadata: dict[str, str] | No
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
-def open_parquet(path: str | Path) -> pq.ParquetFile:
-    """Open a Parquet file for reading.
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Turn what pyarrow raises in the block into one clear line.
+
+    Raises:
+        DistilleakError: the file is damaged.
+    """
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise _damaged(path, "Parquet", error) from error
+
+
+def open_parquet(path: str | Path, **options: Any) -> pq.ParquetFile:
+    """Open a Parquet file for reading; `options` are those of `pq.ParquetFile`.
 
     Raises:
         DistilleakError: the file is missing or damaged.
     """
     if not Path(path).is_file():
         raise DistilleakError(f"{path}: no such file")
-    try:
-        return pq.ParquetFile(path, page_checksum_verification=True)
-    except _UNREADABLE as error:
-        raise _damaged(path, "Parquet", error) from error
+    with reading(path):
+        return pq.ParquetFile(path, page_checksum_verification=True, **options)
 
 
 def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -88,17 +99,6 @@ def read_range(path: str | Path, columns: Sequence[str], key: str, low: str, hig
     return _read(file, path, columns, groups)
 
 
-def iterate_row_groups(path: str | Path) -> Iterator[pa.Table]:
-    """The row groups of a Parquet file, one at a time.
-
-    Raises:
-        DistilleakError: as `read_table`.
-    """
-    file = open_parquet(path)
-    for group in range(file.num_row_groups):
-        yield _read(file, path, None, [group])
-
-
 def _overlaps(group: pq.RowGroupMetaData, key: str, low: str, high: str) -> bool:
     for number in range(group.num_columns):
         column = group.column(number)
@@ -120,13 +120,11 @@ def _read(
     if missing:
         present = ", ".join(file.schema_arrow.names)
         raise DistilleakError(f"{path}: no column {missing[0]!r}; the columns are {present}")
-    try:
-        wanted = None if columns is None else list(columns)
+    wanted = None if columns is None else list(columns)
+    with reading(path):
         if groups is None:
             return file.read(columns=wanted)
         return file.read_row_groups(list(groups), columns=wanted)
-    except _UNREADABLE as error:
-        raise _damaged(path, "Parquet", error) from error
 
 
 def write_json(value: Any, path: str | Path) -> None:

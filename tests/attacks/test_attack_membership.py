@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from synthetic_evidence import VIEWS, Array, random_members, softmax_view
 
 from distilleak import catalogue
-from distilleak.attacks.base import Scores
+from distilleak.attacks.base import ScoreArray
 from distilleak.evidence.table import Evidence, Shadow, View
 
 ATTACKS = catalogue.names("attacks")
@@ -52,9 +52,9 @@ def memorised() -> Evidence:
 
 
 @cache
-def scores(name: str) -> Scores:
+def scores(name: str) -> ScoreArray:
     module = catalogue.load("attacks", name)
-    result: Scores = module.score(memorised(), module.Parameters())
+    result: ScoreArray = module.score(memorised(), module.Parameters())
     return result
 
 

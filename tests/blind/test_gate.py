@@ -13,7 +13,8 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics import roc_auc_score
 
 from distilleak.blind.gate import explain, judge
-from distilleak.blind.kernels import Records, kernels, tfidf, year_fraction
+from distilleak.blind.kernels import BlindRecords, kernels, tfidf, year_fraction
+from distilleak.blind.reading import read_records
 from distilleak.blind.ridge import (
     RIDGE,
     delong_error,
@@ -25,21 +26,21 @@ from distilleak.blind.ridge import (
 from distilleak.errors import DistilleakError
 from distilleak.files import read_table, write_table
 from distilleak.settings.gate import GateSettings
-from distilleak.stages.audit_split import main, read_records
+from distilleak.stages.audit_split import main
 
 WORDS = np.array([a + b + c for a in "bdfgklmn" for b in "aeiou" for c in "rstz"])
 QUICK = GateSettings(permutations=199, max_p=0.01)
 
 
-def some_records(size: int, seed: int) -> Records:
-    """Records of both pools that differ only by chance."""
+def some_records(size: int, seed: int) -> BlindRecords:
+    """Records of both pools that differ by nothing but chance."""
     rng = np.random.default_rng(seed)
     frequency = 1 / np.arange(1, len(WORDS) + 1)
     texts = [
         " ".join(rng.choice(WORDS, length, p=frequency / frequency.sum()))
         for length in rng.integers(20, 60, size)
     ]
-    return Records(
+    return BlindRecords(
         texts=texts,
         sources=[f"book-{book}" for book in rng.integers(0, 12, size)],
         dates=[str(year) for year in rng.integers(1800, 2000, size)],
@@ -47,15 +48,15 @@ def some_records(size: int, seed: int) -> Records:
     )
 
 
-def swapped(records: Records, **columns: list[str]) -> Records:
-    return Records(
+def swapped(records: BlindRecords, **columns: list[str]) -> BlindRecords:
+    return BlindRecords(
         **{"texts": records.texts, "sources": records.sources, "dates": records.dates} | columns,
         member=records.member,
     )
 
 
-def shifted(by: str, records: Records) -> Records:
-    """The same records, but with members that differ in one respect."""
+def shifted(by: str, records: BlindRecords) -> BlindRecords:
+    """The same records with members that differ in one respect."""
     member = records.member
     if by == "bag_of_words":
         texts = [
@@ -88,11 +89,11 @@ def speeches(size: int) -> tuple[list[str], np.ndarray]:
     return texts, np.arange(2 * size) < size
 
 
-def some_kernels(records: Records) -> dict[str, np.ndarray]:
+def some_kernels(records: BlindRecords) -> dict[str, np.ndarray]:
     return dict(kernels(records, tfidf(records.texts)))
 
 
-def write_records(records: Records, path: Path, **columns: Sequence[str | None]) -> Path:
+def write_records(records: BlindRecords, path: Path, **columns: Sequence[str | None]) -> Path:
     pools = ["member" if inside else "nonmember" for inside in records.member]
     table = {
         "record_id": [f"r{row:05d}" for row in range(len(pools))],
@@ -177,14 +178,14 @@ def test_what_separates_the_sides_is_reported() -> None:
 def test_old_against_new_speeches_is_refused_and_a_random_split_of_them_passes() -> None:
     texts, old = speeches(300)
     blank = [""] * len(texts)
-    verdict = judge(Records(texts, blank, blank, old), GateSettings(), 0)
+    verdict = judge(BlindRecords(texts, blank, blank, old), GateSettings(), 0)
     assert not verdict.passed
     assert verdict.classifiers["bag_of_words"].auc > 0.9
     assert set(verdict.classifiers) == {"bag_of_words", "length", "compressibility", "combined"}
     assert verdict.separates["member"].date is None
 
     mixed = np.random.default_rng(4).permutation(old)
-    assert judge(Records(texts, blank, blank, mixed), GateSettings(), 0).passed
+    assert judge(BlindRecords(texts, blank, blank, mixed), GateSettings(), 0).passed
 
 
 def test_scores_under_permuted_labels_are_those_of_refitting() -> None:
@@ -355,7 +356,7 @@ def test_records_that_cannot_be_judged_are_an_error() -> None:
         judge(some_records(9, 0), QUICK, 0)
     same = ["all the same"] * 20
     with pytest.raises(DistilleakError, match="do not differ"):
-        judge(Records(same, same, [""] * 20, np.arange(20) < 10), QUICK, 0)
+        judge(BlindRecords(same, same, [""] * 20, np.arange(20) < 10), QUICK, 0)
     empty = [""] * 20
     with pytest.raises(DistilleakError, match="no text"):
-        judge(Records(empty, same, empty, np.arange(20) < 10), QUICK, 0)
+        judge(BlindRecords(empty, same, empty, np.arange(20) < 10), QUICK, 0)

@@ -46,7 +46,7 @@ from distilleak.evidence.table import (
 )
 from distilleak.metrics.thresholds import at_fpr
 from distilleak.models import making
-from distilleak.records import pools, tokenization
+from distilleak.records import pools, tokenization, window
 from distilleak.records.table import Records, read_records
 from distilleak.scoring import attacking
 from distilleak.stages import base, compute_evidence, join_evidence
@@ -190,7 +190,7 @@ def test_attacks_work_on_masked_evidence_as_on_any_other(
     target, references = masked_evidence
     counts = np.arange(VOCABULARY)
     evidence = attacking.Reader(target, references, [entry], unigram=counts).read(known)
-    scores = attacking.score(name, entry, evidence)
+    scores = attacking.score_windows({name: entry}, [evidence])[name]
     assert len(scores) == EVALUATED
     # Shares of few references or records have few values.
     assert len(np.unique(scores)) > (
@@ -304,12 +304,12 @@ def test_a_record_twice_in_a_causal_file_is_an_error(site: Site, tmp_path: Path)
 # How it is computed
 
 
-@pytest.mark.parametrize("window", [1, 4, 21])
+@pytest.mark.parametrize("size", [1, 4, 21])
 @pytest.mark.parametrize("family", KINDS)
 def test_records_held_at_a_time_change_nothing(
-    family: str, window: int, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    family: str, size: int, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "WINDOW", window)
+    monkeypatch.setattr(window, "SIZE", size)
     site.compute(family, output=tmp_path)
     for view in VIEWS:
         found = view_of(site, tmp_path, view)
@@ -410,11 +410,8 @@ def test_records_that_do_not_fit_the_positions_are_refused_at_the_start(
 def test_a_gpu_without_bfloat16_is_named(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Old GPU")
-    arguments = compute_evidence._parser().parse_args(
-        site.arguments("gpt2", output="unused", dtype="bfloat16")
-    )
     with pytest.raises(DistilleakError, match=r"evidence\.dtype: Old GPU has no bfloat16"):
-        windows.load_models(arguments, {"": [0]}, "cuda")
+        windows.load_models([site.path("gpt2")], {"": [0]}, "bfloat16", "cuda")
 
 
 def test_a_damaged_model_leaves_no_file(site: Site, tmp_path: Path) -> None:
@@ -428,7 +425,7 @@ def test_a_damaged_model_leaves_no_file(site: Site, tmp_path: Path) -> None:
 def test_a_failure_on_the_way_leaves_no_file(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "WINDOW", 4)
+    monkeypatch.setattr(window, "SIZE", 4)
     stop_at(monkeypatch, 3)
     with pytest.raises(KeyboardInterrupt):
         site.compute("bert", output=tmp_path)
@@ -456,11 +453,12 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, shard: int) -> list[tuple[str, int]
 KILLED = """
 import os, signal, sys
 import torch
-from distilleak import compute_evidence, views
-from distilleak.shards import Shards
+from distilleak.evidence.shards import Shards
+from distilleak.records import window
+from distilleak.stages import compute_evidence
 
 torch.set_num_threads(1)
-views.WINDOW = 8
+window.SIZE = 8
 write = Shards.write
 
 def killed(*arguments):
@@ -475,12 +473,12 @@ compute_evidence.main(sys.argv[1:])
 def test_a_killed_job_goes_on_after_its_last_shard_and_writes_the_same_bytes(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "WINDOW", 8)
+    monkeypatch.setattr(window, "SIZE", 8)
     shards = tmp_path / "shards"
     output = tmp_path / "evidence"
-    asked = ("bert", "bert-other")
+    queried = ("bert", "bert-other")
     mixtures = ["m=0,1", "n=1"]
-    arguments = site.arguments(*asked, output=output, mixtures=mixtures, shards=shards)
+    arguments = site.arguments(*queried, output=output, mixtures=mixtures, shards=shards)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, *arguments], env=environment, check=False
@@ -499,7 +497,7 @@ def test_a_killed_job_goes_on_after_its_last_shard_and_writes_the_same_bytes(
         *((view, w) for view in VIEWS[1:] for w in range(3)),
     ]
     assert not shards.exists()
-    site.compute(*asked, output=tmp_path / "whole", mixtures=mixtures)
+    site.compute(*queried, output=tmp_path / "whole", mixtures=mixtures)
     assert len(files(output)) == 6
     assert files(output) == files(tmp_path / "whole")
 
@@ -508,7 +506,7 @@ def test_a_killed_job_goes_on_after_its_last_shard_and_writes_the_same_bytes(
 def test_a_job_that_is_asked_to_end_keeps_its_shards_and_exits_with_75(
     number: signal.Signals, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "WINDOW", 8)
+    monkeypatch.setattr(window, "SIZE", 8)
     shards = tmp_path / "shards"
     arguments = site.arguments("gpt2", output=tmp_path / "evidence", shards=shards, batch_tokens=60)
     with monkeypatch.context() as patch:
@@ -534,7 +532,7 @@ def test_a_job_that_is_asked_to_end_keeps_its_shards_and_exits_with_75(
 def test_shards_of_another_computation_are_deleted(
     change: str, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "WINDOW", 8)
+    monkeypatch.setattr(window, "SIZE", 8)
     shutil.copytree(site.root / "bert", tmp_path / "bert")
     shutil.copy(site.root / "records.parquet", tmp_path)
     mine = Site(tmp_path)
@@ -589,12 +587,12 @@ def test_vulnerable_members_score_above_the_threshold_of_the_holdout(study: Stud
 def test_parts_that_are_joined_are_the_bytes_of_one_job(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: int
 ) -> None:
-    monkeypatch.setattr(views, "WINDOW", 8)
-    asked, mixtures = ("bert", "bert-other"), ["m=0,1", "n=1"]
-    site.compute(*asked, output=tmp_path / "whole", mixtures=mixtures)
+    monkeypatch.setattr(window, "SIZE", 8)
+    queried, mixtures = ("bert", "bert-other"), ["m=0,1", "n=1"]
+    site.compute(*queried, output=tmp_path / "whole", mixtures=mixtures)
     for part in range(1, parts + 1):
         arguments = site.arguments(
-            *asked, output=tmp_path / f"{part}", mixtures=mixtures, shards=tmp_path / "shards"
+            *queried, output=tmp_path / f"{part}", mixtures=mixtures, shards=tmp_path / "shards"
         )
         compute_evidence.main([*arguments, "--part", f"{part}-of-{parts}"])
     for name in files(tmp_path / "whole"):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tiny_evidence import log_p_of, pseudo_log_p_of
-from tiny_families import CAUSAL, MASK, MASKED, START, VOCABULARY, fresh, layout, tiny
+from tiny_families import CAUSAL, MASK, MASKED, START, VOCABULARY, framing, fresh, tiny
 from transformers import PreTrainedModel
 
 from distilleak.errors import DistilleakError
@@ -78,7 +78,7 @@ def probed(
     """For each mixture the evidence on each record, its tokens in order of position."""
     asked = [tiny(name)] if asked is None else asked
     plan = plan_of(name, tokens, **masking)
-    context = read_context(asked, layout(name), prefix)
+    context = read_context(asked, framing(name), prefix)
     found = probe(asked, mixtures or {"": [0]}, tokens, plan, context, Budget(batch_tokens))
     return {key: by_record(columns, plan, len(tokens)) for key, columns in found.items()}
 
@@ -315,7 +315,7 @@ def test_surgered_models_leave_their_own_evidence(name: str, changes: dict[str, 
 
 
 def test_a_prefix_is_read_once_and_left_as_it_was() -> None:
-    context = read_context([tiny("gpt2")], layout("gpt2"), PREFIX)
+    context = read_context([tiny("gpt2")], framing("gpt2"), PREFIX)
     (cache,) = context.caches
     assert cache is not None
     before = copy.deepcopy(cache)
@@ -414,7 +414,7 @@ def test_where_memory_runs_out_smaller_batches_give_the_same(
     expected = probed(name, batch_tokens=400)[""]
     budget = Budget(400)
     plan = plan_of(name, TOKENS)
-    context = read_context([model], layout(name))
+    context = read_context([model], framing(name))
     found = probe([model], {"": [0]}, TOKENS, plan, context, budget)[""]
     for record, whole in zip(by_record(found, plan, len(TOKENS)), expected, strict=True):
         assert_close(record, whole)
@@ -440,7 +440,7 @@ def test_what_is_raised_after_a_batch_ends_the_work() -> None:
             raise InterruptedError
 
     model = tiny("gpt2")
-    context = read_context([model], layout("gpt2"))
+    context = read_context([model], framing("gpt2"))
     with pytest.raises(InterruptedError):
         probe([model], {"": [0]}, TOKENS, plan_of("gpt2", TOKENS), context, Budget(1), stop)
     assert len(batches) == 3

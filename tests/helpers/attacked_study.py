@@ -78,8 +78,9 @@ def make_attacked(study: Study, root: Path, entries: Sequence[dict[str, Any]]) -
         (root / "target").mkdir(exist_ok=True, parents=True)
         (root / "target" / f"{view}.parquet").write_bytes((own / f"{view}.parquet").read_bytes())
     for view, prefix in prefixes.items():
-        write_view(root / "target" / f"{view}.parquet", target, records.record_id, records.tokens,
-                   prefix)  # fmt: skip
+        write_view(
+            root / "target" / f"{view}.parquet", target, records.record_id, records.tokens, prefix
+        )
     write_copies(root / "target" / "neighbour.parquet", target, records.record_id, copies)
     names = [f"p{number:03}" for number in range(len(population))]
     write_view(root / "target/population.parquet", target, names, population)
@@ -103,9 +104,17 @@ def make_attacked(study: Study, root: Path, entries: Sequence[dict[str, Any]]) -
         unigram=unigram,
     ).read(records)
     return Attacked(
-        target, references, shadows, member, records, population, prefixes, copies, unigram,
+        target,
+        references,
+        shadows,
+        member,
+        records,
+        population,
+        prefixes,
+        copies,
+        unigram,
         evidence,
-    )  # fmt: skip
+    )
 
 
 def train(tokens: Sequence[Tokens], epochs: int, seed: int) -> PreTrainedModel:

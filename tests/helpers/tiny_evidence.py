@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from command_line import as_words
 from tiny_families import randomise
 from tiny_study import sentences
 from transformers import PreTrainedModel
@@ -55,13 +56,17 @@ class Site:
         shards: Path | str | None = None,
         **settings: object,
     ) -> list[str]:
-        """The command line that asks the models of these names."""
+        """The command line that queries the models of these names."""
         return [
-            *("--model", *(self.path(name) for name in names)),
+            *as_words(model=[self.path(name) for name in names]),
             *(word for mixture in mixtures for word in ("--mixture", mixture)),
-            *("--records", self.path("records.parquet"), "--views", *views),
-            *("--settings", json.dumps({"prefix_tokens": 16, "batch_tokens": 200} | settings)),
-            *("--seed", "0", "--output", str(output)),
+            *as_words(
+                records=self.path("records.parquet"),
+                views=views,
+                settings=json.dumps({"prefix_tokens": 16, "batch_tokens": 200} | settings),
+                seed=0,
+                output=output,
+            ),
             *(() if shards is None else ("--shards", str(shards))),
         ]
 

@@ -27,7 +27,7 @@ def shape(name: str, **changes: object) -> ArchitectureSettings:
     return ArchitectureSettings.model_validate({"type": name, **given})
 
 
-def layout(name: str) -> Framing:
+def framing(name: str) -> Framing:
     return Framing(START) if name in CAUSAL else Framing(START, START, MASK)
 
 
@@ -68,7 +68,7 @@ def batch_of(name: str, rows: range | list[int] | None = None) -> Batch:
     tokens = records()
     rows = list(range(len(tokens)) if rows is None else rows)
     chosen = None if name in CAUSAL else [np.arange(len(tokens[row])) % 2 == 0 for row in rows]
-    return batch(tokens, rows, layout(name), "cpu", chosen)
+    return batch(tokens, rows, framing(name), "cpu", chosen)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from command_line import as_words
 from transformers import PreTrainedModel
 
 from distilleak.models import families, making
@@ -21,6 +22,7 @@ from distilleak.settings.training import TrainingSettings
 from distilleak.stages import (
     compute_evidence,
     find_vulnerable,
+    finish_student,
     store_targets,
     train_model,
     train_student,
@@ -28,7 +30,7 @@ from distilleak.stages import (
 
 VOCABULARY = 300
 START = 0  # tokenization.train gives the start token the id 0
-LAYOUT = Framing(START)
+FRAMING = Framing(START)
 SHAPE = ArchitectureSettings(layers=2, width=32, heads=2, positions=96)
 POOLS = {"member": 30, "nonmember": 30, "holdout": 20, "auxiliary": 40, "public": 30}
 STUDENT_TRAINING = {"epochs": 2, "batch_size": 8, "learning_rate": 0.003}
@@ -65,7 +67,7 @@ def random_tokens(records: int, seed: int, longest: int = 12) -> list[Tokens]:
 
 
 def one_batch(tokens: Sequence[Tokens], rows: Sequence[int] | None = None) -> Batch:
-    return batch(tokens, range(len(tokens)) if rows is None else rows, LAYOUT, "cpu")
+    return batch(tokens, range(len(tokens)) if rows is None else rows, FRAMING, "cpu")
 
 
 def training_settings(**changes: Any) -> TrainingSettings:
@@ -108,19 +110,40 @@ class Study:
         """Run the stage `train_student`; `options` come after the usual ones and replace them."""
         train_student.main(
             [
-                *("--records", self.path("records.parquet")),
-                *("--tokenizer", self.path("tokenizer")),
-                *("--method", json.dumps({"method": method, "parameters": parameters})),
-                *("--student", SHAPE.model_copy(update={"layers": 1}).model_dump_json()),
-                *("--training", json.dumps(STUDENT_TRAINING)),
-                *("--vulnerability", self.path("third_vulnerable.parquet")),
+                *as_words(
+                    records=self.path("records.parquet"),
+                    tokenizer=self.path("tokenizer"),
+                    method=json.dumps({"method": method, "parameters": parameters}),
+                    student=SHAPE.model_copy(update={"layers": 1}).model_dump_json(),
+                    training=json.dumps(STUDENT_TRAINING),
+                    vulnerability=self.path("third_vulnerable.parquet"),
+                ),
                 *(("--targets", self.path("targets.npy")) if targets else ()),
-                *("--seed", "0"),
-                *("--output", self.path(f"{name}/model")),
-                *("--selection", self.path(f"{name}/selection.parquet")),
-                *("--facts", self.path(f"{name}/facts.json")),
+                *as_words(
+                    seed=0,
+                    output=self.path(f"{name}/model"),
+                    selection=self.path(f"{name}/selection.parquet"),
+                    facts=self.path(f"{name}/facts.json"),
+                ),
                 *options,
             ]
+        )
+
+    def finish_student(self, name: str, method: str, trained: str, **parameters: Any) -> None:
+        """Run the stage `finish_student` on the student `trained`."""
+        finish_student.main(
+            as_words(
+                trained=self.path(f"{trained}/model"),
+                trained_facts=self.path(f"{trained}/facts.json"),
+                records=self.path("records.parquet"),
+                tokenizer=self.path("tokenizer"),
+                method=json.dumps({"method": method, "parameters": parameters}),
+                vulnerability=self.path("third_vulnerable.parquet"),
+                seed=0,
+                output=self.path(f"{name}/model"),
+                selection=self.path(f"{name}/selection.parquet"),
+                facts=self.path(f"{name}/facts.json"),
+            )
         )
 
     def compute_evidence(
@@ -129,11 +152,17 @@ class Study:
         """Run the stage `compute_evidence` on the models of these names."""
         compute_evidence.main(
             [
-                *("--model", *(self.path(f"{name}/model") for name in trained)),
+                *as_words(
+                    model=[self.path(f"{name}/model") for name in trained],
+                ),
                 *(word for mixture in mixtures for word in ("--mixture", mixture)),
-                *("--records", self.path("records.parquet"), "--views", *views),
-                *("--settings", '{"prefix_tokens": 16, "batch_tokens": 200}'),
-                *("--seed", "0", "--output", self.path(output)),
+                *as_words(
+                    records=self.path("records.parquet"),
+                    views=views,
+                    settings='{"prefix_tokens": 16, "batch_tokens": 200}',
+                    seed=0,
+                    output=self.path(output),
+                ),
             ]
         )
 
@@ -163,24 +192,27 @@ def make_study(root: Path) -> Study:
     )
     for role, epochs in (("teacher", 60), ("reference", 15)):
         train_model.main(
-            [
-                *("--records", study.path("records.parquet"), "--role", role),
-                *("--tokenizer", study.path("tokenizer"), "--seed", "0"),
-                *("--model", SHAPE.model_dump_json()),
-                *("--training", f'{{"epochs": {epochs}, "batch_size": 8, "learning_rate": 0.01}}'),
-                *("--output", study.path(f"{role}/model")),
-                *("--facts", study.path(f"{role}/facts.json")),
-            ]
+            as_words(
+                records=study.path("records.parquet"),
+                role=role,
+                tokenizer=study.path("tokenizer"),
+                seed=0,
+                model=SHAPE.model_dump_json(),
+                training=f'{{"epochs": {epochs}, "batch_size": 8, "learning_rate": 0.01}}',
+                output=study.path(f"{role}/model"),
+                facts=study.path(f"{role}/facts.json"),
+            )
         )
     study.compute_evidence("teacher", output="teacher/evidence")
     study.compute_evidence("reference", output="reference/evidence", views=["plain"])
     find_vulnerable.main(
-        [
-            *("--records", study.path("records.parquet")),
-            *("--evidence", study.path("teacher/evidence")),
-            *("--attack", '{"attack": "loss", "parameters": {}}', "--fpr", "0.1"),
-            *("--output", study.path("vulnerable.parquet")),
-        ]
+        as_words(
+            records=study.path("records.parquet"),
+            evidence=study.path("teacher/evidence"),
+            attack='{"attack": "loss", "parameters": {}}',
+            fpr="0.1",
+            output=study.path("vulnerable.parquet"),
+        )
     )
     # The teacher has memorised all members; methods are shown a third of them as vulnerable.
     members = [f"r{number:03}" for number in range(POOLS["member"])]
@@ -190,9 +222,11 @@ def make_study(root: Path) -> Study:
         study.path("third_vulnerable.parquet"),
     )
     store_targets.main(
-        [
-            *("--records", study.path("records.parquet"), "--teacher", study.path("teacher/model")),
-            *("--batch-tokens", "200", "--output", study.path("targets.npy")),
-        ]
+        as_words(
+            records=study.path("records.parquet"),
+            teacher=study.path("teacher/model"),
+            batch_tokens=200,
+            output=study.path("targets.npy"),
+        )
     )
     return study

@@ -87,7 +87,7 @@ def settings(**changes: Any) -> TrainingSettings:
 
 def train(
     model: PreTrainedModel,
-    layout: Framing,
+    framing: Framing,
     accumulate: loop.Accumulate | None = None,
     steps: int = STEPS,
     seed: int = SEED,
@@ -99,7 +99,7 @@ def train(
     return loop.train(
         model,
         records() if tokens is None else tokens,
-        layout,
+        framing,
         accumulate or cross_entropy(model),
         given or settings(),
         HardwareSettings.model_validate(hardware),
@@ -171,7 +171,7 @@ def run(
         torch.set_num_threads(1)
         before()
         with processes.processes():
-            model, layout = tiny(family, dropout=not double, double=double)
+            model, framing = tiny(family, dropout=not double, double=double)
             kept = Snapshots(Path(root, "snapshots"), FINGERPRINT, minutes)
             plain, calls = cross_entropy(model), []
 
@@ -182,7 +182,7 @@ def run(
                     os.kill(os.getpid(), signals[len(calls)])
                 return plain(now, tokens)
 
-            facts = train(model, layout, accumulate, kept=kept, **hardware)
+            facts = train(model, framing, accumulate, kept=kept, **hardware)
             if processes.is_main():
                 save_file({"weights": weights(model)}, Path(root, "model.safetensors"))
                 write_json({**facts, "calls": len(calls)}, Path(root, "facts.json"))

@@ -33,9 +33,10 @@ def start(place: Path, *options: str) -> "subprocess.Popen[str]":
             *(sys.executable, "-m", "distilleak.machine.gpus", *options),
             *(sys.executable, "-c", LOOK, place),
         ],
-        stderr=subprocess.PIPE, text=True,
+        stderr=subprocess.PIPE,
+        text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )  # fmt: skip
+    )
 
 
 def begun(place: Path, count: int) -> list[str]:

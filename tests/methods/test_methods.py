@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from command_line import as_words
 from pydantic import ValidationError
 from tiny_study import (
-    LAYOUT,
+    FRAMING,
     SHAPE,
     STUDENT_TRAINING,
     VOCABULARY,
@@ -225,7 +226,7 @@ def test_kd_is_plain_distillation(study: Study) -> None:
     expected = loop.train(
         student,
         members.tokens,
-        LAYOUT,
+        FRAMING,
         learn,
         TrainingSettings.model_validate(STUDENT_TRAINING),
         HardwareSettings(),
@@ -272,39 +273,27 @@ def test_an_epoch_that_is_kept_is_the_student_of_a_training_that_ends_there(stud
     assert not (study.root / "kept_snapshots").exists()
 
     take_epoch.main(
-        [
-            "--epochs",
-            str(kept),
-            "--epoch",
-            "1",
-            "--selected",
-            str(whole / "selection.parquet"),
-            "--output",
-            study.path("early/model"),
-            "--facts",
-            study.path("early/facts.json"),
-            "--selection",
-            study.path("early/selection.parquet"),
-        ]
+        as_words(
+            epochs=kept,
+            epoch=1,
+            selected=whole / "selection.parquet",
+            output=study.path("early/model"),
+            facts=study.path("early/facts.json"),
+            selection=study.path("early/selection.parquet"),
+        )
     )
     assert same(weights(study.root / "early"), first)
     assert facts(study.root / "early") == early
     with pytest.raises(DistilleakError, match="epoch 2 was not kept"):
         take_epoch.main(
-            [
-                "--epochs",
-                str(kept),
-                "--epoch",
-                "2",
-                "--selected",
-                "none",
-                "--output",
-                "none",
-                "--facts",
-                "none",
-                "--selection",
-                "none",
-            ]
+            as_words(
+                epochs=kept,
+                epoch=2,
+                selected="none",
+                output="none",
+                facts="none",
+                selection="none",
+            )
         )
 
 
@@ -322,7 +311,8 @@ def test_a_student_that_is_only_finished_is_the_trained_one(name: str, study: St
     assert method(name, where="teacher").trained_like() is None
     whole = trained(study, name)
     base = trained(study, "kd")
-    finished = trained(study, name, "--trained", str(base / "model"), label=f"{name}_finished")
+    finished = study.root / f"{name}_finished"
+    study.finish_student(finished.name, name, base.name)
     assert same(weights(finished), weights(whole))
     assert facts(finished) == facts(whole)
     assert pd.read_parquet(finished / "selection.parquet").equals(
@@ -344,8 +334,8 @@ def test_a_combination_is_finished_from_the_student_of_its_other_parts(study: St
 
     whole = trained(study, "combination", label="narrow_red", of=parts)
     base = trained(study, "bottleneck", label="narrow", reduction=2)
-    options = ("--trained", str(base / "model"))
-    finished = trained(study, "combination", *options, label="narrow_finished", of=parts)
+    finished = study.root / "narrow_finished"
+    study.finish_student(finished.name, "combination", base.name, of=parts)
     assert same(weights(finished), weights(whole))
     assert facts(finished) == facts(whole)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from tiny_study import SHAPE, START, VOCABULARY, sentences
 from tokenizers.normalizers import Lowercase
+from transformers import PreTrainedModel
 
 from distilleak.errors import DistilleakError
 from distilleak.models import checkpoints, families, making
@@ -15,9 +16,12 @@ from distilleak.records import tokenization
 from distilleak.settings.architecture import (
     ArchitectureSettings,
     CheckpointSettings,
+    ModelSettings,
+    StudentSettings,
     TeacherLayersSettings,
 )
 from distilleak.stages import copy_tokenizer
+from distilleak.training import student
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +75,31 @@ def test_random_weights_in_the_shape_of_a_checkpoint_follow_the_seed(
     assert one.config.n_layer == SHAPE.layers
 
 
+def make_student(
+    start: StudentSettings,
+    tokenizer: Path,
+    seed: int,
+    teacher: Path | None = None,
+    teacher_start: ModelSettings | None = None,
+    teacher_seed: int | None = None,
+) -> PreTrainedModel:
+    return student.make(
+        start,
+        tokenizer,
+        seed,
+        teacher=teacher,
+        teacher_start=teacher_start,
+        teacher_seed=seed if teacher_seed is None else teacher_seed,
+    )
+
+
 def test_a_student_may_start_from_the_layers_of_the_teacher(
     pretrained: Path, tokenizer: Path
 ) -> None:
     start = TeacherLayersSettings(init="teacher_layers", layers=1)
-    student, teacher = making.make(start, tokenizer, 0, pretrained), making.load(pretrained, "cpu")
-    assert len(families.blocks(student)) == 1
-    for name, weight in state(student).items():
+    made, teacher = make_student(start, tokenizer, 0, pretrained), making.load(pretrained, "cpu")
+    assert len(families.blocks(made)) == 1
+    for name, weight in state(made).items():
         assert torch.equal(weight, state(teacher)[name])
 
 
@@ -85,9 +107,9 @@ def test_a_student_that_must_not_know_the_teacher_copies_what_it_started_from(
     tokenizer: Path,
 ) -> None:
     start = TeacherLayersSettings(init="teacher_layers", layers=1)
-    student = making.make(start, tokenizer, 3, SHAPE)
+    made = make_student(start, tokenizer, 3, teacher_start=SHAPE)
     untrained = making.make(SHAPE, tokenizer, 3)
-    for name, weight in state(student).items():
+    for name, weight in state(made).items():
         assert torch.equal(weight, state(untrained)[name])
 
 
@@ -97,8 +119,8 @@ def test_a_student_of_a_given_shape_has_the_padded_vocabulary_of_its_teacher(
     with making.seeded(0):
         padded = families.build(SHAPE, VOCABULARY + 4, START)
     making.save(padded, tokenizer, tmp_path / "teacher")
-    student = making.make(SHAPE, tokenizer, 0, tmp_path / "teacher")
-    assert student.config.vocab_size == VOCABULARY + 4
+    made = make_student(SHAPE, tokenizer, 0, tmp_path / "teacher")
+    assert made.config.vocab_size == VOCABULARY + 4
 
 
 def test_nothing_there(tmp_path: Path) -> None:
@@ -185,12 +207,14 @@ def test_a_hub_id_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_context_longer_than_the_positions(tokenizer: Path) -> None:
     model = making.make(SHAPE, tokenizer, 0)
-    layout = making.layout(model, tokenizer)
+    framing = making.framing(model, tokenizer)
     import numpy as np
 
-    with pytest.raises(DistilleakError, match=r"encoding\.context: .* 96 tokens need 97 positions"):
-        making.check_length(model, layout, [np.zeros(96, dtype=np.int32)])
-    making.check_length(model, layout, [np.zeros(95, dtype=np.int32)])
+    with pytest.raises(
+        DistilleakError, match=r"encoding\.context: .* 96 tokens needs 97 positions"
+    ):
+        making.check_length(model, framing, [np.zeros(96, dtype=np.int32)])
+    making.check_length(model, framing, [np.zeros(95, dtype=np.int32)])
 
 
 def test_one_tokenizer_for_all_models_of_a_pair(
@@ -201,7 +225,7 @@ def test_one_tokenizer_for_all_models_of_a_pair(
     text = sentences(1, seed=5)[0]
     found, expected = (tokenization.load(path) for path in (tmp_path / "tokenizer", pretrained))
     assert found.encode(text).ids == expected.encode(text).ids
-    assert tokenization.layout(tmp_path / "tokenizer", masked=False).start == START
+    assert tokenization.framing(tmp_path / "tokenizer", masked=False).start == START
 
 
 def test_different_tokenizers_in_a_pair(pretrained: Path, copy: Path, tmp_path: Path) -> None:
@@ -248,7 +272,7 @@ def test_a_control_starts_from_the_layers_that_a_teacher_of_a_shape_started_from
     shape = SHAPE.model_copy(update={"layers": 2})
     teacher = making.make(shape, tokenizer, 7)
     half = TeacherLayersSettings(init="teacher_layers", layers=1)
-    control = making.make(half, tokenizer, 8, shape, teacher_seed=7)
+    control = make_student(half, tokenizer, 8, teacher_start=shape, teacher_seed=7)
     expected = families.copy_layers(teacher, 1)
     for name, weight in state(expected).items():
         assert torch.equal(state(control)[name], weight), name

@@ -120,8 +120,18 @@ def remove_all(path: Path) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        *(truncate, break_header, empty_weights, remove_weights, drop_a_key, add_a_key, resize),
-        *(break_config, unknown_type, unknown_surgery, only_pickle, remove_all),
+        truncate,
+        break_header,
+        empty_weights,
+        remove_weights,
+        drop_a_key,
+        add_a_key,
+        resize,
+        break_config,
+        unknown_type,
+        unknown_surgery,
+        only_pickle,
+        remove_all,
     ],
 )
 def test_a_damaged_model_is_refused_in_one_line(damage: Callable[[Path], None], copy: Path) -> None:

@@ -83,7 +83,7 @@ def test_records_out_of_order_are_an_error(tmp_path: Path) -> None:
     table = pq.read_table(write(tmp_path / "sorted.parquet", 3000))
     turned = table.take([*range(2500), 2600, 2500, *range(2601, 3000)])
     write_table(turned, tmp_path / "turned.parquet")
-    with pytest.raises(DistilleakError, match=r"turned\.parquet: record 'r002500' stands behind"):
+    with pytest.raises(DistilleakError, match=r"turned\.parquet: record 'r002500' comes after"):
         list(iterate_records(tmp_path / "turned.parquet", POOLS, 100))
 
 

@@ -27,10 +27,30 @@ PIECES = st.one_of(
     st.text(max_size=12),
     st.sampled_from(
         [
-            *(" ", "  ", "\n", " \n", "\n\n \t", "\u00a0", "\u3000"),
-            *("<|endoftext|>", "it's", "they're", "'", "''ll", "1790", "naïve", "über"),
-            *("a" * 40, "\U0001f600" * 9, "\U0001f468\u200d\U0001f469\u200d\U0001f467", "漢字" * 8),
-            *("e\u0301", "\u200b", "\x00", "\ufeff", "The Congress shall have power to lay"),
+            " ",
+            "  ",
+            "\n",
+            " \n",
+            "\n\n \t",
+            "\u00a0",
+            "\u3000",
+            "<|endoftext|>",
+            "it's",
+            "they're",
+            "'",
+            "''ll",
+            "1790",
+            "naïve",
+            "über",
+            "a" * 40,
+            "\U0001f600" * 9,
+            "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+            "漢字" * 8,
+            "e\u0301",
+            "\u200b",
+            "\x00",
+            "\ufeff",
+            "The Congress shall have power to lay",
         ]
     ),
 )
@@ -141,20 +161,20 @@ def test_a_missing_or_damaged_tokenizer_is_said_in_one_line(
 
 
 def test_a_causal_model_reads_the_start_token_before_a_record(directory: Path) -> None:
-    assert tokenization.layout(directory, masked=False) == Framing(start=0)
+    assert tokenization.framing(directory, masked=False) == Framing(start=0)
 
 
 def test_a_masked_model_reads_a_record_between_two_tokens_and_hides_some(tmp_path: Path) -> None:
     trained = tokenization.train(["some words to train on"] * 3, 260, masked=True)
     tokenization.save(trained, tmp_path / "tokenizer", 16)
-    layout = tokenization.layout(tmp_path / "tokenizer", masked=True)
-    assert layout == Framing(start=0, end=0, mask=1)
+    framing = tokenization.framing(tmp_path / "tokenizer", masked=True)
+    assert framing == Framing(start=0, end=0, mask=1)
     assert trained.id_to_token(1) == tokenization.MASK
 
 
 def test_a_tokenizer_without_the_token_that_is_needed_is_refused(directory: Path) -> None:
     with pytest.raises(DistilleakError, match=r"tokenizer_config\.json: no mask_token, .* masked"):
-        tokenization.layout(directory, masked=True)
+        tokenization.framing(directory, masked=True)
 
 
 def test_a_special_token_may_be_written_as_a_mapping(directory: Path, tmp_path: Path) -> None:
@@ -163,7 +183,7 @@ def test_a_special_token_may_be_written_as_a_mapping(directory: Path, tmp_path: 
     shutil.copytree(directory, copy)
     token = {"content": tokenization.START, "lstrip": False}
     write_json({"bos_token": None, "eos_token": token}, copy / "tokenizer_config.json")
-    assert tokenization.layout(copy, masked=False) == Framing(start=0)
+    assert tokenization.framing(copy, masked=False) == Framing(start=0)
 
 
 def test_a_saved_tokenizer_that_fills_and_cuts_does_neither_here(

@@ -91,7 +91,8 @@ def test_the_parameters_of_an_entry_reach_the_attack(study: Study) -> None:
     evidence = attacking.Reader(study.path("teacher/evidence"), [], [LOSS]).read(records)
     all_tokens = {"attack": "min_k", "parameters": {"k": 1.0}}
     np.testing.assert_allclose(
-        attacking.score("every", all_tokens, evidence), attacking.score("loss", LOSS, evidence)
+        attacking.score_windows({"every": all_tokens}, [evidence])["every"],
+        attacking.score_windows({"loss": LOSS}, [evidence])["loss"],
     )
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from attacked_study import Attacked, make_attacked
+from command_line import as_words
 from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
@@ -45,7 +46,8 @@ def scores(attacked: Attacked) -> pd.DataFrame:
         "teacher_member": records.teacher_member,
     }
     found = {
-        name: attacking.score(name, entry, attacked.evidence) for name, entry in ENTRIES.items()
+        name: attacking.score_windows({name: entry}, [attacked.evidence])[name]
+        for name, entry in ENTRIES.items()
     }
     return pd.DataFrame({**labels, **found})
 
@@ -60,13 +62,13 @@ def test_the_stage_writes_scores_labelled_with_pool_and_membership(
     study: Study, scores: pd.DataFrame
 ) -> None:
     score_attacks.main(
-        [
-            *("--records", study.path("records.parquet")),
-            *("--evidence", study.path("teacher/evidence")),
-            *("--references", study.path("reference/evidence")),
-            *("--attacks", json.dumps({name: ENTRIES[name] for name in FROM_STAGES})),
-            *("--output", study.path("scores.parquet")),
-        ]
+        as_words(
+            records=study.path("records.parquet"),
+            evidence=study.path("teacher/evidence"),
+            references=study.path("reference/evidence"),
+            attacks=json.dumps({name: ENTRIES[name] for name in FROM_STAGES}),
+            output=study.path("scores.parquet"),
+        )
     )
     written = pd.read_parquet(study.path("scores.parquet"))
     labels = ["record_id", "pool", "teacher_member", "student_member"]

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import as_words
 
 from distilleak.stages import draw_shadow
 
@@ -36,10 +37,12 @@ def records(path: Path, factorial: bool = False) -> pd.DataFrame:
 def shadow(path: Path, number: int, seed: int = 0) -> pd.DataFrame:
     output = path.with_name("shadow.parquet")
     draw_shadow.main(
-        [
-            *("--records", str(path), "--number", str(number)),
-            *("--seed", str(seed), "--output", str(output)),
-        ]
+        as_words(
+            records=path,
+            number=number,
+            seed=seed,
+            output=output,
+        )
     )
     return pd.read_parquet(output)
 

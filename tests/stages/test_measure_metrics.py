@@ -138,7 +138,13 @@ def test_a_student_that_saw_some_members_only_is_measured_on_seen_and_unseen(stu
 def test_votes_are_judged_by_their_majority(study):
     scores, labels = evaluated(study, "vote-two")
     metrics = read(study, "vote-two", "metrics.parquet")
-    assert set(metrics["threshold"]) == {*("", "majority", "oracle", "held_out", "one_run")}
+    assert set(metrics["threshold"]) == {
+        "",
+        "majority",
+        "oracle",
+        "held_out",
+        "one_run",
+    }
     found = one(metrics, attack="loss", metric="member_accuracy", threshold="majority")
     assert found["value"] == pytest.approx((scores[labels] > 0.5).mean())
     assert "heldout_loss" not in set(metrics["metric"])

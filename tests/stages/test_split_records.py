@@ -53,7 +53,12 @@ def test_a_passage_is_in_one_pool_at_most_and_keeps_its_source(passages: Path) -
     found = split(passages, 0)
     assert found["record_id"].is_unique
     assert list(found.columns) == [
-        *("record_id", "pool", "teacher_member", "student_member", "source", "date")
+        "record_id",
+        "pool",
+        "teacher_member",
+        "student_member",
+        "source",
+        "date",
     ]
     merged = found.merge(
         pd.read_parquet(passages), left_on="record_id", right_on="passage_id", validate="1:1"
@@ -172,13 +177,17 @@ def test_a_corpus_without_labels_is_an_error(passages: Path) -> None:
 @pytest.mark.parametrize(
     ("sizes", "problem"),
     [
-        ({"member": 251},
-         "pools: 251 member records, but the corpus labels only 250 passages member"),
-        ({"nonmember": 701, "member": 1},
-         "pools: 701 nonmember + 50 holdout + 50 auxiliary = 801 records, but the corpus labels "
-         "only 750 passages nonmember"),
+        (
+            {"member": 251},
+            "pools: 251 member records, but the corpus labels only 250 passages member",
+        ),
+        (
+            {"nonmember": 701, "member": 1},
+            "pools: 701 nonmember + 50 holdout + 50 auxiliary = 801 records, but the corpus labels "
+            "only 750 passages nonmember",
+        ),
     ],
-)  # fmt: skip
+)
 def test_too_few_passages_of_a_label_are_counted(
     sizes: dict[str, int], problem: str, passages: Path
 ) -> None:

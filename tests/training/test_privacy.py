@@ -22,12 +22,12 @@ PRIVATE = {"privacy": {"epsilon": 8.0, "record_clip": 0.5}}
 
 
 def accumulated(family, rows, clip):
-    """(gradients as `.grad` holds them, the model, its layout)."""
-    model, layout = tiny(family, double=True)
+    """(gradients as `.grad` holds them, the model, its framing)."""
+    model, framing = tiny(family, double=True)
 
     def make(part):
         return training_batch(
-            TOKENS, part, layout, "cpu", vocabulary=VOCABULARY, share=0.15, seed=3, epoch=0
+            TOKENS, part, framing, "cpu", vocabulary=VOCABULARY, share=0.15, seed=3, epoch=0
         )
 
     loss, tokens = privacy.accumulate_clipped(cross_entropy(model), make, rows, model, clip, 0)
@@ -139,8 +139,8 @@ def test_a_private_training_is_repeatable_and_says_what_it_guarantees():
     given = settings(**PRIVATE)
     trained = []
     for seed in (0, 0, 1):
-        model, layout = tiny("gpt2")
-        facts = train(model, layout, given=given, seed=seed, steps=6)
+        model, framing = tiny("gpt2")
+        facts = train(model, framing, given=given, seed=seed, steps=6)
         trained.append(weights(model))
     assert torch.equal(trained[0], trained[1])
     assert not torch.equal(trained[0], trained[2])

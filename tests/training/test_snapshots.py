@@ -92,7 +92,7 @@ def test_a_signal_saves_at_the_next_step_and_ends_with_status_75(
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"), [("save_file", 2), ("write_json", 2), ("_digest", 2), ("_flush", 2)]
+    ("name", "kept"), [("save_file", 2), ("write_json", 2), ("digest", 2), ("_flush", 2)]
 )
 def test_killed_while_it_writes_a_snapshot_it_goes_on_from_the_one_before(
     name: str, kept: int, uninterrupted: dict[str, Path], tmp_path: Path
@@ -121,7 +121,7 @@ def test_the_line_says_from_where_it_goes_on() -> None:
 
 def saved(tmp_path: Path, steps: int = 3, family: str = "gpt2") -> Snapshots:
     """Snapshots of a training that has stopped after `steps` updates of the schedule for 12."""
-    model, layout = tiny_training.tiny(family, dropout=True)
+    model, framing = tiny_training.tiny(family, dropout=True)
     kept = Snapshots(tmp_path, FINGERPRINT, 1e9)
     plain, calls = tiny_training.cross_entropy(model), []
 
@@ -132,7 +132,7 @@ def saved(tmp_path: Path, steps: int = 3, family: str = "gpt2") -> Snapshots:
         return plain(now, tokens)
 
     with pytest.raises(signals.Interrupted, match=f"from step {steps}$"):
-        tiny_training.train(model, layout, accumulate, STEPS, kept=kept)
+        tiny_training.train(model, framing, accumulate, STEPS, kept=kept)
     return kept
 
 
@@ -162,8 +162,8 @@ def test_a_damaged_snapshot_is_told_of_and_training_starts_again(
 ) -> None:
     kept = saved(tmp_path)
     DAMAGES[damage](kept.home / "step-000000003")
-    model, layout = tiny_training.tiny(dropout=True)
-    facts = tiny_training.train(model, layout, steps=4, kept=kept)
+    model, framing = tiny_training.tiny(dropout=True)
+    facts = tiny_training.train(model, framing, steps=4, kept=kept)
     lines = [
         record.getMessage()
         for record in caplog.records
@@ -173,7 +173,7 @@ def test_a_damaged_snapshot_is_told_of_and_training_starts_again(
     assert "damaged snapshot, not used" in lines[0]
     assert "\n" not in lines[0]
     fresh, _ = tiny_training.tiny(dropout=True)
-    assert facts == tiny_training.train(fresh, layout, steps=4)
+    assert facts == tiny_training.train(fresh, framing, steps=4)
     assert torch.equal(tiny_training.weights(model), tiny_training.weights(fresh))
 
 
@@ -226,10 +226,10 @@ def test_snapshots_with_another_fingerprint_are_deleted_and_other_files_are_not(
 ) -> None:
     kept = saved(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
-    model, layout = tiny_training.tiny(dropout=True)
+    model, framing = tiny_training.tiny(dropout=True)
     other = Snapshots(tmp_path, "f" * 64, 1e9)
     fresh, _ = tiny_training.tiny(dropout=True)
-    assert tiny_training.train(model, layout, kept=other) == tiny_training.train(fresh, layout)
+    assert tiny_training.train(model, framing, kept=other) == tiny_training.train(fresh, framing)
     assert not kept.home.exists()
     assert (tmp_path / "notes.txt").exists()
     other.finish()
@@ -237,22 +237,22 @@ def test_snapshots_with_another_fingerprint_are_deleted_and_other_files_are_not(
 
 
 def test_only_the_last_snapshot_is_kept(tmp_path: Path) -> None:
-    model, layout = tiny_training.tiny()
-    tiny_training.train(model, layout, steps=4, kept=Snapshots(tmp_path, FINGERPRINT, 1e-9))
+    model, framing = tiny_training.tiny()
+    tiny_training.train(model, framing, steps=4, kept=Snapshots(tmp_path, FINGERPRINT, 1e-9))
     assert [path.name for path in (tmp_path / FINGERPRINT).iterdir()] == ["step-000000004"]
 
 
 def test_what_else_lies_beside_the_snapshots_outlives_them_until_the_end(tmp_path: Path) -> None:
-    model, layout = tiny_training.tiny()
+    model, framing = tiny_training.tiny()
     kept = Snapshots(tmp_path, FINGERPRINT, 1e-9)
     (kept.home / "epochs/1").mkdir(parents=True)
-    tiny_training.train(model, layout, steps=4, kept=kept)
+    tiny_training.train(model, framing, steps=4, kept=kept)
     assert (kept.home / "epochs/1").is_dir()
     kept.finish()
     assert not kept.home.exists()
 
 
-def test_a_training_that_kept_no_epochs_is_not_gone_on_with_as_one_that_does(
+def test_a_training_that_kept_no_epochs_is_not_resumed_as_one_that_does(
     tmp_path: Path,
 ) -> None:
     parser = argparse.ArgumentParser()
@@ -262,7 +262,8 @@ def test_a_training_that_kept_no_epochs_is_not_gone_on_with_as_one_that_does(
     common += ["--snapshots", str(tmp_path)]
 
     def home(*more: str) -> Path:
-        found = _training_options.snapshots(parser.parse_args([*common, *more]), [])
+        given = parser.parse_args([*common, *more])
+        found = _training_options.snapshots(given.snapshots, given.hardware, vars(given), [])
         assert found is not None
         return found.home
 
@@ -272,24 +273,31 @@ def test_a_training_that_kept_no_epochs_is_not_gone_on_with_as_one_that_does(
 
 def test_every_epoch_but_the_last_is_shown_once_also_after_an_interruption(tmp_path: Path) -> None:
     seen: list[tuple[int, int, torch.Tensor]] = []
-    model, layout = tiny_training.tiny()
+    model, framing = tiny_training.tiny()
     given = tiny_training.settings(epochs=3)
     steps = 3 * 3  # ten records, four at a time
 
     def train(kept: Snapshots | None, accumulate: Any) -> None:
         loop.train(
-            model, tiny_training.records(), layout, accumulate, given, HardwareSettings(),
-            steps=steps, seed=3, snapshots=kept,
+            model,
+            tiny_training.records(),
+            framing,
+            accumulate,
+            given,
+            HardwareSettings(),
+            steps=steps,
+            seed=3,
+            snapshots=kept,
             keep=lambda epoch, facts: seen.append(
                 (epoch, facts["updates"], tiny_training.weights(model).clone())
             ),
-        )  # fmt: skip
+        )
 
     train(None, tiny_training.cross_entropy(model))
     whole, seen = seen, []
     assert [(epoch, updates) for epoch, updates, _ in whole] == [(1, 3), (2, 6)]
 
-    model, layout = tiny_training.tiny()
+    model, framing = tiny_training.tiny()
     plain, calls = tiny_training.cross_entropy(model), 0
 
     def fails(now: Any, tokens: int) -> torch.Tensor:
@@ -301,22 +309,22 @@ def test_every_epoch_but_the_last_is_shown_once_also_after_an_interruption(tmp_p
 
     with pytest.raises(KeyboardInterrupt):
         train(Snapshots(tmp_path, FINGERPRINT, 1e-9), fails)
-    model, layout = tiny_training.tiny()
+    model, framing = tiny_training.tiny()
     train(Snapshots(tmp_path, FINGERPRINT, 1e-9), tiny_training.cross_entropy(model))
     assert [epoch for epoch, *_ in seen] == [1, 2]
     assert all(torch.equal(one[2], other[2]) for one, other in zip(whole, seen, strict=True))
 
 
 def test_a_training_that_had_ended_is_not_repeated(tmp_path: Path) -> None:
-    model, layout = tiny_training.tiny()
+    model, framing = tiny_training.tiny()
     kept = Snapshots(tmp_path, FINGERPRINT, 1e-9)
-    facts = tiny_training.train(model, layout, kept=kept)
+    facts = tiny_training.train(model, framing, kept=kept)
     again, _ = tiny_training.tiny()
 
     def never(now: Any, tokens: int) -> torch.Tensor:
         raise AssertionError("another update")
 
-    assert tiny_training.train(again, layout, never, kept=kept) == facts
+    assert tiny_training.train(again, framing, never, kept=kept) == facts
     assert torch.equal(tiny_training.weights(again), tiny_training.weights(model))
 
 
@@ -341,23 +349,23 @@ def test_the_handlers_of_signals_are_put_back() -> None:
 
 def test_without_snapshots_signals_keep_their_effect() -> None:
     handlers = []
-    model, layout = tiny_training.tiny()
+    model, framing = tiny_training.tiny()
     plain = tiny_training.cross_entropy(model)
 
     def accumulate(now: Any, tokens: int) -> torch.Tensor:
         handlers.append(signal.getsignal(signal.SIGTERM))
         return plain(now, tokens)
 
-    tiny_training.train(model, layout, accumulate, steps=1)
+    tiny_training.train(model, framing, accumulate, steps=1)
     assert handlers == [signal.getsignal(signal.SIGTERM)]
 
 
 def test_a_thread_that_cannot_receive_signals_trains_all_the_same(tmp_path: Path) -> None:
-    model, layout = tiny_training.tiny()
+    model, framing = tiny_training.tiny()
     facts: list[dict[str, Any]] = []
     kept = Snapshots(tmp_path, FINGERPRINT, 1e-9)
     thread = threading.Thread(
-        target=lambda: facts.append(tiny_training.train(model, layout, steps=2, kept=kept))
+        target=lambda: facts.append(tiny_training.train(model, framing, steps=2, kept=kept))
     )
     thread.start()
     thread.join()

@@ -1,4 +1,4 @@
-"""The teacher's lessons: stored or asked anew, they say the same."""
+"""The teacher's lessons: stored or queried each time, they say the same."""
 
 import copy
 from pathlib import Path
@@ -279,9 +279,21 @@ def damaged(kind: str, source: Path, path: Path) -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        *("truncated", "empty", "text", "header", "zip", "pickle", "missing"),
-        *("other records", "other vocabulary", "other precision"),
-        *("half zeroed", "one bit", "end zeroed", "end missing", "end cut"),
+        "truncated",
+        "empty",
+        "text",
+        "header",
+        "zip",
+        "pickle",
+        "missing",
+        "other records",
+        "other vocabulary",
+        "other precision",
+        "half zeroed",
+        "one bit",
+        "end zeroed",
+        "end missing",
+        "end cut",
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_in_one_line(

@@ -23,8 +23,8 @@ FAMILIES = ["gpt2", "bert"]
 
 
 def trained(family: str = "gpt2", **options: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
-    model, layout = tiny(family, options.pop("dropout", False), options.pop("double", False))
-    return model, train(model, layout, **options)
+    model, framing = tiny(family, options.pop("dropout", False), options.pop("double", False))
+    return model, train(model, framing, **options)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -49,14 +49,14 @@ def test_updates_are_those_of_plain_adamw(family: str) -> None:
     """Three updates against a loop with torch's cross-entropy and the formulas of AdamW."""
     given = settings(warmup=0.0, clip=0.5, weight_decay=0.1)
     found, _ = trained(family, steps=3, given=given, seed=3, double=True)
-    model, layout = tiny(family, double=True)
+    model, framing = tiny(family, double=True)
     slopes = [torch.zeros_like(weight) for weight in model.parameters()]
     squares = [torch.zeros_like(weight) for weight in model.parameters()]
     for step, rows in enumerate(epoch_order(len(TOKENS), 4, 3, 0)):
         losses = []
         for row in rows:
             now = training_batch(
-                TOKENS, [row], layout, "cpu", vocabulary=50, share=0.15, seed=3, epoch=0
+                TOKENS, [row], framing, "cpu", vocabulary=50, share=0.15, seed=3, epoch=0
             )
             logits = model(input_ids=now.input_ids).logits[now.mask]
             losses.append(F.cross_entropy(logits, now.labels, reduction="none"))
@@ -86,7 +86,7 @@ def test_the_loss_falls(family: str) -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 7])
 def test_training_stops_after_exactly_these_updates(steps: int) -> None:
-    model, layout = tiny()
+    model, framing = tiny()
     asked: list[int] = []
     plain = cross_entropy(model)
 
@@ -94,7 +94,7 @@ def test_training_stops_after_exactly_these_updates(steps: int) -> None:
         asked.extend(now.rows.tolist())
         return plain(now, tokens)
 
-    facts = train(model, layout, counting, steps, seed=5)
+    facts = train(model, framing, counting, steps, seed=5)
     shown = [rows for epoch in range(3) for rows in epoch_order(len(TOKENS), 4, 5, epoch)][:steps]
     assert asked == np.concatenate(shown).tolist()
     assert facts["updates"] == steps
@@ -150,7 +150,7 @@ def test_without_warmup_the_first_update_is_at_the_peak() -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_names_its_epoch(bad: float) -> None:
-    model, layout = tiny()
+    model, framing = tiny()
     calls: list[int] = []
     plain = cross_entropy(model)
 
@@ -159,14 +159,14 @@ def test_a_loss_that_is_not_finite_names_its_epoch(bad: float) -> None:
         return plain(now, tokens) * (bad if len(calls) == 4 else 1.0)
 
     with pytest.raises(DistilleakError, match=r"became (nan|inf) in epoch 2") as caught:
-        train(model, layout, breaks, steps=9)
+        train(model, framing, breaks, steps=9)
     assert "\n" not in str(caught.value)
     assert len(calls) == 6  # no further epoch is trained
     assert not model.training
 
 
 def test_a_weight_that_is_not_finite_at_the_end_is_an_error() -> None:
-    model, layout = tiny()
+    model, framing = tiny()
     plain = cross_entropy(model)
 
     def breaks(now: Batch, tokens: int) -> torch.Tensor:
@@ -175,11 +175,11 @@ def test_a_weight_that_is_not_finite_at_the_end_is_an_error() -> None:
         return loss
 
     with pytest.raises(DistilleakError, match="a weight became nan in epoch 1"):
-        train(model, layout, breaks, steps=1)
+        train(model, framing, breaks, steps=1)
 
 
 def test_the_model_is_in_training_mode_for_the_training_alone() -> None:
-    model, layout = tiny()
+    model, framing = tiny()
     plain = cross_entropy(model)
     modes: list[bool] = []
 
@@ -187,7 +187,7 @@ def test_the_model_is_in_training_mode_for_the_training_alone() -> None:
         modes.append(model.training)
         return plain(now, tokens)
 
-    train(model, layout, watching, steps=2)
+    train(model, framing, watching, steps=2)
     assert modes == [True, True]
     assert not model.training
 
@@ -203,7 +203,7 @@ def test_micro_batches_change_nothing_but_rounding(family: str, rows: int) -> No
 
 
 def test_a_micro_batch_holds_records_of_like_length_longest_first() -> None:
-    model, layout = tiny()
+    model, framing = tiny()
     plain = cross_entropy(model)
     shown: list[list[int]] = []
 
@@ -211,7 +211,7 @@ def test_a_micro_batch_holds_records_of_like_length_longest_first() -> None:
         shown.append([len(TOKENS[row]) for row in now.rows])
         return plain(now, tokens)
 
-    train(model, layout, watching, steps=1, given=settings(batch_size=10), micro_batch=4)
+    train(model, framing, watching, steps=1, given=settings(batch_size=10), micro_batch=4)
     assert [len(part) for part in shown] == [4, 4, 2]
     assert [length for part in shown for length in part] == sorted(map(len, TOKENS), reverse=True)
 
@@ -246,9 +246,9 @@ def test_out_of_memory_the_update_is_done_again_in_smaller_parts(
 ) -> None:
     caplog.set_level(logging.INFO)
     whole, facts = trained(family, steps=3, double=True)
-    model, layout = tiny(family, double=True)
+    model, framing = tiny(family, double=True)
     memory = Memory(model, 30)
-    others = train(model, layout, memory, steps=3)
+    others = train(model, framing, memory, steps=3)
     assert max(rows for rows, _ in memory.shapes) == 4
     assert {rows for rows, _ in memory.shapes[-4:]} <= {1, 2}
     assert others["training_tokens"] == facts["training_tokens"]
@@ -261,7 +261,7 @@ def test_out_of_memory_the_update_is_done_again_in_smaller_parts(
 def test_an_update_that_is_done_again_draws_the_same_dropout() -> None:
     """As one that was split from the beginning."""
     small, _ = trained(steps=3, dropout=True, micro_batch=2)
-    model, layout = tiny(dropout=True)
+    model, framing = tiny(dropout=True)
     memory = Memory(model, 10_000)
     plain, calls = memory.plain, []
 
@@ -272,18 +272,18 @@ def test_an_update_that_is_done_again_draws_the_same_dropout() -> None:
             raise torch.OutOfMemoryError
         return loss
 
-    train(model, layout, once, steps=3)
+    train(model, framing, once, steps=3)
     assert len(calls) == 1 + 2 + 2 + 1
     assert torch.equal(weights(model), weights(small))
 
 
 def test_a_record_that_does_not_fit_alone_is_an_error_that_tells_its_length() -> None:
-    model, layout = tiny()
+    model, framing = tiny()
     longest = max(map(len, TOKENS))
     with pytest.raises(
         DistilleakError, match=f"a record of {longest} tokens does not fit"
     ) as caught:
-        train(model, layout, Memory(model, longest - 1), given=settings(batch_size=10))
+        train(model, framing, Memory(model, longest - 1), given=settings(batch_size=10))
     assert "gradient_checkpointing" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.__context__ is None
@@ -298,7 +298,7 @@ def test_bfloat16_on_a_cpu_trains_float32_weights_and_warns(
     assert others["loss"] == pytest.approx(facts["loss"], rel=0.02)
     assert others["loss"] != facts["loss"]
     assert any("bfloat16 is many times slower" in line for line in caplog.messages)
-    model, layout = tiny()
+    model, framing = tiny()
     plain = cross_entropy(model)
     kinds = []
 
@@ -306,7 +306,7 @@ def test_bfloat16_on_a_cpu_trains_float32_weights_and_warns(
         kinds.append(families.logits(model, now.hidden_states(model)).dtype)
         return plain(now, tokens)
 
-    train(model, layout, watching, steps=1, precision="bfloat16")
+    train(model, framing, watching, steps=1, precision="bfloat16")
     assert kinds == [torch.bfloat16]
 
 

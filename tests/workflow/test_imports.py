@@ -4,6 +4,7 @@ A rule runs again when one of its source files changes. So a stage that imports 
 unnecessarily, and a file that the closure misses would leave a stale result.
 """
 
+import ast
 import json
 import subprocess
 import sys
@@ -216,6 +217,39 @@ def test_some_wings_know_less_than_lies_below_them(part: str) -> None:
             assert any(
                 imported == low or imported.startswith(f"{low}.") for low in ALLOWED[part]
             ), f"{module} imports {imported}"
+
+
+COMMANDS = {"machine.gpus"}
+"""Modules outside the stages with a command line of their own."""
+
+
+def test_command_lines_are_read_in_stages_only() -> None:
+    for module, file in MODULES.items():
+        if not module.startswith("stages.") and module not in COMMANDS:
+            assert "argparse" not in file.read_text(), module
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_arguments_of_a_stage_are_read_in_its_main_and_go_no_further(stage: str) -> None:
+    """`main` hands on values, or all of them as a mapping; no other function sees the namespace."""
+    tree = ast.parse(MODULES[f"stages.{stage}"].read_text())
+    parent = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    for node in ast.walk(tree):
+        assert getattr(node, "attr", getattr(node, "id", "")) != "Namespace"
+        if not isinstance(node, ast.Attribute) or node.attr != "parse_args":
+            continue
+        assignment = parent[parent[node]]
+        assert isinstance(assignment, ast.Assign)
+        (target,) = assignment.targets
+        assert isinstance(target, ast.Name)
+        main = parent[assignment]
+        assert isinstance(main, ast.FunctionDef)
+        assert main.name == "main"
+        for use in ast.walk(main):
+            if isinstance(use, ast.Name) and use.id == target.id and use is not target:
+                around = parent[use]
+                whole = isinstance(around, ast.Call) and ast.unparse(around.func) == "vars"
+                assert whole or isinstance(around, ast.Attribute), ast.unparse(around)
 
 
 def test_nothing_imports_a_stage() -> None:

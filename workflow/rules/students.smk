@@ -76,7 +76,7 @@ rule finish_student:
         vulnerability=f"{SEED}/{{pair}}/vulnerable.parquet",
         records=get_data("records.parquet"),
         tokenizer=get_data("tokenizer"),
-        code=lambda wildcards: get_method_code("train_student", wildcards.model),
+        code=lambda wildcards: get_method_code("finish_student", wildcards.model),
     output:
         model=directory(f"{MODEL}/model"),
         facts=f"{MODEL}/facts.json",
@@ -95,17 +95,14 @@ rule finish_student:
         runtime=growing(60),
     params:
         method=lambda wildcards: canonical(STUDENTS[wildcards.model].entry.named()),
-        start=lambda wildcards: canonical(get_start(wildcards)),
-        training=lambda wildcards: canonical(STUDENTS[wildcards.model].training),
         seed=get_seed,
     message:
         "finish student {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
     shell:
-        "python -m distilleak train_student --method {params.method:q} --records {input.records}"
-        " --tokenizer {input.tokenizer} --student {params.start:q} --trained {input.trained}"
-        " --training {params.training:q} --seed {params.seed} --threads {threads}"
-        " --vulnerability {input.vulnerability} --output {output.model}"
-        " --selection {output.selection} --facts {output.facts} > {log} 2>&1"
+        "python -m distilleak finish_student --method {params.method:q} --records {input.records}"
+        " --tokenizer {input.tokenizer} --trained {input.trained} --trained-facts {input.facts}"
+        " --seed {params.seed} --threads {threads} --vulnerability {input.vulnerability}"
+        " --output {output.model} --selection {output.selection} --facts {output.facts} > {log} 2>&1"
 
 
 rule take_epoch:

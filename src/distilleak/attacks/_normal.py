@@ -6,14 +6,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from distilleak.attacks.base import RESOLUTION, Scores
+from distilleak.attacks.base import RESOLUTION, ScoreArray
 from distilleak.errors import DistilleakError
 from distilleak.evidence.table import View
 
 Variance = Literal["pooled", "per_record"]
 
 
-def confidence(view: View) -> Scores:
+def confidence(view: View) -> ScoreArray:
     """phi, the mean over tokens of log p - log(1 - p), in nats; (records,).
 
     The logit scaling of Carlini et al. 2022 (arXiv 2112.03570), token by token. log(1 - p) is taken
@@ -24,7 +24,7 @@ def confidence(view: View) -> Scores:
 
 def fit(
     phi: NDArray[np.float64], used: NDArray[np.bool_], variance: Variance, record_id: Sequence[str]
-) -> tuple[Scores, Scores]:
+) -> tuple[ScoreArray, ScoreArray]:
     """Mean and standard deviation of `phi` over the models that are used for each record.
 
     Args:

@@ -5,7 +5,7 @@ ranks records as the loss does, but its scores have the same meaning for every m
 false-positive rate.
 """
 
-from distilleak.attacks.base import Needs, Scores, population_logp, share_below
+from distilleak.attacks.base import Needs, ScoreArray, population_logp, share_below
 from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
@@ -16,6 +16,6 @@ class Parameters(Settings):
     """Attack P has nothing to choose."""
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """Share of the population with a strictly higher loss than x, L = -mean log p; (records,)."""
     return share_below(evidence.views["plain"].logp.mean(), population_logp(evidence.population))

@@ -5,7 +5,7 @@ It counts how many models that never saw x do worse on it; k models give k + 1 d
 
 import numpy as np
 
-from distilleak.attacks.base import Needs, Scores, defined
+from distilleak.attacks.base import Needs, ScoreArray, defined
 from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
@@ -16,12 +16,12 @@ class Parameters(Settings):
     """Attack R has nothing to choose."""
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """Share of the reference models with a strictly higher loss on x than the target; (records,).
 
     L = -mean log p.
     """
     target = evidence.views["plain"].logp
     columns = [view.logp for view in evidence.references]
-    worse: Scores = np.mean([column.mean() < target.mean() for column in columns], axis=0)
+    worse: ScoreArray = np.mean([column.mean() < target.mean() for column in columns], axis=0)
     return defined(worse, target, *columns)

@@ -26,7 +26,7 @@ from distilleak.errors import DistilleakError
 from distilleak.evidence.table import Evidence, View
 from distilleak.ragged import Ragged
 
-Scores = NDArray[np.float64]  # (records,)
+ScoreArray = NDArray[np.float64]  # (records,)
 
 RESOLUTION = float(np.finfo(np.float32).eps)  # of evidence, at magnitude 1 (nats)
 
@@ -48,7 +48,7 @@ class Needs:
     """How often each token occurs in the auxiliary pool."""
 
 
-def checked(scores: Scores, attack: str, record_id: Sequence[str]) -> Scores:
+def checked(scores: ScoreArray, attack: str, record_id: Sequence[str]) -> ScoreArray:
     """Return `scores` unchanged.
 
     Raises:
@@ -64,7 +64,7 @@ def checked(scores: Scores, attack: str, record_id: Sequence[str]) -> Scores:
     return scores
 
 
-def defined(scores: Scores, *columns: Ragged) -> Scores:
+def defined(scores: ScoreArray, *columns: Ragged) -> ScoreArray:
     """`scores`, but NaN where a row of one of the `columns` holds NaN or infinity; (records,).
 
     For attacks that compare or select tokens, which would silently leave such values out.
@@ -73,7 +73,7 @@ def defined(scores: Scores, *columns: Ragged) -> Scores:
     return np.where(np.all(finite, axis=0), scores, np.nan)
 
 
-def loss_ratio(changed: View, plain: View) -> Scores:
+def loss_ratio(changed: View, plain: View) -> ScoreArray:
     """L(changed) / L(plain) with L = -mean log p; (records,).
 
     A loss below `RESOLUTION` is raised to `RESOLUTION`: float32 log-probabilities cannot
@@ -84,7 +84,7 @@ def loss_ratio(changed: View, plain: View) -> Scores:
     return above / below
 
 
-def lowest_mean(values: Ragged, k: float) -> Scores:
+def lowest_mean(values: Ragged, k: float) -> ScoreArray:
     """The mean of the lowest max(1, floor(k n)) values of each row; NaN if the row holds NaN.
 
     Sorting puts NaN last, where it would silently be left out.
@@ -111,7 +111,7 @@ def gain(evidence: Evidence) -> Ragged:
     return Ragged(values, target.logp.offsets)
 
 
-def population_logp(view: View | None) -> Scores:
+def population_logp(view: View | None) -> ScoreArray:
     """The mean of log p on each record of the population, (population,).
 
     Raises:
@@ -129,7 +129,7 @@ def population_logp(view: View | None) -> Scores:
     return means
 
 
-def share_below(scores: Scores, population: Scores) -> Scores:
+def share_below(scores: ScoreArray, population: ScoreArray) -> ScoreArray:
     """The share of the population (population,) strictly below each score; (records,).
 
     NaN where the score is NaN or infinite.

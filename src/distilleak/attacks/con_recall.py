@@ -5,7 +5,7 @@ Either kind of context changes the loss of a text; what both do to any text canc
 
 from pydantic import Field
 
-from distilleak.attacks.base import Needs, Scores, loss_ratio
+from distilleak.attacks.base import Needs, ScoreArray, loss_ratio
 from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
@@ -20,7 +20,7 @@ class Parameters(Settings):
     records, it would be fitted to their labels."""
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """(L(x given P_non) - gamma L(x given P_mem)) / L(x); (records,).
 
     L = -mean log p over the tokens of x alone, each at least `RESOLUTION` as in `loss_ratio`.

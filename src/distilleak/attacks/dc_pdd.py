@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from distilleak.attacks.base import Needs, Scores, defined
+from distilleak.attacks.base import Needs, ScoreArray, defined
 from distilleak.errors import DistilleakError
 from distilleak.evidence.table import Evidence
 from distilleak.ragged import Ragged
@@ -23,7 +23,7 @@ class Parameters(Settings):
     """Upper limit of a token's contribution to the cross-entropy, in nats."""
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """Mean over first occurrences of min(p_t log(1 / f(x_t)), a); (records,).
 
     f is the token's frequency in the auxiliary pool with one added to every count, as in the

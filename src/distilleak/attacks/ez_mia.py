@@ -7,7 +7,7 @@ fallen about equally.
 
 import numpy as np
 
-from distilleak.attacks.base import RESOLUTION, Needs, Scores, defined, gain
+from distilleak.attacks.base import RESOLUTION, Needs, ScoreArray, defined, gain
 from distilleak.evidence.table import Evidence
 from distilleak.ragged import Ragged
 from distilleak.settings.base import Settings
@@ -19,7 +19,7 @@ class Parameters(Settings):
     """The error zone attack has nothing to choose."""
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """Sum of the positive parts of l_T - l_R over that of the negative parts; (records,).
 
     The sums are over the tokens with rank > 0: a tied first choice is not wrong. A sum below

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from distilleak.attacks._normal import Variance, confidence, fit
-from distilleak.attacks.base import Needs, Scores
+from distilleak.attacks.base import Needs, ScoreArray
 from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
@@ -25,7 +25,7 @@ class Parameters(Settings):
     """`pooled` over the records, or `per_record`, which needs dozens of models."""
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """log Phi((phi_T - mean phi_out) / std phi_out); (records,).
 
     Raises:
@@ -34,14 +34,14 @@ def score(evidence: Evidence, parameters: Parameters) -> Scores:
     return judge(summarise(evidence), parameters, evidence.record_id)
 
 
-def summarise(evidence: Evidence) -> Scores:
+def summarise(evidence: Evidence) -> ScoreArray:
     """phi of the target and of every reference model, (1 + models, records)."""
     return np.stack([confidence(view) for view in (evidence.views["plain"], *evidence.references)])
 
 
-def judge(summary: Scores, parameters: Parameters, record_id: Sequence[str]) -> Scores:
+def judge(summary: ScoreArray, parameters: Parameters, record_id: Sequence[str]) -> ScoreArray:
     """The scores of all the records over which a pooled variance is taken, (records,)."""
     target, phi = summary[0], summary[1:]
     mean, deviation = fit(phi, np.ones(phi.shape, np.bool_), parameters.variance, record_id)
-    scores: Scores = log_ndtr((target - mean) / deviation)
+    scores: ScoreArray = log_ndtr((target - mean) / deviation)
     return scores

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilleak.attacks._normal import Variance, confidence, fit
-from distilleak.attacks.base import Needs, Scores
+from distilleak.attacks.base import Needs, ScoreArray
 from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
@@ -24,7 +24,7 @@ class Parameters(Settings):
     models."""
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """log N(phi_T; mean phi_in, var phi_in) - log N(phi_T; mean phi_out, var phi_out); (records,).
 
     Raises:
@@ -33,7 +33,7 @@ def score(evidence: Evidence, parameters: Parameters) -> Scores:
     return judge(summarise(evidence), parameters, evidence.record_id)
 
 
-def summarise(evidence: Evidence) -> Scores:
+def summarise(evidence: Evidence) -> ScoreArray:
     """phi of the target and of every shadow model, and which of the latter trained on the record.
 
     Returns:
@@ -44,16 +44,16 @@ def summarise(evidence: Evidence) -> Scores:
     return np.stack([confidence(evidence.views["plain"]), *phi, *member])
 
 
-def judge(summary: Scores, parameters: Parameters, record_id: Sequence[str]) -> Scores:
+def judge(summary: ScoreArray, parameters: Parameters, record_id: Sequence[str]) -> ScoreArray:
     """The scores of all the records over which a pooled variance is taken, (records,)."""
     target = summary[0]
     phi, member = np.split(summary[1:], 2)  # (models, records)
     trained = member > 0
 
-    def log_density(used: NDArray[np.bool_]) -> Scores:
+    def log_density(used: NDArray[np.bool_]) -> ScoreArray:
         """Without the constant that cancels in the difference."""
         mean, deviation = fit(phi, used, parameters.variance, record_id)
-        density: Scores = -np.log(deviation) - ((target - mean) / deviation) ** 2 / 2
+        density: ScoreArray = -np.log(deviation) - ((target - mean) / deviation) ** 2 / 2
         return density
 
     return log_density(trained) - log_density(~trained)

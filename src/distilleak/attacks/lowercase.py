@@ -3,7 +3,7 @@
 A memorised text is predicted well only as it was written, so its loss increases more.
 """
 
-from distilleak.attacks.base import Needs, Scores, loss_ratio
+from distilleak.attacks.base import Needs, ScoreArray, loss_ratio
 from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
@@ -14,6 +14,6 @@ class Parameters(Settings):
     """The lowercase attack has nothing to choose."""
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """L(lower(x)) / L(x), with L = -mean log p over the tokens of each text; (records,)."""
     return loss_ratio(evidence.views["lower"], evidence.views["plain"])

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from distilleak.attacks.base import Needs, Scores, lowest_mean
+from distilleak.attacks.base import Needs, ScoreArray, lowest_mean
 from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
@@ -16,6 +16,6 @@ class Parameters(Settings):
     """Share of the tokens, the least likely ones, that is averaged; at least one token is."""
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """Mean of the lowest max(1, floor(k n)) values of log p(x_t | x_<t); (records,)."""
     return lowest_mean(evidence.views["plain"].logp, parameters.k)

@@ -7,7 +7,7 @@ makes the true token a mode of the model's distribution, however flat that distr
 import numpy as np
 from pydantic import Field
 
-from distilleak.attacks.base import RESOLUTION, Needs, Scores, lowest_mean
+from distilleak.attacks.base import RESOLUTION, Needs, ScoreArray, lowest_mean
 from distilleak.evidence.table import Evidence, View
 from distilleak.ragged import Ragged
 from distilleak.settings.base import Settings
@@ -22,7 +22,7 @@ class Parameters(Settings):
     """Share of the tokens, those with the lowest z, that is averaged; at least one token is."""
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """Mean of the lowest max(1, floor(k n)) values of z_t; (records,)."""
     return lowest_mean(standardised(evidence.views["plain"]), parameters.k)
 

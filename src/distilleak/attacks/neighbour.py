@@ -5,7 +5,7 @@ A memorised text has a lower loss than texts that say nearly the same; other tex
 
 import numpy as np
 
-from distilleak.attacks.base import Needs, Scores
+from distilleak.attacks.base import Needs, ScoreArray
 from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
@@ -16,7 +16,7 @@ class Parameters(Settings):
     """The copies belong to the view, so there is nothing to choose."""
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """mean_j L(x~_j) - L(x) in nats per token, x~_j the perturbed copies of x; (records,)."""
-    copies: Scores = np.mean([-view.logp.mean() for view in evidence.neighbours], axis=0)
+    copies: ScoreArray = np.mean([-view.logp.mean() for view in evidence.neighbours], axis=0)
     return copies + evidence.views["plain"].logp.mean()

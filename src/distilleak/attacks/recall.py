@@ -4,7 +4,7 @@ A memorised text is predicted best on its own. Relative to its loss on its own, 
 raises its loss more than that of a text that the model never saw.
 """
 
-from distilleak.attacks.base import Needs, Scores, loss_ratio
+from distilleak.attacks.base import Needs, ScoreArray, loss_ratio
 from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
@@ -15,6 +15,6 @@ class Parameters(Settings):
     """The prefix belongs to the view, so there is nothing to choose."""
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """L(x given P) / L(x), L = -mean log p over the tokens of x alone; (records,)."""
     return loss_ratio(evidence.views["prefix_nonmember"], evidence.views["plain"])

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from distilleak.attacks.base import Needs, Scores, population_logp, share_below
+from distilleak.attacks.base import Needs, ScoreArray, population_logp, share_below
 from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
@@ -29,7 +29,7 @@ class Parameters(Settings):
     to the loss. With 1, pbar is the mean over the reference models."""
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """Share of the population z with (p_x / pbar_x) / (p_z / pbar_z) > gamma; (records,).
 
     p = exp(mean log p); pbar = ((1 + a) p_out + (1 - a)) / 2, p_out the mean of p over the
@@ -42,14 +42,14 @@ def score(evidence: Evidence, parameters: Parameters) -> Scores:
     return share_below(ratio - np.log(parameters.gamma), population)
 
 
-def log_mean(log_p: Sequence[Scores]) -> Scores:
+def log_mean(log_p: Sequence[ScoreArray]) -> ScoreArray:
     """The log of the mean of p over models; (records,)."""
-    total: Scores = np.logaddexp.reduce(np.stack(log_p), axis=0)
+    total: ScoreArray = np.logaddexp.reduce(np.stack(log_p), axis=0)
     return total - float(np.log(len(log_p)))
 
 
-def log_offline_mean(log_p_out: Sequence[Scores], a: float) -> Scores:
+def log_offline_mean(log_p_out: Sequence[ScoreArray], a: float) -> ScoreArray:
     """log(((1 + a) p_out + (1 - a)) / 2), the mean of p_out and of p_in = a p_out + (1 - a)."""
     rest = np.log1p(-a) if a < 1 else -np.inf
-    both: Scores = np.logaddexp(np.log1p(a) + log_mean(log_p_out), rest)
+    both: ScoreArray = np.logaddexp(np.log1p(a) + log_mean(log_p_out), rest)
     return both - float(np.log(2))

@@ -6,7 +6,7 @@ As `rmia`, but the probability of x under models with x is measured on shadow mo
 import numpy as np
 from pydantic import Field
 
-from distilleak.attacks.base import Needs, Scores, population_logp, share_below
+from distilleak.attacks.base import Needs, ScoreArray, population_logp, share_below
 from distilleak.attacks.rmia import log_mean
 from distilleak.errors import DistilleakError
 from distilleak.evidence.table import Evidence
@@ -22,7 +22,7 @@ class Parameters(Settings):
     """The factor by which x should be likelier than a record of the population."""
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """Share of the population z with (p_x / pbar_x) / (p_z / pbar_z) > gamma; (records,).
 
     p = exp(mean log p). pbar_x = (p_in + p_out) / 2, the means of p over the shadow models that

@@ -6,7 +6,7 @@ A token is surprising if the model is certain of a different one: a low log p at
 import numpy as np
 from pydantic import Field
 
-from distilleak.attacks.base import Needs, Scores, defined
+from distilleak.attacks.base import Needs, ScoreArray, defined
 from distilleak.evidence.table import Evidence
 from distilleak.ragged import Ragged
 from distilleak.settings.base import Settings
@@ -25,7 +25,7 @@ class Parameters(Settings):
     nats."""
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """Mean of log p over the surprising tokens, or the lowest log p if there is none; (records,).
 
     The surprising tokens are those with an entropy below `entropy` among the lowest

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from distilleak.attacks.base import Needs, Scores, defined, gain
+from distilleak.attacks.base import Needs, ScoreArray, defined, gain
 from distilleak.evidence.table import Evidence
 from distilleak.ragged import Ragged
 from distilleak.settings.base import Settings
@@ -33,7 +33,7 @@ class Parameters(Settings):
         return self
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """Share of windows with sum of (l_T - l_R) > 0, averaged over the window lengths; (records,).
 
     Windows longer than the record are left out; a record shorter than every window is one window.

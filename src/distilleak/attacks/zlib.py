@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from distilleak.attacks.base import Needs, Scores
+from distilleak.attacks.base import Needs, ScoreArray
 from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
@@ -22,7 +22,7 @@ class Parameters(Settings):
     """The `sum` of log p over the tokens, or their `mean`, as in the papers' code."""
 
 
-def score(evidence: Evidence, parameters: Parameters) -> Scores:
+def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     """(sum or mean of log p) / compressed bytes, in nats per byte; (records,).
 
     The bytes are those of exactly the scored text (UTF-8), compressed at zlib's default level.

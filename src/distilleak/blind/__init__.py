@@ -1,1 +1,1 @@
-"""The blind gate: classifiers that see no model try to tell members from non-members."""
+"""The blind gate: classifiers that see no model try to distinguish members from non-members."""

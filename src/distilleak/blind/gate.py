@@ -1,18 +1,19 @@
-"""The blind gate: can members be told from non-members without any model?
+"""The blind gate: can members be distinguished from non-members without any model?
 
-Each classifier is a kernel (`blind_kernels`) and a cross-validated ridge regression of the labels
-on it (`blind_ridge`). On an honest split none of them can do better than chance.
+Each classifier is a kernel (`kernels`) and a cross-validated ridge regression of the labels
+on it (`ridge`). On an honest split none of them can do better than chance.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from distilleak.blind.kernels import (
+    BlindRecords,
     Bools,
     Floats,
-    Records,
     Words,
     centred,
     kernels,
@@ -50,7 +51,7 @@ class Classifier:
 class Side:
     """One pool as it looks from outside; `date` is None where no record has one."""
 
-    words: list[str]  # the most telling first
+    words: list[str]  # the most distinctive first
     length: float  # median, in characters
     date: str | None  # median
     own_sources: float  # share of its records from sources that the other pool does not have
@@ -71,9 +72,18 @@ class Verdict:
     max_p: float
     separates: dict[str, Side]
 
+    def as_json(self) -> dict[str, Any]:
+        """The verdict, with words only where it is a refusal, which they explain: records are
+        private."""
+        written = asdict(self)
+        if self.passed:
+            for side in written["separates"].values():
+                side["words"] = []
+        return written
 
-def judge(records: Records, settings: GateSettings, seed: int) -> Verdict:
-    """Try to tell members from non-members; the gate is closed when `passed` is false.
+
+def judge(records: BlindRecords, settings: GateSettings, seed: int) -> Verdict:
+    """Try to distinguish members from non-members; the gate is closed when `passed` is false.
 
     All classifiers see the same folds and the same permutations, and the gate's p-value is that
     of the maximum over classifiers, so that having several does not raise the false alarm rate
@@ -128,9 +138,9 @@ def judge(records: Records, settings: GateSettings, seed: int) -> Verdict:
 
 
 def explain(verdict: Verdict) -> str:
-    """One line on a closed gate: which classifiers tell the pools apart, how well, and by what."""
+    """One line on a closed gate: which classifiers distinguish the pools, how well, and by what."""
     found = sorted(verdict.classifiers.items(), key=lambda item: -item[1].auc)
-    telling = ", ".join(
+    able = ", ".join(
         f"{name} (AUC {result.auc:.3f}, 95 % {result.low:.3f} to {result.high:.3f})"
         for name, result in found
         if result.auc > verdict.max_auc
@@ -141,15 +151,15 @@ def explain(verdict: Verdict) -> str:
         for pool, side in verdict.separates.items()
     )
     return (
-        f"members and non-members can be told apart without a model, by {telling}; "
+        f"members and non-members can be distinguished without a model, by {able}; "
         f"p = {verdict.p_value:.2g} (closed above AUC {verdict.max_auc:g} with p below "
         f"{verdict.max_p:g}). {sides}"
     )
 
 
-def separates(records: Records, words: Words) -> dict[str, Side]:
+def separates(records: BlindRecords, words: Words) -> dict[str, Side]:
     """What each pool looks like, under its name."""
-    telling = telling_words(words, records.member)
+    distinctive = distinctive_words(words, records.member)
     years = year_fraction(records.dates)
     length, _, _ = sizes(records.texts)
     sources = np.array(records.sources, dtype=object)
@@ -159,7 +169,7 @@ def separates(records: Records, words: Words) -> dict[str, Side]:
         middle = known[np.argsort(years[known], kind="stable")][(len(known) - 1) // 2 :][:1]
         own = ~np.isin(sources[rows], sources[~rows])
         sides[pool] = Side(
-            words=telling[pool],
+            words=distinctive[pool],
             length=float(np.median(length[rows])),
             date=records.dates[middle[0]] if len(middle) else None,
             own_sources=round(float(own.mean()), 6),
@@ -167,7 +177,7 @@ def separates(records: Records, words: Words) -> dict[str, Side]:
     return sides
 
 
-def telling_words(words: Words, member: Bools) -> dict[str, list[str]]:
+def distinctive_words(words: Words, member: Bools) -> dict[str, list[str]]:
     """The words with the largest ridge weights in TF-IDF space for each pool, largest first."""
     kernel = centred(words.cosines)
     if kernel is None:
@@ -181,7 +191,7 @@ def telling_words(words: Words, member: Bools) -> dict[str, list[str]]:
     }
 
 
-def _sampled(records: Records, most: int, rng: np.random.Generator) -> Records:
+def _sampled(records: BlindRecords, most: int, rng: np.random.Generator) -> BlindRecords:
     rows = [
         rng.permutation(np.flatnonzero(pool))[:most] for pool in (records.member, ~records.member)
     ]

@@ -20,7 +20,7 @@ DATE = r"^(?:(\d{4})(?:-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01]))?)?$"
 
 
 @dataclass(frozen=True)
-class Records:
+class BlindRecords:
     """What the classifiers may see of the records of both pools, (records,) each."""
 
     texts: Sequence[str]
@@ -28,9 +28,9 @@ class Records:
     dates: Sequence[str]  # as in `DATE`: YYYY-MM-DD, YYYY, or empty
     member: Bools
 
-    def take(self, rows: Integers) -> "Records":
+    def take(self, rows: Integers) -> "BlindRecords":
         """These rows only."""
-        return Records(
+        return BlindRecords(
             [self.texts[row] for row in rows],
             [self.sources[row] for row in rows],
             [self.dates[row] for row in rows],
@@ -48,7 +48,7 @@ class Words:
 
 
 def tfidf(texts: Sequence[str]) -> Words:
-    """Rows over words and punctuation marks, case kept: mere form can tell pools apart.
+    """Rows over words and punctuation marks, case kept: form alone can distinguish pools.
 
     Raises:
         DistilleakError: no text holds a word.
@@ -61,7 +61,7 @@ def tfidf(texts: Sequence[str]) -> Words:
     return Words(features, vectorizer.get_feature_names_out().tolist(), cosines)
 
 
-def kernels(records: Records, words: Words) -> Iterator[tuple[str, Floats]]:
+def kernels(records: BlindRecords, words: Words) -> Iterator[tuple[str, Floats]]:
     """Yield each classifier's name and kernel, (records, records), and their sum last.
 
     Every kernel is centred and has a mean diagonal of 1. It may look at all records, as it never

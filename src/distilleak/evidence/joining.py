@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 
 from distilleak.errors import DistilleakError
 from distilleak.evidence.table import schema
-from distilleak.files import atomic, iterate_row_groups, open_parquet
+from distilleak.files import atomic, open_parquet
+from distilleak.records.streaming import stream
 
 
 def join(shards: Sequence[Path], output: Path) -> None:
@@ -33,5 +34,5 @@ def join(shards: Sequence[Path], output: Path) -> None:
                     f"{shard}: not of the model, view, dtype and versions of {shards[0]}; "
                     "delete both and run again"
                 )
-            for table in iterate_row_groups(shard):
+            for table in stream(shard):
                 writer.write_table(table.cast(described))

@@ -61,7 +61,7 @@ def masked(
     """Passes that hide every token exactly once.
 
     The sets are a pure function of the study's seed, the record's id and its length, so that all
-    models of a study are asked the same.
+    models of a study get the same queries.
     """
     hides = [
         _hides(int(length), record, settings, seed)

@@ -1,10 +1,10 @@
-"""Asking models for evidence: forward passes over records, statistics per predicted token."""
+"""Querying models for evidence: forward passes over records, statistics per predicted token."""
 
 import copy
 import dataclasses
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,14 +14,13 @@ from transformers import DynamicCache, PreTrainedModel
 from distilleak.errors import DistilleakError
 from distilleak.evidence.passes import Integers, Plan
 from distilleak.evidence.table import FLOAT_COLUMNS, INTEGER_COLUMNS
+from distilleak.machine import memory
 from distilleak.models import families
 from distilleak.models.batches import Batch, Tokens, batch, by_length
 from distilleak.records.framing import Framing
 
-log = logging.getLogger(__name__)
-
 CHUNK = {"cpu": 2**17, "cuda": 2**26}
-"""Logits of one model held at a time: on a CPU blocks that stay in its cache; on a GPU blocks of
+"""Logits of one model held at a time: on a CPU chunks that stay in its cache; on a GPU chunks of
 256 MiB, which keep it busy between two launches and leave its memory to the model."""
 Columns = dict[str, NDArray[np.generic]]
 
@@ -31,31 +30,31 @@ class Context:
     """What stands before every record.
 
     Attributes:
-        layout: how the models read. After a causal model's prefix, `start` is the last token of the
-            prefix, from which the first token of a record is predicted.
+        framing: how the models read. After a causal model's prefix, `start` is the last token of
+            the prefix, from which the first token of a record is predicted.
         caches: for each model, what a causal one remembers of the prefix; None without a prefix.
         prefix: the prefix of masked models.
     """
 
-    layout: Framing
+    framing: Framing
     caches: Sequence[DynamicCache | None]
     prefix: Sequence[int] = ()
 
 
 @torch.no_grad()
 def read_context(
-    models: Sequence[PreTrainedModel], layout: Framing, prefix: Sequence[int] = ()
+    models: Sequence[PreTrainedModel], framing: Framing, prefix: Sequence[int] = ()
 ) -> Context:
     """The context of records after `prefix`, which every causal model reads once, here."""
-    if layout.masked or not prefix:
-        return Context(layout, [None] * len(models), prefix)
+    if framing.masked or not prefix:
+        return Context(framing, [None] * len(models), prefix)
     caches = []
     for model in models:
-        ids = torch.tensor([[layout.start, *prefix[:-1]]], device=model.device)
+        ids = torch.tensor([[framing.start, *prefix[:-1]]], device=model.device)
         cache = DynamicCache(config=model.config)
         families.final_states(model, ids, None, cache)
         caches.append(cache)
-    return Context(dataclasses.replace(layout, start=prefix[-1]), caches)
+    return Context(dataclasses.replace(framing, start=prefix[-1]), caches)
 
 
 @dataclass
@@ -98,19 +97,21 @@ def probe(
     device = models[0].device.type
     offsets = plan.offsets
     found = {name: _empty(int(offsets[-1])) for name in mixtures}
-    framing = context.layout.added + len(context.prefix) if context.layout.masked else 0
-    widths = plan.length + framing
+    added = context.framing.added + len(context.prefix) if context.framing.masked else 0
+    widths = plan.length + added
     waiting = list(by_length(widths, budget.tokens))[::-1]
     while waiting:
         rows = waiting.pop()
-        asked = _attempt(models, mixtures, tokens, plan, context, rows, device)
-        if asked is None:
+        answers = memory.attempt(
+            partial(_columns, models, mixtures, tokens, plan, context, rows, device)
+        )
+        if answers is None:
             _shrink(budget, widths[rows], device)
             rest = np.concatenate([rows, *waiting[::-1]])
-            waiting = [rest[part] for part in by_length(widths[rest], budget.tokens)][::-1]
+            waiting = [rest[chosen] for chosen in by_length(widths[rest], budget.tokens)][::-1]
             continue
         places = _places(offsets, rows)
-        for name, columns in asked.items():
+        for name, columns in answers.items():
             for column, values in columns.items():
                 found[name][column][places] = values
         after_batch()
@@ -130,7 +131,7 @@ def _places(offsets: Integers, rows: Integers) -> Integers:
     return places
 
 
-def _attempt(
+def _columns(
     models: Sequence[PreTrainedModel],
     mixtures: Mapping[str, Sequence[int]],
     tokens: Sequence[Tokens],
@@ -138,18 +139,12 @@ def _attempt(
     context: Context,
     rows: Integers,
     device: str,
-) -> dict[str, Columns] | None:
-    """The columns of `rows`, flat; None where memory runs out.
-
-    An exception keeps the tensors of all frames that it has passed, so it must not leave here.
-    """
-    try:
-        now = batch(
-            tokens, plan.record[rows], context.layout, device, plan.hidden(rows), context.prefix
-        )
-        return _statistics(models, mixtures, now, context.caches)
-    except torch.OutOfMemoryError:
-        return None
+) -> dict[str, Columns]:
+    """The columns of `rows`, flat."""
+    now = batch(
+        tokens, plan.record[rows], context.framing, device, plan.hidden(rows), context.prefix
+    )
+    return _statistics(models, mixtures, now, context.caches)
 
 
 def _shrink(budget: Budget, widths: Integers, device: str) -> None:
@@ -159,9 +154,7 @@ def _shrink(budget: Budget, widths: Integers, device: str) -> None:
             f"evidence: one sequence of {width} tokens does not fit into the memory of {device}; "
             "use a larger device, shorter records or evidence.dtype: bfloat16"
         )
-    budget.tokens = len(widths) * width // 2
-    log.info("out of memory: from here on %d tokens per forward pass", budget.tokens)
-    torch.cuda.empty_cache()
+    budget.tokens = memory.halve(len(widths) * width, "tokens")
 
 
 @torch.no_grad()
@@ -175,24 +168,24 @@ def _statistics(
         now.hidden_states(model, _repeated(cache, len(now.rows)))
         for model, cache in zip(models, caches, strict=True)
     ]
-    pieces: dict[str, list[dict[str, torch.Tensor]]] = {name: [] for name in mixtures}
+    chunks: dict[str, list[dict[str, torch.Tensor]]] = {name: [] for name in mixtures}
     size = max(1, CHUNK[now.labels.device.type] // models[0].config.vocab_size)
     for first in range(0, len(now.labels), size):
-        part = slice(first, first + size)
+        chunk = slice(first, first + size)
         logits = [
-            families.logits(model, states[part]).float()
+            families.logits(model, states[chunk]).float()
             for model, states in zip(models, hidden, strict=True)
         ]
         for name, log_p in _mixed(logits, mixtures):
-            pieces[name].append(token_statistics(log_p, now.labels[part]))
-    return {name: _moved(parts) for name, parts in pieces.items()}
+            chunks[name].append(token_statistics(log_p, now.labels[chunk]))
+    return {name: _moved(found) for name, found in chunks.items()}
 
 
-def _moved(pieces: Sequence[dict[str, torch.Tensor]]) -> Columns:
+def _moved(chunks: Sequence[dict[str, torch.Tensor]]) -> Columns:
     """The columns in the host's memory; one transfer for a type, since each waits for the GPU."""
     columns: Columns = {}
     for names in (FLOAT_COLUMNS, INTEGER_COLUMNS):
-        stacked = [torch.stack([piece[name] for name in names]) for piece in pieces]
+        stacked = [torch.stack([chunk[name] for name in names]) for chunk in chunks]
         columns.update(zip(names, torch.cat(stacked, 1).cpu().numpy(), strict=True))
     return columns
 

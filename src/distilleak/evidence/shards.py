@@ -1,10 +1,9 @@
-"""Evidence in pieces, so that a computation that was interrupted goes on where it stopped.
+"""Evidence in shards, so that a computation that was interrupted can be resumed.
 
 A shard is `<directory>/<fingerprint>/<mixture>/<view>/<window>.parquet`: the evidence on one window
-of records. Shards are renamed into place, so each is there as a whole or not at all.
+of records. Shards are renamed into place, so each is there completely or not at all.
 """
 
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from distilleak.files import atomic, read_table, write_table
+from distilleak.machine.leftovers import delete_others
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,7 @@ def kept(directory: str | Path, fingerprint: str) -> Iterator[Shards]:
         fingerprint: of all that it depends on; shards with another are deleted.
     """
     home = Path(directory) / fingerprint
-    for other in Path(directory).glob("*"):
-        if re.fullmatch("[0-9a-f]{64}", other.name) and other != home:
-            shutil.rmtree(other)
+    delete_others(home)
     home.mkdir(parents=True, exist_ok=True)
     yield Shards(home)
     shutil.rmtree(home)

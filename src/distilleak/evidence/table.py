@@ -1,4 +1,4 @@
-"""Evidence: what a model leaves of a text, per token, and all that an attack may see of a model."""
+"""Evidence: what a model says about each token of a text, and all that an attack may see."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -89,8 +89,8 @@ def read_view(path: str | Path, record_ids: Sequence[str] | None = None) -> View
     """Read an evidence file and put its rows in the order of `record_ids` (joined by id).
 
     Without `record_ids` the view holds every record, in the order of the file. Of a large file in
-    the order of its records only the part is read in which `record_ids` lie. The passes of a
-    masked model are merged: tokens follow the text, whatever pass scored them.
+    the order of its records, only the row groups that may hold `record_ids` are read. The passes of
+    a masked model are merged: tokens follow the text, whatever pass scored them.
 
     Raises:
         DistilleakError: the file is damaged, lacks a record or a position, or holds one twice.

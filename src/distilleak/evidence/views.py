@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from distilleak import seeding
 from distilleak.errors import DistilleakError
 from distilleak.evidence.neighbours import Bigrams, neighbours
-from distilleak.records import tokenization
+from distilleak.records import tokenization, window
 from distilleak.records.pools import EVIDENCE_POOLS
 from distilleak.records.table import Records, extent, iterate_records, read_records
 from distilleak.settings.evidence import PREFIXES, EvidenceSettings
@@ -29,9 +29,6 @@ VIEWS = {
 SMOOTHING = 1.0
 """Tokens of the unigram distribution in the bigrams that propose neighbours."""
 
-WINDOW = 2048
-"""Records held in memory at a time, and in a shard."""
-
 
 @dataclass(frozen=True)
 class Shown:
@@ -48,8 +45,8 @@ class Shown:
     tokens: Sequence[NDArray[np.int32]]
 
 
-class View:
-    """One view of a file of records."""
+class Presenter:
+    """Presents the records of a file in one view."""
 
     def __init__(self, name: str, records: str, settings: EvidenceSettings, seed: int) -> None:
         self.name = name
@@ -115,8 +112,8 @@ def prefix(path: str, pool: str, length: int, seed: int) -> list[int]:
     order = seeding.stream(seed, "prefix").permutation(count)[:length].tolist()
     wanted = set(order)
     drawn: dict[int, list[int]] = {}
-    for window, records in enumerate(iterate_records(path, [pool], WINDOW)):
-        for row, tokens in enumerate(records.tokens, start=window * WINDOW):
+    for number, records in enumerate(iterate_records(path, [pool], window.SIZE)):
+        for row, tokens in enumerate(records.tokens, start=number * window.SIZE):
             if row in wanted:
                 drawn[row] = tokens.tolist()
     found = [token for row in order for token in drawn[row]]

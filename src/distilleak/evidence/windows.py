@@ -1,36 +1,66 @@
 """Computing evidence window by window: records of a view, as many as fit in memory."""
 
-import argparse
+import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import torch
+import transformers
 from tokenizers import Tokenizer
+from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from distilleak.errors import DistilleakError
 from distilleak.evidence import passes, probing, views
+from distilleak.evidence.shards import Shards
 from distilleak.evidence.table import schema
-from distilleak.evidence.views import Shown, View
+from distilleak.evidence.views import Presenter, Shown
 from distilleak.machine import signals
+from distilleak.machine.precision import has_bfloat16
 from distilleak.models import families, making
-from distilleak.records import tokenization
+from distilleak.records import tokenization, window
 from distilleak.records.framing import Framing
 from distilleak.records.table import iterate_records
-from distilleak.settings.evidence import EvidenceSettings
+from distilleak.settings.base import canonical_json
+from distilleak.settings.evidence import PREFIXES, EvidenceSettings
+
+log = logging.getLogger(__name__)
+
+Mixtures = Mapping[str, Sequence[int]]
+"""Name of a mixture -> positions of its models; one model alone is a mixture of one."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The models that are asked, alike in kind and vocabulary, and how they read."""
+class Query:
+    """What models are queried for.
 
+    Attributes:
+        records: records.parquet.
+        views: names of views.
+        settings: of the evidence.
+        seed: of the study.
+        part: (I, N): only share I of N of the windows.
+    """
+
+    records: str
+    views: Sequence[str]
+    settings: EvidenceSettings
+    seed: int
+    part: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Queried:
+    """The models that are queried, alike in kind and vocabulary, and how they read."""
+
+    paths: Sequence[str]
     models: Sequence[PreTrainedModel]
-    mixtures: dict[str, Sequence[int]]
+    mixtures: Mixtures
     tokenizer: Tokenizer
-    layout: Framing
+    framing: Framing
 
     @property
     def positions(self) -> int:
@@ -38,16 +68,33 @@ class Asked:
         return min(families.positions(model) for model in self.models)
 
 
-def load_models(
-    arguments: argparse.Namespace, mixtures: dict[str, Sequence[int]], device: str
-) -> Asked:
-    """Load the models and check that they can be mixed."""
-    dtype = getattr(torch, arguments.settings.dtype)
-    if dtype == torch.bfloat16 and not _has_bfloat16(device):
+def check_mixtures(models: int, mixtures: Mixtures) -> Mixtures:
+    """The mixtures of `models` models; without any, the only model under an empty name.
+
+    Raises:
+        DistilleakError: there are several models and no mixture, or a mixture is of one that is not
+            given.
+    """
+    if not mixtures and models > 1:
+        raise DistilleakError(f"{models} models but no --mixture NAME=0,1,...; give one of either")
+    for name, positions in mixtures.items():
+        if not set(positions) <= set(range(models)):
+            raise DistilleakError(f"--mixture {name}: {positions} must lie in 0 ... {models - 1}")
+    return mixtures or {"": [0]}
+
+
+def load_models(paths: Sequence[str], mixtures: Mixtures, dtype: str, device: str) -> Queried:
+    """Load the models and check that they can be mixed.
+
+    Raises:
+        DistilleakError: a model cannot be read, is of another kind or has another vocabulary than
+            the first, or the device has no such `dtype`.
+    """
+    if dtype == "bfloat16" and not has_bfloat16(device):
         gpu = torch.cuda.get_device_name()
         raise DistilleakError(f"evidence.dtype: {gpu} has no bfloat16; allowed: float32")
-    first, *others = arguments.model
-    loaded = [making.load(path, device, dtype) for path in arguments.model]
+    first, *others = paths
+    loaded = [making.load(path, device, getattr(torch, dtype)) for path in paths]
     kind = families.of(loaded[0]).kind
     tokenizer = tokenization.load(first)
     for path, model in zip(others, loaded[1:], strict=True):
@@ -63,63 +110,130 @@ def load_models(
             raise DistilleakError(
                 f"{path}: not the vocabulary of {first}; models of one mixture must have one"
             )
-    layout = tokenization.layout(first, kind == "masked")
-    return Asked(loaded, mixtures, tokenizer, layout)
+    framing = tokenization.framing(first, kind == "masked")
+    return Queried(paths, loaded, mixtures, tokenizer, framing)
 
 
-def _has_bfloat16(device: str) -> bool:
-    return device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
+def count_records(query: Query, queried: Queried) -> dict[str, int]:
+    """View -> its number of records.
 
-
-def windows_of(records: int) -> int:
-    return math.ceil(records / views.WINDOW)
-
-
-def part_of(counts: dict[str, int], part: int, parts: int) -> dict[str, list[int]]:
-    """View -> the windows of this part of all.
-
-    The windows of all views are one row that is cut into equal pieces: a view's windows in one
-    part follow those in the part before.
+    Raises:
+        DistilleakError: the longest record of a view does not fit every model, or a view has none.
     """
-    row = [(view, window) for view, count in counts.items() for window in range(windows_of(count))]
-    piece = row[(part - 1) * len(row) // parts : part * len(row) // parts]
-    return {view: [window for name, window in piece if name == view] for view in counts}
+    found = views.extents(query.records, query.views, query.settings)
+    view, (_, longest) = max(found.items(), key=lambda item: item[1][1])
+    prefix = query.settings.prefix_tokens if view in PREFIXES else 0
+    added = queried.framing.added
+    need = added + longest
+    for path, model in zip(queried.paths, queried.models, strict=True):
+        if families.positions(model) < need:
+            raise DistilleakError(
+                f"{path}: {families.positions(model)} positions, but {need} are needed: "
+                f"{added} special tokens, {prefix} of evidence.prefix_tokens and "
+                f"{longest - prefix} of the longest record"
+            )
+    return {view: count for view, (count, _) in found.items()}
 
 
 def compute(
+    query: Query,
+    queried: Queried,
+    counts: Mapping[str, int],
+    shards: Shards,
+    stopped: Callable[[], bool],
+) -> None:
+    """Write the shards of this part's windows that are not there yet.
+
+    Args:
+        query: what is computed.
+        queried: of which models.
+        counts: view -> number of its records.
+        shards: what is there, and where to write.
+        stopped: whether the job is to end.
+
+    Raises:
+        Interrupted: the job is to end; the shards of the windows that are done are there.
+    """
+    budget = probing.Budget(query.settings.batch_tokens)
+    mixtures = [*queried.mixtures]
+    for view, mine in part_of(counts, *query.part).items():
+        missing = {number for number in mine if not shards.finished(mixtures, view, number)}
+        found = _evidence(view, missing, query, queried, budget, stopped)
+        for number, tables in tqdm(found, desc=view, total=len(missing), disable=None):
+            shards.write(tables, view, number)
+        log.info("%s: %d of %d windows", view, len(mine), _windows(counts[view]))
+
+
+def part_of(counts: Mapping[str, int], part: int, parts: int) -> dict[str, list[int]]:
+    """View -> the windows of this part of all.
+
+    The windows of all views are one row that is cut into equal parts: a view's windows in one part
+    follow those in the part before.
+    """
+    row = [(view, number) for view, count in counts.items() for number in range(_windows(count))]
+    mine = row[(part - 1) * len(row) // parts : part * len(row) // parts]
+    return {view: [number for name, number in mine if name == view] for view in counts}
+
+
+def described_schema(name: str, view: str, query: Query, queried: Queried) -> pa.Schema:
+    """The schema of a mixture's evidence on a view; its metadata say where it comes from."""
+    positions = queried.mixtures[name]
+    commits = [
+        getattr(queried.models[position].config, "_commit_hash", None) for position in positions
+    ]
+    revisions = {
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        **({"model": commits} if any(commits) else {}),
+    }
+    form = schema(masked=queried.framing.masked, copies=view == "neighbour")
+    return form.with_metadata(
+        {
+            "model": ",".join(queried.paths[position] for position in positions),
+            "view": view,
+            "dtype": query.settings.dtype,
+            "revisions": canonical_json(revisions),
+        }
+    )
+
+
+def _windows(records: int) -> int:
+    return math.ceil(records / window.SIZE)
+
+
+def _evidence(
     view: str,
     missing: set[int],
-    asked: Asked,
-    arguments: argparse.Namespace,
+    query: Query,
+    queried: Queried,
     budget: probing.Budget,
     stopped: Callable[[], bool],
 ) -> Iterator[tuple[int, dict[str, pa.Table]]]:
     """The number of each missing window of a view and its evidence, a table for each mixture."""
-    settings: EvidenceSettings = arguments.settings
-    looked_at = View(view, arguments.records, settings, arguments.seed)
-    context = probing.read_context(asked.models, asked.layout, looked_at.prefix)
-    longest = asked.positions - asked.layout.added
+    presenter = Presenter(view, query.records, query.settings, query.seed)
+    context = probing.read_context(queried.models, queried.framing, presenter.prefix)
+    longest = queried.positions - queried.framing.added
     done = 0
 
-    def end_if_asked() -> None:
+    def end_if_stopped() -> None:
         if stopped():
             raise signals.Interrupted(f"{view}, window {done}")
 
-    streamed = iterate_records(arguments.records, looked_at.pools, views.WINDOW)
-    for window, records in enumerate(streamed):
-        if window not in missing:
+    streamed = iterate_records(query.records, presenter.pools, window.SIZE)
+    for number, records in enumerate(streamed):
+        if number not in missing:
             continue
-        shown = looked_at.shown(records, asked.tokenizer, longest)
+        shown = presenter.shown(records, queried.tokenizer, longest)
         lengths = np.array([len(text) for text in shown.tokens])
         plan = (
-            passes.masked(lengths, shown.record_id, settings, arguments.seed)
-            if asked.layout.masked
+            passes.masked(lengths, shown.record_id, query.settings, query.seed)
+            if queried.framing.masked
             else passes.causal(lengths)
         )
         found = probing.probe(
-            asked.models, asked.mixtures, shown.tokens, plan, context, budget, end_if_asked
+            queried.models, queried.mixtures, shown.tokens, plan, context, budget, end_if_stopped
         )
-        yield window, {name: _table(shown, plan, columns) for name, columns in found.items()}
+        yield number, {name: _table(shown, plan, columns) for name, columns in found.items()}
         done += 1
 
 

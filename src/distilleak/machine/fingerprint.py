@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def fingerprint(arguments: Mapping[str, object], files: Sequence[str | Path]) -> str:
-    """SHA-256 of all that a training depends on, as 64 hexadecimal digits.
+    """SHA-256 of all that a computation depends on, as 64 hexadecimal digits.
 
     That is `arguments` (settings, paths and JSON values), the contents of `files` (of directories:
     names and contents of all files in them), the source code of this package, and the versions of

@@ -1,8 +1,8 @@
 """Run a command on GPUs that no other job of this user on this machine holds.
 
-`python -m distilleak.cards --of 4 --take 1 COMMAND ...` takes the first free of four cards, names
-it in CUDA_VISIBLE_DEVICES and becomes the command. A card is held by a lock on a file, which ends
-with the process and all that it started, however they end.
+`python -m distilleak.machine.gpus --of 4 --take 1 COMMAND ...` takes the first free one of four
+cards, names it in CUDA_VISIBLE_DEVICES and becomes the command. A lock on a file holds a card until
+the process and all that it started have ended, however they end.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def take(cards: Sequence[str], count: int, directory: Path) -> list[str]:
 
     Waits until so many are free at once.
     """
-    told = False
+    reported = False
     while True:
         held: dict[str, int] = {}
         for card in cards:
@@ -72,15 +72,15 @@ def take(cards: Sequence[str], count: int, directory: Path) -> list[str]:
                 return list(held)
         for file in held.values():
             os.close(file)
-        if not told:
+        if not reported:
             print(f"waiting for {count} of the GPUs {', '.join(cards)}", file=sys.stderr)
-            told = True
+            reported = True
         time.sleep(PAUSE)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m distilleak.cards",
+        prog="python -m distilleak.machine.gpus",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

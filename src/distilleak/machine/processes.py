@@ -1,7 +1,8 @@
 """Several processes that train one model: who they are, and sums over all of them.
 
-torchrun starts the processes and tells each its number in RANK, LOCAL_RANK and WORLD_SIZE; when one
-fails it ends all. Without torchrun there is one process, and every function here does nothing.
+torchrun starts the processes and gives each its number in RANK, LOCAL_RANK and WORLD_SIZE; when one
+fails, it ends all of them. Without torchrun there is one process, and every function here does
+nothing.
 """
 
 import os
@@ -17,7 +18,7 @@ BUCKET = 2**24
 
 @contextmanager
 def processes() -> Iterator[None]:
-    """Join the other processes of this job for the time of the block."""
+    """Join the other processes of this job inside the block."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
@@ -26,7 +27,7 @@ def processes() -> Iterator[None]:
         dist.init_process_group("nccl", device_id=torch.device(device()))
     else:
         dist.init_process_group("gloo")
-    # Not after an error: the others may wait in a sum, and to leave them properly would wait too.
+    # Not after an error: the others may be waiting in a sum, and leaving properly would wait too.
     yield
     dist.destroy_process_group()
 
@@ -90,9 +91,9 @@ def sum_gradients(weights: Iterable[torch.nn.Parameter]) -> None:
     shared = [weight for weight, count in zip(trained, used.tolist(), strict=True) if count]
     for bucket in _buckets([_gradient(weight) for weight in shared]):
         flat = total(torch.cat([gradient.flatten() for gradient in bucket]))
-        parts = torch.split(flat, [gradient.numel() for gradient in bucket])
-        for gradient, part in zip(bucket, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
+        chunks = torch.split(flat, [gradient.numel() for gradient in bucket])
+        for gradient, chunk in zip(bucket, chunks, strict=True):
+            gradient.copy_(chunk.view_as(gradient))
 
 
 def _gradient(weight: torch.nn.Parameter) -> torch.Tensor:

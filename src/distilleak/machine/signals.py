@@ -1,4 +1,4 @@
-"""Signals that ask a long computation to end, and the exit status of one that can be continued."""
+"""Signals that request the end of a job, and the exit status of one that can be resumed."""
 
 import signal
 import threading
@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-"""What batch systems send before they end a job: SIGTERM, or SIGUSR1 by request (`--signal`)."""
+"""What batch systems send before they end a job: SIGTERM, or on request SIGUSR1 (`--signal`)."""
 EXIT_STATUS = 75
 """EX_TEMPFAIL of sysexits.h. Not 0, else a workflow would believe that the outputs are there."""
 
 
-class Interrupted(Exception):  # noqa: N818  # it is no error: nothing is wrong with the input
-    """The computation was asked to end and has saved its state.
+class Interrupted(Exception):  # noqa: N818  # not an error: nothing is wrong with the input
+    """A signal requested the end of the computation, which has saved its state.
 
     Args:
         done: what is done, such as "step 120".
@@ -24,7 +24,7 @@ class Interrupted(Exception):  # noqa: N818  # it is no error: nothing is wrong 
 
 @contextmanager
 def noticed() -> Iterator[Callable[[], bool]]:
-    """Inside the block SIGTERM and SIGUSR1 are only noted; yields whether one has arrived.
+    """Inside the block SIGTERM and SIGUSR1 are only noted; yields a function: has one arrived?
 
     Only the main thread can receive signals; in another one nothing is ever noted.
     """

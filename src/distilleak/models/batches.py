@@ -50,7 +50,7 @@ class Batch:
 def batch(
     tokens: Sequence[Tokens],
     rows: Sequence[int] | NDArray[np.int64],
-    layout: Framing,
+    framing: Framing,
     device: str,
     chosen: Sequence[NDArray[np.bool_]] | None = None,
     prefix: Sequence[int] = (),
@@ -60,7 +60,7 @@ def batch(
     Args:
         tokens: all records.
         rows: which of them; a row may be repeated.
-        layout: how the model reads.
+        framing: how the model reads.
         device: where the tensors go.
         chosen: masked models: for each of `rows`, (tokens of the record,) which ones are hidden and
             predicted.
@@ -68,24 +68,24 @@ def batch(
     """
     lengths = np.array([len(tokens[row]) for row in rows])
     inside = np.arange(lengths.max()) < lengths[:, None]
-    padded = np.full(inside.shape, layout.start, dtype=np.int64)
+    padded = np.full(inside.shape, framing.start, dtype=np.int64)
     padded[inside] = np.concatenate([tokens[row] for row in rows])
-    if not layout.masked:
-        shifted = np.concatenate([np.full((len(padded), 1), layout.start), padded[:, :-1]], axis=1)
+    if not framing.masked:
+        shifted = np.concatenate([np.full((len(padded), 1), framing.start), padded[:, :-1]], axis=1)
         return _on(device, rows, shifted, inside, padded[inside])
     assert chosen is not None
-    assert layout.mask is not None
+    assert framing.mask is not None
     hidden = np.zeros_like(inside)
     hidden[inside] = np.concatenate(chosen)
     labels = padded[hidden]
-    padded[hidden] = layout.mask
-    return _on(device, rows, *_framed(padded, hidden, lengths, layout, prefix), labels)
+    padded[hidden] = framing.mask
+    return _on(device, rows, *_framed(padded, hidden, lengths, framing, prefix), labels)
 
 
 def training_batch(
     tokens: Sequence[Tokens],
     rows: Sequence[int] | NDArray[np.int64],
-    layout: Framing,
+    framing: Framing,
     device: str,
     *,
     vocabulary: int,
@@ -98,8 +98,8 @@ def training_batch(
     Of each record a masked model predicts `share` of the tokens, at least one; of these 80 % are
     hidden, 10 % replaced by a random token and 10 % left (Devlin et al. 2019, section 3.1).
     """
-    if layout.mask is None:
-        return batch(tokens, rows, layout, device)
+    if framing.mask is None:
+        return batch(tokens, rows, framing, device)
     chosen, corrupted = [], []
     for row in rows:
         rng = seeding.stream(seed, "mask", epoch, int(row))
@@ -111,8 +111,8 @@ def training_batch(
         count = int(picked.sum())
         fate = rng.random(count)
         replaced = np.where(fate < 0.9, rng.integers(0, vocabulary, count), tokens[row][picked])
-        corrupted.append(np.where(fate < 0.8, layout.mask, replaced))
-    made = batch(tokens, rows, layout, device, chosen)
+        corrupted.append(np.where(fate < 0.8, framing.mask, replaced))
+    made = batch(tokens, rows, framing, device, chosen)
     made.input_ids[made.mask] = torch.from_numpy(np.concatenate(corrupted)).to(device)
     return made
 
@@ -121,15 +121,15 @@ def _framed(
     padded: NDArray[np.int64],
     hidden: NDArray[np.bool_],
     lengths: NDArray[np.int64],
-    layout: Framing,
+    framing: Framing,
     prefix: Sequence[int],
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
     """(input, mask, visible) with the start token and prefix before and the end token after."""
     count, before = len(padded), 1 + len(prefix)
-    wide = np.full((count, before + padded.shape[1] + 1), layout.start, dtype=np.int64)
+    wide = np.full((count, before + padded.shape[1] + 1), framing.start, dtype=np.int64)
     wide[:, 1:before] = np.asarray(prefix, dtype=np.int64)
     wide[:, before:-1] = padded
-    wide[np.arange(count), before + lengths] = layout.end
+    wide[np.arange(count), before + lengths] = framing.end
     mask = np.zeros(wide.shape, dtype=bool)
     mask[:, before:-1] = hidden
     return wide, mask, np.arange(wide.shape[1]) <= (before + lengths)[:, None]

@@ -28,10 +28,15 @@ from distilleak.settings.architecture import CausalFamily, CheckpointSettings, M
 PREFIX = "distilleak_"
 """Of the model type of a student whose architecture was changed; see `surgery.base`."""
 _UNREADABLE = (
-    *(SafetensorError, StrictDataclassError, OSError, ValueError, RuntimeError, ImportError),
+    SafetensorError,
+    StrictDataclassError,
+    OSError,
+    ValueError,
+    RuntimeError,
+    ImportError,
     KeyError,
 )
-"""What loading raises: files missing or damaged, unknown types, a network that is not there."""
+"""What loading raises: missing or damaged files, unknown types, no network."""
 
 
 class _UnreadableError(Exception):
@@ -57,7 +62,8 @@ def load(settings: CheckpointSettings) -> PreTrainedModel:
     """The pretrained model in float32, on the CPU; with `init: random` its architecture only.
 
     Random weights are drawn from torch's current generator. Dropout is off, as in models of a given
-    shape: its draws depend on how a batch is cut, and the weights would on the machine.
+    shape: its draws depend on how a batch is divided, which would make weights depend on the
+    machine.
 
     Raises:
         DistilleakError: it is not there, not of a supported family, not in safetensors or GGUF, or
@@ -72,11 +78,11 @@ def load(settings: CheckpointSettings) -> PreTrainedModel:
         options = {**options, "config": config}
     if settings.init == "random":
         return auto.from_config(_plain(config))  # type: ignore[no-any-return]
-    # Weights without a place are usual there, such as those of a head for another task.
+    # Weights without a place are common there, such as those of a head for another task.
     try:
         model, _ = _weights(auto, source, options, name(settings), torch.float32)
     except _UnreadableError as error:
-        # It is the user's: nothing that could be made anew.
+        # The file is the user's: running again would not rebuild it.
         shown = name(settings)
         raise DistilleakError(f"{shown}: its weights cannot be read ({error})") from error
     # What a GGUF file was quantised with is no longer true of the float32 weights.
@@ -88,7 +94,7 @@ def load(settings: CheckpointSettings) -> PreTrainedModel:
 
 
 def read(path: str | Path, dtype: torch.dtype) -> PreTrainedModel:
-    """Read a directory that `models.save` wrote.
+    """Read a directory that `making.save` wrote.
 
     Raises:
         DistilleakError: the weights are damaged or do not fit the configuration.
@@ -129,7 +135,7 @@ def _source(settings: CheckpointSettings) -> tuple[str, dict[str, Any]]:
             raise DistilleakError(f"{settings.directory}: no model here (config.json is missing)")
         return settings.directory, {"local_files_only": True}
     if settings.hub is not None:
-        # The library would read it instead, whatever the revision.
+        # The library would read the directory instead, whatever the revision.
         if Path(settings.hub).is_dir():
             raise DistilleakError(
                 f"hub: {settings.hub}: a directory of this name lies here; rename it, or say "

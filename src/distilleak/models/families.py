@@ -1,11 +1,13 @@
 """Model families: building, reading and shortening a model, whatever its family.
 
-What differs between families is in `distilleak.family_table`.
+What differs between families is in `family_table`.
 """
 
 import copy
 import dataclasses
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -112,7 +114,7 @@ def build(architecture: ArchitectureSettings, vocabulary: int, start: int) -> Pr
 
     Weights are drawn at GPT-2's scale, 0.02 at width 768, and in proportion to 1 / sqrt(width)
     elsewhere: at 0.02 a narrow model spends its first epochs on growing its weights. There is no
-    padding token: its embedding would never be trained, and padding is told by position.
+    padding token: its embedding would never be trained, and padding is known by position.
 
     Args:
         architecture: family and shape.
@@ -142,24 +144,45 @@ def build(architecture: ArchitectureSettings, vocabulary: int, start: int) -> Pr
         **family.shape(architecture),
     }
     _check_options(architecture, family)
-    try:
+    with _refusal(architecture.type, *_OF_CONFIGURATION):
         config = family.config(**{**settings, **architecture.options})
-        unused = _first_position(family, config)
-        setattr(config, family.field("positions"), architecture.positions + unused)
-        check_head_size(family, config)
+    unused = _first_position(family, config)
+    setattr(config, family.field("positions"), architecture.positions + unused)
+    check_head_size(family, config)
+    with _refusal(architecture.type, *_OF_BUILDING):
         model: PreTrainedModel = family.model(config)
-        # What a family does not check when it is built shows when it reads something.
-        # Without a padding token RoBERTa cannot tell positions; `models.make` gives it one.
-        if architecture.type != "roberta" or config.pad_token_id is not None:
-            with torch.no_grad():
-                model(input_ids=torch.tensor([[start, start]]))
-        return model
-    except (
-        *(StrictDataclassError, ValueError, TypeError, KeyError, RuntimeError, AttributeError),
-        *(ZeroDivisionError, AssertionError, IndexError),
-    ) as error:
+    # What a family does not check when it is built shows when it reads something.
+    # Without a padding token RoBERTa cannot count positions; `making.make` gives it one.
+    if architecture.type != "roberta" or config.pad_token_id is not None:
+        with _refusal(architecture.type, *_OF_READING), torch.no_grad():
+            model(input_ids=torch.tensor([[start, start]]))
+    return model
+
+
+_OF_CONFIGURATION = (StrictDataclassError, AttributeError)
+"""What a configuration raises: a value of another type, no attribute of torch of this name."""
+_OF_BUILDING = (ValueError, KeyError, RuntimeError, ZeroDivisionError, AssertionError)
+"""What a model raises when it is built: unknown names, impossible sizes and rates, a padding token
+outside the vocabulary."""
+_OF_READING = (
+    ValueError,
+    TypeError,
+    RuntimeError,
+    AttributeError,
+    ZeroDivisionError,
+    IndexError,
+)
+"""What a model raises when it reads: sizes that do not fit each other, outputs of another form."""
+
+
+@contextmanager
+def _refusal(family: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn exceptions of these kinds into one line: they come from a value in `options`."""
+    try:
+        yield
+    except kinds as error:
         reason = " ".join(str(error).split())
-        raise DistilleakError(f"options: {architecture.type} refuses them ({reason})") from error
+        raise DistilleakError(f"options: {family} refuses them ({reason})") from error
 
 
 def check_head_size(family: Family, config: PreTrainedConfig) -> None:

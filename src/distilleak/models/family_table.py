@@ -1,6 +1,6 @@
 """The supported model families: the names of their parts and of what shapes them.
 
-Model classes are imported when they are asked for: this table is read while transformers itself is
+Model classes are imported on demand: this table is read while transformers itself is
 being imported (see `distilleak.surgery.base`), and a job needs one family or two.
 """
 
@@ -89,7 +89,7 @@ class Family:
         fields: our word -> the configuration's: layers, width, heads, positions, inner (width of
             the feed-forward network), scale (of random weights), head_width.
         shape: configuration fields that follow from the shape otherwise than by `fields`.
-        rotary: positions are told by rotating pairs of dimensions of an attention head.
+        rotary: a position rotates pairs of dimensions of an attention head.
         shared_layers: the blocks are groups of layers that share their weights.
         counted_from_padding: position ids start after the padding token's id.
         embeds_neighbours: a token's embedding holds those beside it, of padding too.

@@ -11,7 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from distilleak import seeding
 from distilleak.errors import DistilleakError
-from distilleak.files import atomic, read_json
+from distilleak.files import atomic
 from distilleak.machine import processes
 from distilleak.models import checkpoints, families
 from distilleak.models.batches import Tokens
@@ -19,12 +19,7 @@ from distilleak.models.surgery.base import Changes, operate
 from distilleak.records import tokenization
 from distilleak.records.framing import Framing
 from distilleak.records.tokenization import copy_tokenizer
-from distilleak.settings.architecture import (
-    ArchitectureSettings,
-    CheckpointSettings,
-    ModelSettings,
-    StudentSettings,
-)
+from distilleak.settings.architecture import CheckpointSettings, ModelSettings
 
 
 def prepare(threads: int) -> str:
@@ -40,70 +35,48 @@ def prepare(threads: int) -> str:
 
 
 def make(
-    start_from: StudentSettings,
-    tokenizer: str | Path,
-    seed: int,
-    teacher: str | Path | ModelSettings | None = None,
-    teacher_seed: int | None = None,
+    start: ModelSettings, tokenizer: str | Path, seed: int, vocabulary: int | None = None
 ) -> PreTrainedModel:
-    """The model that `start_from` describes, in float32; a pure function of its arguments.
+    """The model that `start` describes, in float32; a pure function of the arguments.
 
     Args:
-        start_from: a shape, a checkpoint, or the layers of `teacher`.
-        tokenizer: its tokenizer's directory.
+        start: a shape or a checkpoint.
+        tokenizer: directory of its tokenizer.
         seed: of the random weights.
-        teacher: the teacher's model directory: for a start from its layers, and for its vocabulary,
-            which may be larger than the tokenizer's. Or what the teacher started from, for a
-            student that must not know it.
-        teacher_seed: of the teacher's random weights, for what the teacher started from; `seed`
-            if left out.
+        vocabulary: tokens in the vocabulary of a shape; those of the tokenizer if left out.
 
     Raises:
         DistilleakError: the model is not there, not of a supported family, not in safetensors,
             needs code of its own, or has a smaller vocabulary than the tokenizer.
     """
-    vocabulary = tokenization.load(tokenizer).get_vocab_size()
+    known = tokenization.load(tokenizer).get_vocab_size()
     with seeded(seed):
-        if isinstance(start_from, ArchitectureSettings):
-            start = tokenization.layout(tokenizer, start_from.kind == "masked").start
-            if start_from.type == "roberta":
-                # It counts positions from its padding token and cannot be read without one.
-                padding = {"pad_token_id": tokenization.padding_token(tokenizer)}
-                start_from = start_from.model_copy(
-                    update={"options": {**padding, **start_from.options}}
-                )
-            if isinstance(teacher, str | Path):
-                vocabulary = int(read_json(Path(teacher) / "config.json")["vocab_size"])
-            return families.build(start_from, vocabulary, start)
-        if isinstance(start_from, CheckpointSettings):
-            return _fitting(checkpoints.load(start_from), vocabulary, checkpoints.name(start_from))
-        if teacher is None:
-            raise DistilleakError("init: teacher_layers needs --teacher or --teacher-start")
-        if isinstance(teacher, str | Path):
-            return families.copy_layers(load(teacher, "cpu"), start_from.layers)
-        start_seed = seed if teacher_seed is None else teacher_seed
-        return families.copy_layers(make(teacher, tokenizer, start_seed), start_from.layers)
+        if isinstance(start, CheckpointSettings):
+            return _fitting(checkpoints.load(start), known, checkpoints.name(start))
+        if start.type == "roberta":
+            # It counts positions from its padding token and cannot be read without one.
+            padding = {"pad_token_id": tokenization.padding_token(tokenizer)}
+            start = start.model_copy(update={"options": {**padding, **start.options}})
+        first = tokenization.framing(tokenizer, start.kind == "masked").start
+        return families.build(start, known if vocabulary is None else vocabulary, first)
 
 
-def layout(model: PreTrainedModel, tokenizer: str | Path) -> Framing:
+def framing(model: PreTrainedModel, tokenizer: str | Path) -> Framing:
     """How the model reads records of the tokenizer."""
-    return tokenization.layout(tokenizer, families.of(model).kind == "masked")
+    return tokenization.framing(tokenizer, families.of(model).kind == "masked")
 
 
-def check_length(
-    model: PreTrainedModel, layout: Framing, tokens: Sequence[Tokens], prefix: int = 0
-) -> None:
+def check_length(model: PreTrainedModel, framing: Framing, tokens: Sequence[Tokens]) -> None:
     """Refuse records that the model has no positions for.
 
     Raises:
-        DistilleakError: `prefix` and the longest of the records `tokens` do not fit.
+        DistilleakError: the longest of the records `tokens` does not fit.
     """
     longest = max(len(record) for record in tokens)
-    needed, positions = layout.added + prefix + longest, families.positions(model)
+    needed, positions = framing.added + longest, families.positions(model)
     if needed > positions:
-        before = f"a prefix of {prefix} tokens and " if prefix else ""
         raise DistilleakError(
-            f"encoding.context: {before}a record of {longest} tokens need {needed} positions, but "
+            f"encoding.context: a record of {longest} tokens needs {needed} positions, but "
             f"the model ({model.config.model_type}) has {positions}; choose a shorter context"
         )
 

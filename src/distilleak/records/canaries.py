@@ -1,8 +1,8 @@
 """Canaries: invented personal records whose secrets a model has seen a known number of times.
 
-A canary is inserted into the training set `repetitions` times. Afterwards a model is asked for the
-likelihood of its text with the true secret and with others in its place; how far up the true one
-ranks is its exposure (Carlini et al. 2019, "The Secret Sharer").
+A canary is inserted into the training set `repetitions` times. Afterwards a model is queried for
+the likelihood of its text with the true secret and with others in its place; the rank of the true
+one gives its exposure (Carlini et al. 2019, "The Secret Sharer").
 """
 
 from collections.abc import Iterator

@@ -26,5 +26,5 @@ class Framing:
 
     @property
     def added(self) -> int:
-        """Positions that a sequence needs beside prefix and record."""
+        """Positions that a sequence needs besides prefix and record."""
         return 1 + (self.end is not None)

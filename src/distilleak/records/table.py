@@ -1,4 +1,4 @@
-"""The records table: every passage that takes part, its pool, its text as scored, its tokens."""
+"""The table of records: each passage that is used, its pool, its text as scored, its tokens."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,11 +8,12 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
-from distilleak.files import open_parquet, read_table
+from distilleak.files import read_table
+from distilleak.records import window
+from distilleak.records.streaming import stream
 
 _COLUMNS = ("record_id", "pool", "teacher_member", "student_member", "text", "token_ids")
 
@@ -85,28 +86,28 @@ def read_training_set(path: str | Path, model: Literal["teacher", "student"]) ->
     return _records(table.sort_by("record_id"))
 
 
-def iterate_records(path: str | Path, pools: Sequence[str], window: int) -> Iterator[Records]:
-    """The records of `pools`, `window` at a time; no more than that is held in memory.
+def iterate_records(path: str | Path, pools: Sequence[str], size: int) -> Iterator[Records]:
+    """The records of `pools`, `size` at a time; no more than that is held in memory.
 
     Raises:
         DistilleakError: the file is damaged or not in the order of its record ids.
     """
     held = pa.table({})
     last = ""
-    for table in _stream(path, _COLUMNS):
+    for table in stream(path, _COLUMNS, window.SIZE):
         ids = pa.concat_arrays([pa.array([last]), *table["record_id"].chunks]).to_numpy(False)
         falls = ids[1:] <= ids[:-1]
         if falls.any():
             raise DistilleakError(
-                f"{path}: record {ids[1 + int(falls.argmax())]!r} stands behind a later one; "
+                f"{path}: record {ids[1 + int(falls.argmax())]!r} comes after a later one; "
                 "records must be sorted by record_id, each once"
             )
         last = ids[-1]
         chosen = _of_pools(table, pools)
         held = pa.concat_tables([held, chosen]) if len(held) else chosen
-        while len(held) >= window:
-            yield _records(held.slice(0, window))
-            held = held.slice(window)
+        while len(held) >= size:
+            yield _records(held.slice(0, size))
+            held = held.slice(size)
     if len(held):
         yield _records(held)
 
@@ -119,28 +120,13 @@ def extent(path: str | Path, pools: Sequence[str]) -> tuple[int, int]:
     """
     count = longest = 0
     present: set[str] = set()
-    for table in _stream(path, ["pool", "token_ids"]):
+    for table in stream(path, ["pool", "token_ids"], window.SIZE):
         chosen = _of_pools(table, pools)
         present.update(pc.unique(chosen["pool"]).to_pylist())
         count += len(chosen)
         longest = max(longest, pc.max(pc.list_value_length(chosen["token_ids"])).as_py() or 0)
     _refuse_absent(path, pools, present)
     return count, longest
-
-
-def _stream(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
-    open_parquet(path)
-    try:
-        # By default all pages of a row group are read at once, and one holds a million records.
-        file = pq.ParquetFile(
-            path, buffer_size=2**20, pre_buffer=False, page_checksum_verification=True
-        )
-        for rows in file.iter_batches(2048, columns=list(columns)):
-            yield pa.table(rows)
-    except (pa.ArrowException, OSError) as error:
-        raise DistilleakError(
-            f"{path}: damaged Parquet file; delete it and run again, it is made anew"
-        ) from error
 
 
 def _of_pools(table: pa.Table, pools: Sequence[str]) -> pa.Table:

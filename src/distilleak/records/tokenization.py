@@ -25,8 +25,8 @@ FILES = ("tokenizer.json", "tokenizer_config.json")
 def train(texts: Iterable[str], vocabulary: int, masked: bool = False) -> Tokenizer:
     """Train a byte-level BPE tokenizer with `vocabulary` tokens; the start token has id 0.
 
-    With `masked`, the token 1 is the one that hides others, and the token 2 fills short rows: from
-    it RoBERTa tells positions.
+    With `masked`, token 1 hides others, and token 2 fills short rows: RoBERTa counts positions from
+    it.
 
     Raises:
         DistilleakError: the texts are too small for so large a vocabulary.
@@ -46,7 +46,7 @@ def train(texts: Iterable[str], vocabulary: int, masked: bool = False) -> Tokeni
     if tokenizer.get_vocab_size() != vocabulary:
         raise DistilleakError(
             f"tokenizer.vocabulary: the auxiliary texts give only {tokenizer.get_vocab_size()} "
-            f"tokens, not {vocabulary}; ask for fewer or enlarge pools.auxiliary"
+            f"tokens, not {vocabulary}; choose fewer or enlarge pools.auxiliary"
         )
     return tokenizer
 
@@ -97,7 +97,7 @@ def load(path: str | Path) -> Tokenizer:
 
 
 def rules(tokenizer: Any) -> dict[str, Any]:
-    """All that decides how a fast tokenizer of transformers cuts a text into which tokens."""
+    """All that decides into which tokens a fast tokenizer of transformers cuts a text."""
     given: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
     rules = {key: given[key] for key in ("normalizer", "pre_tokenizer", "model")}
     return rules | {"vocabulary": tokenizer.get_vocab()}
@@ -109,7 +109,7 @@ def copy_tokenizer(source: str | Path, target: Path) -> None:
         shutil.copyfile(Path(source) / name, target / name)
 
 
-def layout(path: str | Path, masked: bool) -> Framing:
+def framing(path: str | Path, masked: bool) -> Framing:
     """How a model with the tokenizer in directory `path` reads a record.
 
     A causal model reads the beginning-of-text token before it, the end-of-text token if there is no
@@ -161,7 +161,7 @@ def save_pretrained(tokenizer: Any, path: str | Path) -> None:
 
 
 def cut(tokenizer: Tokenizer, text: str, length: int) -> tuple[str, list[int]]:
-    """The longest beginning of `text` of whole words with at most `length` tokens, and its tokens.
+    """The longest start of `text`, in full words and at most `length` tokens, and its tokens.
 
     Words are those of the tokenizer, whose spaces stand before them. The tokens are always those
     of encoding the returned text; merely dropping the last tokens would not give that. Only a first

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from distilleak.attacks.base import Scores, checked
+from distilleak.attacks.base import ScoreArray, checked
 from distilleak.errors import DistilleakError
 from distilleak.evidence.table import Evidence, Shadow, View, read_copies, read_view
 from distilleak.records.table import Records
@@ -25,14 +25,11 @@ from distilleak.scoring.needs import (
     views_of,
 )
 
-BLOCK = 2048
-"""Records whose evidence is held in memory at a time; as many as a shard of evidence has."""
-
 
 class Reader:
     """Reads the evidence that some attacks need; what none of them needs is not read.
 
-    What does not grow with the records, the population, is read once.
+    The population, which does not grow with the records, is read once.
 
     Args:
         directory: of the target: `<view>.parquet` for every view and, if an attack needs it,
@@ -120,24 +117,17 @@ class Reader:
         return read_view(Path(path) / "population.parquet", self._population.record_id)
 
 
-def score(name: str, entry: Entry, evidence: Evidence) -> Scores:
-    """The scores of one configured attack, (records,).
-
-    Raises:
-        DistilleakError: a score is NaN or infinite.
-    """
-    return score_blocks({name: entry}, [evidence])[name]
-
-
-def score_blocks(attacks: Mapping[str, Entry], blocks: Iterable[Evidence]) -> dict[str, Scores]:
-    """The scores of configured attacks, name -> (records,), from evidence on a block at a time.
+def score_windows(
+    attacks: Mapping[str, Entry], windows: Iterable[Evidence]
+) -> dict[str, ScoreArray]:
+    """The scores of configured attacks, name -> (records,), from evidence window by window.
 
     Raises:
         DistilleakError: a score is NaN or infinite.
     """
     record_id: list[str] = []
-    found: dict[str, list[Scores]] = {name: [] for name in attacks}
-    for evidence in blocks:
+    found: dict[str, list[ScoreArray]] = {name: [] for name in attacks}
+    for evidence in windows:
         record_id += evidence.record_id
         for name, entry in attacks.items():
             module = module_of(entry)
@@ -159,9 +149,9 @@ def score_blocks(attacks: Mapping[str, Entry], blocks: Iterable[Evidence]) -> di
 
 
 def score_records(
-    attacks: Mapping[str, Entry], reader: Reader, blocks: Iterable[Records]
-) -> tuple[pa.Table, dict[str, Scores]]:
-    """As `score_blocks`, reading each block's evidence; with the labels of all the records.
+    attacks: Mapping[str, Entry], reader: Reader, windows: Iterable[Records]
+) -> tuple[pa.Table, dict[str, ScoreArray]]:
+    """As `score_windows`, reading each window's evidence; with the labels of all the records.
 
     Raises:
         DistilleakError: evidence is missing or damaged, or a score is NaN or infinite.
@@ -169,9 +159,9 @@ def score_records(
     known: list[pa.Table] = []
 
     def read() -> Iterator[Evidence]:
-        for records in blocks:
+        for records in windows:
             known.append(records.labels())
             yield reader.read(records)
 
-    scores = score_blocks(attacks, read())
+    scores = score_windows(attacks, read())
     return pa.concat_tables(known), scores

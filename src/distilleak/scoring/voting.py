@@ -1,15 +1,18 @@
 """Votes: ensembles of students that decide by majority."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from distilleak.errors import DistilleakError
 from distilleak.metrics.rates import Floats
+from distilleak.metrics.thresholds import cross_fitted, folds
 from distilleak.scoring.scores import Scores
 
 MARGIN = 20.0
 """Margins are clipped to so many standard deviations. An infinite threshold, of a student that
 calls nobody a member, then speaks as strongly against as can be; and in double precision the
-sigmoid still tells margins apart and stays inside (0, 1)."""
+sigmoid still distinguishes margins and stays inside (0, 1)."""
 
 
 def vote(scores: Floats, thresholds: Floats) -> Floats:
@@ -30,7 +33,25 @@ def vote(scores: Floats, thresholds: Floats) -> Floats:
     return result
 
 
+def vote_by_attack(students: Sequence[Scores], count: int, seed: int) -> Scores:
+    """The votes of students, each by thresholds that are cross-fitted on `count` folds."""
+    first = students[0]
+    labels = first.teacher_member
+    fold = folds(labels, count, seed)
+    votes = {}
+    for attack in first.attacks:
+        scores = np.stack([student.attacks[attack] for student in students])
+        thresholds = np.stack([cross_fitted(row, labels, fold) for row in scores])
+        votes[attack] = vote(scores, thresholds)
+    return Scores(first.record_id, first.pool, first.teacher_member, first.student_member, votes)
+
+
 def check_alike(first_path: str, first: Scores, path: str, other: Scores) -> None:
+    """Refuse students that cannot vote together.
+
+    Raises:
+        DistilleakError: they have other attacks, records or labels.
+    """
     if set(first.attacks) != set(other.attacks):
         raise DistilleakError(
             f"{path}: attacks {', '.join(other.attacks)}; {first_path} has "

@@ -1,7 +1,7 @@
 """What the stages that train share on their command lines, and their snapshots."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from distilleak.machine.fingerprint import fingerprint
@@ -32,22 +32,29 @@ def add(parser: argparse.ArgumentParser, kind: type[TrainingSettings]) -> None:
     parser.add_argument(
         "--snapshots",
         type=Path,
-        help="directory for the state of an unfinished training, from which it goes on",
+        help="directory for the state of an unfinished training, from which it is resumed",
     )
 
 
-def snapshots(arguments: argparse.Namespace, files: Sequence[str | Path]) -> Snapshots | None:
-    """The snapshots of the training that `arguments` and the contents of `files` describe."""
-    if arguments.snapshots is None:
+def snapshots(
+    directory: Path | None,
+    hardware: HardwareSettings,
+    options: Mapping[str, object],
+    files: Sequence[str | Path],
+) -> Snapshots | None:
+    """The snapshots of a training in `directory`, if it is given.
+
+    Args:
+        directory: for the snapshots of this training alone.
+        hardware: how the machine is used.
+        options: all options of the stage; those that are not `INDIFFERENT` identify the training.
+        files: all that the training reads; their contents identify it too.
+    """
+    if directory is None:
         return None
-    different = {
-        name: value for name, value in vars(arguments).items() if name not in INDIFFERENT
-    } | {"precision": arguments.hardware.precision}
-    if getattr(arguments, "epochs", None) is not None:
-        # A training that did not keep its first epochs cannot go on as one that keeps all.
-        different["keeps epochs"] = True
-    return Snapshots(
-        arguments.snapshots,
-        fingerprint(different, files),
-        arguments.hardware.checkpoint_minutes,
-    )
+    deciding = {name: value for name, value in options.items() if name not in INDIFFERENT}
+    deciding["precision"] = hardware.precision
+    if options.get("epochs") is not None:
+        # A training that did not keep its first epochs cannot be resumed as one that keeps all.
+        deciding["keeps epochs"] = True
+    return Snapshots(directory, fingerprint(deciding, files), hardware.checkpoint_minutes)

@@ -43,10 +43,10 @@ def run(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> None
     """Run a stage's `main` on the arguments of a command line, as a program.
 
     A `DistilleakError` becomes one line and exit status 1, an interruption after which the stage
-    can be continued one line and exit status 75.
+    can be resumed one line and exit status 75.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    # It tells of every glyph that it puts into a PDF.
+    # It reports every glyph that it puts into a PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     try:
         main(arguments)

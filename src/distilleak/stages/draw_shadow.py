@@ -10,11 +10,8 @@ import argparse
 import logging
 from collections.abc import Sequence
 
-import numpy as np
-import pyarrow as pa
-
 from distilleak.files import read_table, write_table
-from distilleak.records.drawing import EVALUATION_POOLS, draw
+from distilleak.records import shadows
 from distilleak.stages import base
 
 log = logging.getLogger(__name__)
@@ -23,21 +20,10 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
-    table = read_table(arguments.records)
-    pool = table["pool"].to_numpy().astype(object)
-    evaluated = np.isin(pool, EVALUATION_POOLS)
-    teacher = table["teacher_member"].to_numpy().copy()
-    student = table["student_member"].to_numpy().copy()
-    # In the paired design students learn from the teacher's members, in the factorial one not.
-    paired = np.array_equal(teacher, student)
-    drawn, students = draw(int(evaluated.sum()), arguments.number, arguments.seed)
-    teacher[evaluated] = drawn
-    student[evaluated] = drawn if paired else students
-    pool[evaluated] = np.where(drawn, "member", "nonmember")
-    for name, column in (("pool", pool), ("teacher_member", teacher), ("student_member", student)):
-        table = table.set_column(table.column_names.index(name), name, pa.array(column))
-    write_table(table, arguments.output)
-    log.info("%d of %d evaluated records are members", drawn.sum(), len(drawn))
+    records = shadows.draw_shadow(read_table(arguments.records), arguments.number, arguments.seed)
+    write_table(records, arguments.output)
+    pools = records["pool"].to_pylist()
+    log.info("%d members, %d non-members", pools.count("member"), pools.count("nonmember"))
 
 
 def _parser() -> argparse.ArgumentParser:

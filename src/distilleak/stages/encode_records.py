@@ -5,10 +5,11 @@ import logging
 from collections.abc import Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from distilleak.errors import DistilleakError
 from distilleak.files import read_table, write_table
 from distilleak.records import tokenization
+from distilleak.records.encoding import encode
 from distilleak.records.insertion import insert
 from distilleak.settings.canaries import CanarySettings
 from distilleak.stages import base
@@ -23,28 +24,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     passages = read_table(arguments.passages, ["passage_id", "text"])
     texts = dict(zip(passages["passage_id"].to_pylist(), passages["text"].to_pylist(), strict=True))
     split = read_table(arguments.split)
-    records = split["record_id"].to_pylist()
-    unknown = next((record for record in records if record not in texts), None)
-    if unknown is not None:
-        raise DistilleakError(
-            f"{arguments.passages}: no passage {unknown!r}, which the split draws"
-        )
-    cuts = [tokenization.cut(tokenizer, texts[record], arguments.context) for record in records]
-    empty = next((r for r, (_, tokens) in zip(records, cuts, strict=True) if not tokens), None)
-    if empty is not None:
-        raise DistilleakError(
-            f"{arguments.passages}: record {empty!r} has no token; the tokenizer drops all of its "
-            "characters, and such a passage must be left out of the corpus"
-        )
-    table = split.append_column("text", pa.array([text for text, _ in cuts])).append_column(
-        "token_ids", pa.array([tokens for _, tokens in cuts], pa.list_(pa.int32()))
-    )
+    table = encode(split, texts, tokenizer, arguments.context, arguments.passages)
+    tokens = pc.sum(pc.list_value_length(table["token_ids"])).as_py()
+    log.info("%d records, %.1f tokens on average", len(table), tokens / len(table))
     if arguments.canaries is not None:
-        hidden = insert(arguments, tokenizer, table.schema)
+        hidden = insert(
+            arguments.canaries, arguments.seed, tokenizer, arguments.context, table.schema
+        )
         table = pa.concat_tables([table, hidden]).sort_by("record_id")
     write_table(table, arguments.output)
-    lengths = [len(tokens) for _, tokens in cuts]
-    log.info("%d records, %.1f tokens on average", len(cuts), sum(lengths) / len(lengths))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,15 +6,16 @@ the teacher nor a student trains on.
 
 import argparse
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import pyarrow as pa
+import pyarrow.compute as pc
 
 from distilleak.files import write_table
-from distilleak.metrics.thresholds import at_fpr
+from distilleak.records import window
 from distilleak.records.pools import EVIDENCE_POOLS
-from distilleak.records.table import Records, extent, iterate_records
-from distilleak.scoring import attacking
+from distilleak.records.table import extent, iterate_records
+from distilleak.scoring import vulnerability
+from distilleak.scoring.attacking import Reader
 from distilleak.stages import base
 
 log = logging.getLogger(__name__)
@@ -24,36 +25,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
     extent(arguments.records, EVIDENCE_POOLS)  # refuses a file without one of them
-    entry = arguments.attack
-    reader = attacking.Reader(arguments.evidence, arguments.references, [entry])
-    attacks = {entry["attack"]: entry}
-    records, scored = attacking.score_records(attacks, reader, _used(arguments.records))
-    scores = scored[entry["attack"]]
-    held_out = records["pool"].to_numpy() == "holdout"
-    threshold = at_fpr(scores[held_out], arguments.fpr)
-    vulnerable = scores[~held_out] > threshold
-    table = pa.table(
-        {
-            "record_id": records["record_id"].filter(~held_out),
-            "teacher_member": records["teacher_member"].filter(~held_out),
-            "score": scores[~held_out],
-            "vulnerable": vulnerable,
-        }
+    reader = Reader(arguments.evidence, arguments.references, [arguments.attack])
+    windows = iterate_records(arguments.records, EVIDENCE_POOLS, window.SIZE)
+    table, threshold = vulnerability.find_vulnerable(
+        arguments.attack, reader, windows, arguments.fpr
     )
-    write_table(table, arguments.output, {"threshold": repr(float(threshold))})
+    write_table(table, arguments.output, {"threshold": repr(threshold)})
     log.info(
-        "%d of %d records are vulnerable at a false-positive rate of %g or less on %d hold-outs",
-        vulnerable.sum(), len(vulnerable), arguments.fpr, held_out.sum(),
-    )  # fmt: skip
-
-
-def _used(path: str) -> Iterator[Records]:
-    """Students may learn from non-members of the teacher; nobody else looks at those."""
-    for records in iterate_records(path, EVIDENCE_POOLS, attacking.BLOCK):
-        trained = records.teacher_member | records.student_member
-        used = records.where(trained | (records.pool == "holdout"))
-        if used.record_id:
-            yield used
+        "%d of %d records are vulnerable at a false-positive rate of %g or less",
+        pc.sum(table["vulnerable"]).as_py(),
+        len(table),
+        arguments.fpr,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,13 +6,12 @@ Evidence is read of some thousand records at a time, whatever their number.
 import argparse
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from distilleak.records.drawing import EVALUATION_POOLS
+from distilleak.records import window
+from distilleak.records.evaluation import EVALUATION_POOLS
 from distilleak.records.pools import EVIDENCE_POOLS
 from distilleak.records.table import extent, iterate_records, read_training_set
 from distilleak.scoring import attacking, needs
+from distilleak.scoring.frequencies import count_tokens
 from distilleak.scoring.scores import Scores, write_scores
 from distilleak.stages import base
 
@@ -24,15 +23,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Half of the shadows trained on a member or non-member, none on a record of the hold-out.
     pools = EVALUATION_POOLS if needs.shadows_of(entries) else EVIDENCE_POOLS
     extent(arguments.records, pools)  # refuses a file without one of them
+    unigram = None
+    if arguments.tokenizer is not None:
+        unigram = count_tokens(arguments.records, arguments.tokenizer)
     reader = attacking.Reader(
         arguments.evidence,
         arguments.references,
         entries,
-        shadows={directory: _trained(shadow) for directory, shadow in arguments.shadow},
-        unigram=None if arguments.tokenizer is None else _counts(arguments),
+        shadows={
+            directory: set(read_training_set(records, "teacher").record_id)
+            for directory, records in arguments.shadow
+        },
+        unigram=unigram,
     )
-    blocks = iterate_records(arguments.records, pools, attacking.BLOCK)
-    labels, attacks = attacking.score_records(arguments.attacks, reader, blocks)
+    windows = iterate_records(arguments.records, pools, window.SIZE)
+    labels, attacks = attacking.score_records(arguments.attacks, reader, windows)
     scores = Scores(
         record_id=labels["record_id"].to_numpy(),
         pool=labels["pool"].to_numpy(),
@@ -41,23 +46,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         attacks=attacks,
     )
     write_scores(scores, arguments.output)
-
-
-def _trained(records: str) -> set[str]:
-    """Ids of the records that a shadow's teacher trained on."""
-    return set(read_training_set(records, "teacher").record_id)
-
-
-def _counts(arguments: argparse.Namespace) -> NDArray[np.int64]:
-    """How often each token occurs in the auxiliary pool, (vocabulary,)."""
-    # Few attacks need it, and importing it takes longer than scoring them.
-    from distilleak.records import tokenization
-
-    vocabulary = tokenization.load(arguments.tokenizer).get_vocab_size()
-    counts = np.zeros(vocabulary, np.int64)
-    for records in iterate_records(arguments.records, ["auxiliary"], attacking.BLOCK):
-        counts += np.bincount(np.concatenate(records.tokens), minlength=vocabulary)
-    return counts
 
 
 def _parser() -> argparse.ArgumentParser:

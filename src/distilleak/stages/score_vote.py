@@ -9,12 +9,9 @@ no cross-fitted threshold is its own.
 import argparse
 from collections.abc import Sequence
 
-import numpy as np
-
-from distilleak.metrics.thresholds import cross_fitted, folds
-from distilleak.records.drawing import EVALUATION_POOLS
-from distilleak.scoring.scores import Scores, read_scores, write_scores
-from distilleak.scoring.voting import check_alike, vote
+from distilleak.records.evaluation import EVALUATION_POOLS
+from distilleak.scoring.scores import read_scores, write_scores
+from distilleak.scoring.voting import check_alike, vote_by_attack
 from distilleak.settings.evaluation import EvaluationSettings
 from distilleak.stages import base
 
@@ -25,17 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     students = [read_scores(path).of(EVALUATION_POOLS) for path in arguments.scores]
     for path, student in zip(arguments.scores, students, strict=True):
         check_alike(arguments.scores[0], students[0], path, student)
-    first = students[0]
-    labels = first.teacher_member
-    fold = folds(labels, arguments.evaluation.folds, arguments.seed)
-    votes = {}
-    for attack in first.attacks:
-        scores = np.stack([student.attacks[attack] for student in students])
-        thresholds = np.stack([cross_fitted(row, labels, fold) for row in scores])
-        votes[attack] = vote(scores, thresholds)
-    ensemble = Scores(
-        first.record_id, first.pool, first.teacher_member, first.student_member, votes
-    )
+    ensemble = vote_by_attack(students, arguments.evaluation.folds, arguments.seed)
     write_scores(ensemble, arguments.output)
 
 

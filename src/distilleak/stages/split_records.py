@@ -9,12 +9,8 @@ import argparse
 import logging
 from collections.abc import Sequence
 
-import numpy as np
-import pyarrow as pa
-
-from distilleak import seeding
 from distilleak.files import read_table, write_table
-from distilleak.records.drawing import EVALUATION_POOLS, TRAINING_POOLS, draw_by_label
+from distilleak.records import splitting
 from distilleak.settings.pools import PoolSettings
 from distilleak.stages import base
 
@@ -24,37 +20,9 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
-    settings: PoolSettings = arguments.pools
-    labelled = settings.assignment == "labels"
-    columns = ["passage_id", "source", "date", *(["label"] if labelled else [])]
-    passages = read_table(arguments.passages, columns)
-    order = seeding.stream(arguments.seed, "split").permutation(len(passages))
-    if labelled:
-        labels = np.array(passages["label"].to_pylist(), dtype=str)
-        drawn, counts = draw_by_label(order, labels, settings)
-    else:
-        counts = settings.counts(len(passages))
-        drawn = order[: sum(counts.values())]
-    pools = np.repeat(list(counts), list(counts.values()))
-    students = np.isin(pools, TRAINING_POOLS)
-    if settings.design == "factorial":
-        # Within a pool the records are in a random order.
-        for name in EVALUATION_POOLS:
-            students[np.flatnonzero(pools == name)[: counts[name] // 2]] = name == "nonmember"
-    rows = np.argsort(drawn)
-    pool = pools[rows]
-    chosen = passages.take(pa.array(drawn[rows]))
-    table = pa.table(
-        {
-            "record_id": chosen["passage_id"],
-            "pool": pa.array(pool),
-            "teacher_member": pa.array(np.isin(pool, TRAINING_POOLS)),
-            "student_member": pa.array(students[rows]),
-            "source": chosen["source"],
-            "date": chosen["date"],
-        }
-    )
-    write_table(table, arguments.output)
+    passages = read_table(arguments.passages, splitting.columns(arguments.pools))
+    records, counts = splitting.split(passages, arguments.pools, arguments.seed)
+    write_table(records, arguments.output)
     log.info("%s", ", ".join(f"{count} {name}" for name, count in counts.items()))
 
 

@@ -14,9 +14,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
     device = making.prepare(arguments.threads)
     teacher = making.load(arguments.teacher, device)
-    layout = making.layout(teacher, arguments.teacher)
+    framing = making.framing(teacher, arguments.teacher)
     members = read_training_set(arguments.records, "student")
-    targets.store(teacher, members.tokens, layout, arguments.batch_tokens, arguments.output)
+    targets.store(teacher, members.tokens, framing, arguments.batch_tokens, arguments.output)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not (kept / "model").is_dir():
         raise DistilleakError(
             f"{arguments.epochs}: epoch {arguments.epoch} was not kept; delete the directory and "
-            "run again, the student is trained anew"
+            "run again to train the student again"
         )
     with atomic(arguments.output) as temporary:
         shutil.copytree(kept / "model", temporary)

@@ -1,84 +1,44 @@
 """Train a model by its language-modelling loss: the teacher, or an attacker's reference model."""
 
 import argparse
-import logging
 from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
 
 from distilleak import seeding
 from distilleak.files import write_json
 from distilleak.machine import processes
 from distilleak.models import checkpoints, making
-from distilleak.records.table import extent, read_records, read_training_set
 from distilleak.settings.architecture import ModelSettings
-from distilleak.settings.objective import ObjectiveSettings
 from distilleak.settings.training import TrainingSettings
 from distilleak.stages import _training_options, base
-from distilleak.training import loop
-from distilleak.training.objective import accumulate
-
-log = logging.getLogger(__name__)
+from distilleak.training import language_model
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
+    files = [arguments.records, arguments.tokenizer, *checkpoints.local_files(arguments.model)]
     with processes.processes():
-        _train(arguments)
-
-
-def _train(arguments: argparse.Namespace) -> None:
-    device = making.prepare(arguments.threads)
-    seed = seeding.number(arguments.seed, arguments.role)
-    tokens = _training_set(arguments)
-    model = making.make(arguments.model, arguments.tokenizer, seed).to(device)  # type: ignore[arg-type]
-    layout = making.layout(model, arguments.tokenizer)
-    making.check_length(model, layout, tokens)
-    if processes.is_main():
-        log.info(
-            "%s: %d parameters, %d records, on %s",
-            arguments.role, model.num_parameters(), len(tokens), device,
-        )  # fmt: skip
-    snapshots = _training_options.snapshots(
-        arguments,
-        [arguments.records, arguments.tokenizer, *checkpoints.local_files(arguments.model)],
-    )
-    alone = ObjectiveSettings(alpha=1.0)
-    facts = loop.train(
-        model,
-        tokens,
-        layout,
-        lambda now, tokens: accumulate(model, now, alone, None, tokens),
-        arguments.training,
-        arguments.hardware,
-        steps=loop.updates(len(tokens), arguments.training),
-        seed=seed,
-        snapshots=snapshots,
-    )
-    if processes.is_main():
-        making.save(model, arguments.tokenizer, arguments.output)
-        facts |= {"parameters": model.num_parameters(), "training_records": len(tokens)}
-        write_json(facts, arguments.facts)
-    if snapshots is not None:
-        snapshots.finish()
-
-
-def _training_set(arguments: argparse.Namespace) -> list[NDArray[np.int32]]:
-    """The teacher's records; of a reference model, a draw of its own from the auxiliary pool.
-
-    The draw is as large as the teacher's training set, where the pool has as many: how strongly a
-    model fits a record depends on how many it is trained on.
-    """
-    if arguments.role == "teacher":
-        return read_training_set(arguments.records, "teacher").tokens
-    records = read_records(arguments.records, ["auxiliary"])
-    size, _ = extent(arguments.records, ["member"])
-    order = seeding.stream(arguments.seed, f"draw {arguments.role}").permutation(
-        len(records.tokens)
-    )
-    return [records.tokens[row] for row in np.sort(order[:size])]
+        device = making.prepare(arguments.threads)
+        seed = seeding.number(arguments.seed, arguments.role)
+        tokens = language_model.read_tokens(arguments.records, arguments.role, arguments.seed)
+        model = making.make(arguments.model, arguments.tokenizer, seed).to(device)  # type: ignore[arg-type]
+        snapshots = _training_options.snapshots(
+            arguments.snapshots, arguments.hardware, vars(arguments), files
+        )
+        facts = language_model.learn(
+            model,
+            tokens,
+            arguments.tokenizer,
+            arguments.training,
+            arguments.hardware,
+            seed,
+            snapshots,
+        )
+        if processes.is_main():
+            making.save(model, arguments.tokenizer, arguments.output)
+            write_json(facts, arguments.facts)
+        if snapshots is not None:
+            snapshots.finish()
 
 
 def _parser() -> argparse.ArgumentParser:

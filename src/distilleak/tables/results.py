@@ -12,7 +12,7 @@ from distilleak.errors import DistilleakError
 from distilleak.evidence.table import read_view
 from distilleak.files import read_json, read_table
 from distilleak.paths import data_directory, model_directory, seed_directory
-from distilleak.records.drawing import EVALUATION_POOLS
+from distilleak.records.evaluation import EVALUATION_POOLS
 from distilleak.records.pools import POOLS
 from distilleak.scoring.scores import Scores, read_scores
 from distilleak.settings.evaluation import EvaluationSettings

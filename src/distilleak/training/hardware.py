@@ -1,8 +1,9 @@
 """How the machine is used in training: precision, and forward passes that fit its memory."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from distilleak.errors import DistilleakError
-from distilleak.machine import processes
+from distilleak.machine import memory, processes
+from distilleak.machine.precision import has_bfloat16
 from distilleak.models.batches import Batch
 from distilleak.settings.training import HardwareSettings
 
@@ -22,13 +24,13 @@ Rows = NDArray[np.int64]
 
 @contextmanager
 def training_mode(model: PreTrainedModel, hardware: HardwareSettings) -> Iterator[torch.autocast]:
-    """The model in training mode for the time of the block, and in evaluation mode after it.
+    """The model in training mode inside the block, and in evaluation mode after it.
 
     Yields the context of forward and backward passes. It must not stay open over an update of the
     weights, of which it may keep bfloat16 copies.
 
     Raises:
-        DistilleakError: the device or the model lacks what `hardware` asks for.
+        DistilleakError: the device or the model lacks what `hardware` requires.
     """
     kind = model.device.type
     reduced = reduced_precision(hardware, kind)
@@ -61,13 +63,12 @@ def reduced_precision(hardware: HardwareSettings, kind: str) -> bool:
     """Whether matrix products are in bfloat16 on a device of this kind, `cpu` or `cuda`.
 
     Raises:
-        DistilleakError: bfloat16 is asked for and the GPU can at best imitate it.
+        DistilleakError: bfloat16 is required and the GPU can at best imitate it.
     """
-    has_it = kind != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
     if hardware.precision == "auto":
-        return kind == "cuda" and has_it
+        return kind == "cuda" and has_bfloat16(kind)
     if hardware.precision == "bfloat16":
-        if not has_it:
+        if not has_bfloat16(kind):
             raise DistilleakError(
                 "precision: this GPU has no bfloat16; allowed here are auto and float32"
             )
@@ -87,11 +88,11 @@ def accumulate_update(
 ) -> tuple[torch.Tensor, int, int]:
     """Add the gradient of one update to the parameters, in as many passes as the memory needs.
 
-    This process takes its share of `rows`, longest records first, `most` a pass. When the memory
-    runs out, all is done again with half as many. The sum over processes is left to the caller.
+    This process takes its share of `rows`, longest records first, `most` a pass. When memory runs
+    out, it repeats the update with half as many. The caller sums over processes.
 
     Args:
-        run: (part of the update, tokens of the whole update) -> sum of the part's losses.
+        run: (batch of a pass, tokens of the whole update) -> sum of the batch's losses.
         make: rows -> their batch.
         rows: (records of the update,) over all processes.
         lengths: (records,) tokens of every record.
@@ -106,35 +107,41 @@ def accumulate_update(
         DistilleakError: there is no room for a single record.
     """
     rows = rows[processes.rank() :: processes.world()]
-    parts = divided(rows, lengths, most)
+    passes = divided(rows, lengths, most)
     tokens: int | None = None
     while True:
-        made = [make(part) for part in parts]
-        if tokens is None:  # asked once, since all processes must ask equally often
-            own = sum(len(part.labels) for part in made)
+        made = [make(pass_) for pass_ in passes]
+        if tokens is None:  # counted once, since all processes must count equally often
+            own = sum(len(batch.labels) for batch in made)
             tokens = processes.total_count(own, model.device)
         torch.manual_seed(draws)
-        total = torch.zeros((), dtype=torch.float64, device=model.device)
-        try:
-            for part in made:
-                total += run(part, tokens)
+        total = memory.attempt(partial(_total, run, made, tokens, model.device))
+        if total is not None:
             return total, tokens, most
-        except torch.OutOfMemoryError:
-            pass  # as long as the exception lives, so do the tensors of the failed pass
         model.zero_grad()
-        torch.cuda.empty_cache()
-        if len(parts) == len(rows):
+        if len(passes) == len(rows):
             raise DistilleakError(
                 f"out of memory: a record of {lengths[rows].max()} tokens does not fit; set "
                 "gradient_checkpointing, choose a smaller model, or leave out records that long"
             )
-        most = min(most, len(rows)) // 2
-        parts = divided(rows, lengths, most)
-        log.info("out of memory: %d records a pass from now on", most)
+        most = memory.halve(min(most, len(rows)), "records")
+        passes = divided(rows, lengths, most)
+
+
+def _total(
+    run: Callable[[Batch, int], torch.Tensor],
+    batches: Sequence[Batch],
+    tokens: int,
+    device: torch.device,
+) -> torch.Tensor:
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    for batch in batches:
+        total += run(batch, tokens)
+    return total
 
 
 def divided(rows: Rows, lengths: NDArray[np.int64], most: int) -> list[Rows]:
-    """Rows in parts of at most `most`; records of like length together, so that padding is small.
+    """Rows in passes of at most `most`; records of like length together, so that padding is small.
 
     The longest come first: if they do not fit, that is known at once.
     """

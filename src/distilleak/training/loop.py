@@ -32,15 +32,15 @@ Accumulate = Callable[[Batch, int], torch.Tensor]
 """(batch, tokens of the whole update) -> detached float64 sum of the losses of the batch's tokens,
 shape (); adds the gradient of that sum divided by `tokens` to the parameters' `.grad`."""
 Keep = Callable[[int, dict[str, Any]], None]
-"""(epochs that are over, what `train` would return if it ended here): called after each epoch but
-the last, with the model as it is then."""
+"""(finished epochs, what `train` would return if it ended here): called after each epoch but the
+last, with the model as it is then."""
 LOG_SECONDS = 60
 """Longest time without a line in the log."""
 
 
 @dataclass
 class _Progress:
-    """What has been done: with weights and optimiser, the whole state of a training.
+    """What has been done: with weights and optimiser, the complete state of a training.
 
     Attributes:
         rows: records in a forward pass; it falls when the memory runs out.
@@ -49,7 +49,7 @@ class _Progress:
         seconds: time that they took.
         loss: sum of the losses of the current epoch so far, in nats.
         tokens: tokens predicted in the current epoch so far.
-        history: mean loss of every epoch that is over.
+        history: mean loss of every finished epoch.
     """
 
     rows: int
@@ -89,7 +89,7 @@ class _Progress:
 def train(
     model: PreTrainedModel,
     tokens: Sequence[Tokens],
-    layout: Framing,
+    framing: Framing,
     accumulate: Accumulate,
     settings: TrainingSettings,
     hardware: HardwareSettings,
@@ -101,16 +101,16 @@ def train(
 ) -> dict[str, Any]:
     """Train `model` in place for `steps` updates on records `tokens`; one record a row.
 
-    Batches, masks and all that is drawn from torch's generators in an update are pure functions of
+    Batches, masks and everything drawn from torch's generators in an update are pure functions of
     (seed, step): students with the same records see them in the same order, and a training that
-    was interrupted ends with the same bits as one that was not. The records of an update are
-    divided among the processes of `distributed`.
+    was interrupted ends with the same bits as one that was not. The processes of this job divide
+    the records of an update among them.
 
     Args:
         model: float32 weights, on the device of this process; left in evaluation mode.
         tokens: the records.
-        layout: how the model reads a record.
-        accumulate: the objective: losses and gradient of a part of an update. It runs under
+        framing: how the model reads a record.
+        accumulate: the objective: losses and gradient of a batch of an update. It runs under
             autocast.
         settings: optimiser and batches.
         hardware: precision and memory; they change the result by rounding only.
@@ -126,7 +126,7 @@ def train(
     Raises:
         DistilleakError: the loss or a weight became NaN or infinite, the memory does not hold a
             single record, or the device lacks the precision.
-        Interrupted: a signal came; the state is saved.
+        Interrupted: a signal arrived; the state is saved.
     """
     lengths = np.array([len(record) for record in tokens], dtype=np.int64)
     optimiser = _optimiser(model, settings)
@@ -150,17 +150,23 @@ def train(
         ) as bar,
     ):
 
-        def run(part: Batch, count: int) -> torch.Tensor:
+        def run(batch: Batch, count: int) -> torch.Tensor:
             with autocast:
-                return accumulate(part, count)
+                return accumulate(batch, count)
 
         for epoch, rows, ends in _schedule(len(tokens), settings, seed, progress.step, steps):
 
-            def make(part: NDArray[np.int64], epoch: int = epoch) -> Batch:
+            def make(rows: NDArray[np.int64], epoch: int = epoch) -> Batch:
                 return training_batch(
-                    tokens, part, layout, str(model.device), vocabulary=model.config.vocab_size,
-                    share=settings.mask_share, seed=seed, epoch=epoch,
-                )  # fmt: skip
+                    tokens,
+                    rows,
+                    framing,
+                    str(model.device),
+                    vocabulary=model.config.vocab_size,
+                    share=settings.mask_share,
+                    seed=seed,
+                    epoch=epoch,
+                )
 
             draws = seeding.number(seed, "update", progress.step, processes.rank())
             if budget is None:
@@ -293,9 +299,13 @@ def _log(progress: _Progress, mean: float, epoch: int, steps: int) -> None:
     left = progress.seconds / progress.step * (steps - progress.step)
     log.info(
         "epoch %d, step %d of %d: loss %.4f, %d tokens/s, %s left",
-        epoch, progress.step, steps, mean, progress.seen / progress.seconds,
+        epoch,
+        progress.step,
+        steps,
+        mean,
+        progress.seen / progress.seconds,
         timedelta(seconds=round(left)),
-    )  # fmt: skip
+    )
 
 
 def _diverged(what: str, value: float, epoch: int) -> DistilleakError:

@@ -1,17 +1,15 @@
 """What a student minimises: the true token, the teacher's distribution and its hidden states.
 
 The gradient with respect to the logits is written out, so that no intermediate is kept, and the
-head and all after it run on a chunk of the tokens at a time, so that no (tokens, vocabulary) array
-is whole when it is large.
+head and all after it run on a chunk of the tokens at a time, so that a large (tokens, vocabulary)
+array never exists as a whole.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch.autograd.function import FunctionCtx, once_differentiable
 from transformers import PreTrainedModel
 
 from distilleak.errors import DistilleakError
@@ -20,42 +18,18 @@ from distilleak.models.batches import Batch
 from distilleak.settings.objective import ObjectiveSettings
 from distilleak.training.targets import Lesson
 
-CHUNK = {"cpu": 2**24, "cuda": 2**26}
+HEAD_CHUNK = {"cpu": 2**24, "cuda": 2**26}
 """Logits that are held at a time. Every chunk adds a gradient as large as the head to the head's,
 so few and large ones are faster: on a CPU, with 50,257 words, 2**22 takes a fifth longer and saves
 100 MB. A small study's batch is one chunk. On a GPU 256 MiB, a thousand tokens of such a
 vocabulary, keep it busy."""
-BLOCK = {"cpu": 2**17, "cuda": 2**24}
-"""Logits whose loss is computed at a time. On a CPU a few blocks of this size stay in its cache,
+LOSS_CHUNK = {"cpu": 2**17, "cuda": 2**24}
+"""Logits whose loss is computed at a time. On a CPU a few chunks of this size stay in its cache,
 which halves the time; on a GPU the launch of a kernel must be short against its work."""
 
 Divergence = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-"""(student, teacher), a block's logits divided by T, which may be overwritten -> (sum of D over the
+"""(student, teacher), a chunk's logits divided by T, which may be overwritten -> (sum of D over the
 tokens, float64; its gradient with respect to the student's)."""
-
-
-def distillation_loss(
-    logits: torch.Tensor,
-    labels: torch.Tensor,
-    teacher_logits: torch.Tensor | None,
-    objective: ObjectiveSettings,
-) -> torch.Tensor:
-    """Mean over tokens of alpha * CE(y, s) + (1 - alpha) * T^2 * D(teacher_T, student_T).
-
-    Hinton et al. 2015, section 2: T^2 keeps the gradient of the soft part at the scale of the hard
-    part when T changes. The softmax is over the vocabulary. An empty batch gives 0, not NaN. The
-    term of the hidden states is not in it; see `accumulate`.
-
-    Args:
-        logits: (n, vocabulary) student logits of the n predicted tokens.
-        labels: (n,) the true tokens.
-        teacher_logits: (n, vocabulary), not softened; not looked at if alpha is 1.
-        objective: alpha, T, D.
-
-    Raises:
-        DistilleakError: the teacher's vocabulary is of another size.
-    """
-    return _DistillationLoss.apply(logits, labels, teacher_logits, objective)  # type: ignore[no-any-return,no-untyped-call]
 
 
 def accumulate(
@@ -67,14 +41,14 @@ def accumulate(
 ) -> torch.Tensor:
     """Add the gradient of (sum of the batch's losses) / `tokens` to the parameters' `.grad`.
 
-    The loss of a token is that of `distillation_loss` plus gamma * (1 - cos(h_t, h_s)), the
+    The loss of a token is that of `loss_and_gradient` plus gamma * (1 - cos(h_t, h_s)), the
     distance between the final hidden states of teacher and student (Sanh et al. 2019, section 3).
 
     Args:
         model: the student.
         now: what it reads and predicts.
         objective: the loss.
-        lesson: what the teacher says about the batch; not looked at if alpha is 1 and gamma 0.
+        lesson: what the teacher says about the batch; not read if alpha is 1 and gamma 0.
         tokens: predicted tokens of the whole update, over all its batches and processes, so that
             the gradient does not depend on how an update is split.
 
@@ -82,19 +56,21 @@ def accumulate(
         The sum of the losses, a float64 scalar on the model's device.
 
     Raises:
-        DistilleakError: vocabularies or hidden sizes of teacher and student differ, or the hidden
-            states are asked of stored targets.
+        DistilleakError: vocabularies or hidden sizes of teacher and student differ, or hidden
+            states are needed and the targets are stored.
     """
     hidden = now.hidden_states(model)
     total = torch.zeros((), dtype=torch.float64, device=hidden.device)
-    size = max(1, CHUNK[hidden.device.type] // model.config.vocab_size)
+    size = max(1, HEAD_CHUNK[hidden.device.type] // model.config.vocab_size)
     # The graph is cut at the hidden states: the head's part is built and freed chunk by chunk.
     leaves = [chunk.requires_grad_() for chunk in hidden.detach().split(size)]  # type: ignore[no-untyped-call]
     for number, leaf in enumerate(leaves):
         at = slice(number * size, number * size + len(leaf))
         logits = families.logits(model, leaf).float()
         soft = None if lesson is None or objective.alpha == 1 else lesson.logits(at)
-        loss, gradient = _loss(logits.detach(), now.labels[at], soft, objective, max(1, tokens))
+        loss, gradient = loss_and_gradient(
+            logits.detach(), now.labels[at], soft, objective, max(1, tokens)
+        )
         logits.backward(gradient)  # type: ignore[no-untyped-call]
         total += loss
         del logits, soft, gradient  # before those of the next chunk are made
@@ -106,37 +82,32 @@ def accumulate(
     return total
 
 
-class _DistillationLoss(torch.autograd.Function):
-    """The mean loss; its gradient is computed with it."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        logits: torch.Tensor,
-        labels: torch.Tensor,
-        teacher: torch.Tensor | None,
-        objective: ObjectiveSettings,
-    ) -> torch.Tensor:
-        tokens = max(1, len(labels))
-        total, gradient = _loss(logits, labels, teacher, objective, tokens)
-        ctx.save_for_backward(gradient)
-        return (total / tokens).to(logits.dtype)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: FunctionCtx, upstream: torch.Tensor) -> Any:
-        (gradient,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return gradient * upstream, None, None, None
-
-
-def _loss(
+def loss_and_gradient(
     logits: torch.Tensor,
     labels: torch.Tensor,
     teacher: torch.Tensor | None,
     objective: ObjectiveSettings,
     tokens: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(float64 sum of the losses, (n, vocabulary) gradient of that sum / `tokens`)."""
+    """The sum of the losses of n tokens, and its gradient with respect to their logits.
+
+    The loss of a token is alpha * CE(y, s) + (1 - alpha) * T^2 * D(teacher_T, student_T). Hinton et
+    al. 2015, section 2: T^2 keeps the gradient of the soft part at the scale of the hard part when
+    T changes. The softmax is over the vocabulary. An empty batch gives 0, not NaN.
+
+    Args:
+        logits: (n, vocabulary) student logits of the n predicted tokens.
+        labels: (n,) the true tokens.
+        teacher: (n, vocabulary) teacher logits, not softened; not read if alpha is 1.
+        objective: alpha, T, D.
+        tokens: what the gradient is divided by.
+
+    Returns:
+        The sum, float64, and (n, vocabulary) the gradient of the sum / `tokens`.
+
+    Raises:
+        DistilleakError: the teacher's vocabulary is of another size.
+    """
     alpha, temperature = objective.alpha, objective.distillation_temperature
     soft_weight = (1 - alpha) * temperature**2
     spread = objective.label_smoothing
@@ -145,10 +116,10 @@ def _loss(
         _same_vocabulary(logits, teacher)
     gradient = torch.empty_like(logits)
     total = torch.zeros((), dtype=torch.float64, device=logits.device)
-    size = max(1, BLOCK[logits.device.type] // logits.shape[-1])
+    size = max(1, LOSS_CHUNK[logits.device.type] // logits.shape[-1])
     for first in range(0, len(labels), size):
-        block = slice(first, first + size)
-        z, y, g = logits[block], labels[block, None], gradient[block]
+        chunk = slice(first, first + size)
+        z, y, g = logits[chunk], labels[chunk, None], gradient[chunk]
         if alpha:
             torch.softmax(z, -1, out=g)
             true = z.gather(-1, y)
@@ -163,7 +134,7 @@ def _loss(
             g.zero_()
         if soft_weight:
             assert teacher is not None
-            value, slope = divergence(z / temperature, teacher[block] / temperature)
+            value, slope = divergence(z / temperature, teacher[chunk] / temperature)
             total += soft_weight * value
             g.add_(slope, alpha=soft_weight / temperature / tokens)
     return total, gradient
@@ -233,7 +204,7 @@ def _log_sum(z: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
 
 def _same_vocabulary(logits: torch.Tensor, teacher: torch.Tensor | None) -> None:
     if teacher is None:
-        raise ValueError("alpha < 1 asks for a teacher and there is none")
+        raise ValueError("alpha < 1 needs a teacher and there is none")
     if teacher.shape != logits.shape:
         raise DistilleakError(
             f"the teacher's vocabulary has {teacher.shape[-1]} tokens and the student's "
@@ -245,7 +216,7 @@ def _hidden_distance(states: torch.Tensor, lesson: Lesson | None, at: slice) -> 
     """Sum over tokens of 1 - cos(h_t, h_s), float64."""
     if lesson is None or lesson.hidden is None:
         raise DistilleakError(
-            "hidden_weight: stored targets hold no hidden states; ask the teacher for every batch"
+            "hidden_weight: stored targets hold no hidden states; query the teacher for every batch"
         )
     hidden = lesson.hidden[at]
     if hidden.shape != states.shape:

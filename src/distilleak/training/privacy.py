@@ -1,8 +1,8 @@
 """DP-SGD (Abadi et al. 2016, algorithm 1): clipped gradients of single records, and noise.
 
-The gradient of every record is taken apart, one record at a time. That works for every model that
-can be trained here, whatever its layers, and is checked against Opacus where Opacus can do it; how
-much noise a budget takes is left to Opacus's accountant.
+The gradient of every record is computed on its own, one record at a time. That works for every
+model that can be trained here, whatever its layers, and is checked against Opacus where Opacus
+supports it; Opacus's accountant determines how much noise a budget requires.
 
 Noise and batches are pure functions of the seed, so that a training can be resumed and repeated.
 Whoever knows the seed can subtract the noise: the guarantee is against those who do not.
@@ -40,7 +40,7 @@ def noise_multiplier(settings: PrivacySettings, records: int, batch_size: int, s
         return 0.0
     try:
         with warnings.catch_warnings():
-            # Of an accountant that only bounds the range in which the other one looks.
+            # From an accountant that only bounds the range that the other one searches.
             warnings.filterwarnings("ignore", "Optimal order is the", UserWarning)
             return float(
                 get_noise_multiplier(

@@ -1,4 +1,4 @@
-"""Snapshots of a training in progress, from which it goes on after an interruption.
+"""Snapshots of a training in progress, from which it is resumed after an interruption.
 
 A snapshot is `<directory>/<fingerprint>/step-<n>/` with `state.safetensors` (weights, buffers,
 optimiser) and `progress.json`. Batches, masks and dropout are pure functions of (seed, step), so no
@@ -8,7 +8,6 @@ state of a random generator belongs to it.
 import hashlib
 import logging
 import os
-import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from distilleak.errors import DistilleakError
 from distilleak.files import atomic, read_json, write_json
 from distilleak.machine import processes
 from distilleak.machine.fingerprint import digest
+from distilleak.machine.leftovers import delete_others
 from distilleak.settings.base import canonical_json
 
 log = logging.getLogger(__name__)
@@ -53,10 +53,10 @@ class Snapshots:
     def save(
         self, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Mapping[str, Any]
     ) -> None:
-        """Write a snapshot and delete the one before; `progress` is JSON and has the key `step`.
+        """Write a snapshot and delete the previous one; `progress` is JSON and has the key `step`.
 
-        The main process writes while all others wait. A process that is killed in here leaves the
-        snapshot before.
+        The main process writes while all others wait. A process that is killed here leaves the
+        previous snapshot.
         """
         if processes.is_main():
             made = self.home / f"step-{progress['step']:09}"
@@ -76,13 +76,11 @@ class Snapshots:
     def load(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any] | None:
         """Put the last snapshot into model and optimiser and return its progress.
 
-        None, and nothing is changed, where there is no snapshot or only damaged ones; those are
-        told in the log. Deletes what was left by trainings with another fingerprint.
+        None, and nothing is changed, where there is no snapshot or only damaged ones, which the log
+        reports. Deletes what trainings with another fingerprint left.
         """
         if processes.is_main():
-            for other in self.directory.glob("*"):
-                if re.fullmatch("[0-9a-f]{64}", other.name) and other != self.home:
-                    shutil.rmtree(other)
+            delete_others(self.home)
         for found in sorted(self.home.glob("step-*"), reverse=True):
             try:
                 state, progress = _read(found)

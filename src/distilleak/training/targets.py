@@ -1,4 +1,4 @@
-"""What the teacher says about a batch: stored once for all students, or asked anew."""
+"""What the teacher says about a batch: stored once for all students, or queried each time."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -17,7 +17,10 @@ from distilleak.models import families
 from distilleak.models.batches import Batch, Tokens, batch, by_length
 from distilleak.records.framing import Framing
 
-_ONLINE = "a masked model's masks change, so its teacher must be asked for every batch, not stored"
+_ONLINE = (
+    "a masked model's masks change, so its logits cannot be stored; query the teacher for every "
+    "batch"
+)
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class Lesson:
     """What the teacher says about one batch of n predicted tokens.
 
     Attributes:
-        logits: part of the n tokens -> (m, vocabulary) float32, the teacher's logits for
-            `labels[part]`; computed or read when asked for, so that they are never whole.
+        logits: chunk of the n tokens -> (m, vocabulary) float32, the teacher's logits for
+            `labels[chunk]`; computed or read on demand, so that they are never all in memory.
         hidden: (n, d) final hidden states; None where only logits were stored.
     """
 
@@ -42,7 +45,7 @@ class Targets(Protocol):
 
 
 class OnlineTargets:
-    """The teacher itself, asked for every batch; it is frozen, and in evaluation mode."""
+    """The teacher itself, queried for every batch; it is frozen, and in evaluation mode."""
 
     def __init__(self, teacher: PreTrainedModel) -> None:
         self.teacher = teacher.requires_grad_(False).eval()  # type: ignore[no-untyped-call]
@@ -50,7 +53,7 @@ class OnlineTargets:
     @torch.no_grad()
     def lesson(self, now: Batch) -> Lesson:
         hidden = now.hidden_states(self.teacher)
-        return Lesson(lambda part: self._logits(hidden[part]), hidden)
+        return Lesson(lambda chunk: self._logits(hidden[chunk]), hidden)
 
     @torch.no_grad()
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -71,7 +74,7 @@ class MappedTargets:
 
     def lesson(self, now: Batch) -> Lesson:
         given = self.targets.lesson(now)
-        return replace(given, logits=lambda part: self.change(given.logits(part)))
+        return replace(given, logits=lambda chunk: self.change(given.logits(chunk)))
 
 
 class StoredTargets:
@@ -114,26 +117,26 @@ class StoredTargets:
             raise DistilleakError(_ONLINE)
         places = _places(self.lengths, self.selected[now.rows])
         device = now.labels.device
-        return Lesson(lambda part: torch.from_numpy(self.rows[places[part]]).to(device), None)
+        return Lesson(lambda chunk: torch.from_numpy(self.rows[places[chunk]]).to(device), None)
 
 
 def store(
     teacher: PreTrainedModel,
     tokens: Sequence[Tokens],
-    layout: Framing,
+    framing: Framing,
     batch_tokens: int,
     path: str | Path,
 ) -> None:
     """Write a causal teacher's logits on `tokens` to `path`, records in their order.
 
-    The file is .npy, (all tokens, vocabulary) float32, which `np.load` reads; after it, as a second
-    array of the same file, follows the CRC-32 of its bytes. `batch_tokens` padded tokens are in
-    memory at a time.
+    The file is .npy, (all tokens, vocabulary) float32, which `np.load` reads; the CRC-32 of its
+    bytes follows as a second array of the same file. `batch_tokens` padded tokens are in memory at
+    a time.
 
     Raises:
         DistilleakError: the model is a masked one.
     """
-    if layout.masked:
+    if framing.masked:
         raise DistilleakError(_ONLINE)
     lengths = np.array([len(record) for record in tokens], dtype=np.int64)
     online = OnlineTargets(teacher)
@@ -141,7 +144,7 @@ def store(
     with atomic(path) as temporary:
         stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
         for rows in by_length(lengths, batch_tokens):
-            lesson = online.lesson(batch(tokens, rows, layout, teacher.device.type))
+            lesson = online.lesson(batch(tokens, rows, framing, teacher.device.type))
             stored[_places(lengths, rows)] = lesson.logits(slice(None)).cpu().numpy()
         stored.flush()
         with temporary.open("ab") as file:

@@ -4,8 +4,8 @@ For each supported base class, `Surgered<Base>` has a model type of its own. The
 be kept: an unaware program would silently load NoNorm weights into a LayerNorm. Without
 `import distilleak` the Auto classes refuse such a directory instead.
 
-This module is imported as soon as transformers' own auto classes are, in the midst of the import of
-whatever needs them. So it names no model class before the first configuration of its type is made.
+This module is imported as soon as transformers' own auto classes are, in the middle of the import
+of whatever needs them. So it names no model class before the first configuration of its type.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def model_class(name: str) -> type[PreTrainedModel]:
                 catalogue.load("models.surgery", change).apply(self, **settings)
 
     Model.__name__ = Model.__qualname__ = f"Surgered{family.model_name}"
-    # Looked up now: in the midst of the import of transformers the class is not yet the final one.
+    # Looked up now: in the middle of the import of transformers the class is not yet final.
     getattr(transformers, _AUTO[family.kind]).register(CONFIGS[name], Model)
     return Model
 

@@ -108,8 +108,8 @@ def start_from_principal_components(model: PreTrainedModel, batches: Sequence[Ba
     handle = projection.register_forward_pre_hook(add)
     try:
         for batch in batches:
-            for part in torch.split(batch.hidden_states(model), _ROWS):
-                families.logits(model, part)
+            for chunk in torch.split(batch.hidden_states(model), _ROWS):
+                families.logits(model, chunk)
     finally:
         handle.remove()
     # On the CPU, whose decomposition is the same wherever the model is.

@@ -41,10 +41,12 @@ def part(evidence: Evidence, rows: slice) -> Evidence:
 
 
 @pytest.mark.parametrize("name", catalogue.names("attacks"))
-def test_an_attack_scores_blocks_as_it_scores_all_records_at_once(name: str) -> None:
+def test_an_attack_scores_windows_as_it_scores_all_records_at_once(name: str) -> None:
     evidence = random_evidence(41, seed=3)
     entry = {"attack": name, "parameters": {}}
-    blocks = [part(evidence, slice(start, start + 7)) for start in range(0, 41, 7)]
-    assert sum(len(block.record_id) for block in blocks) == 41
-    found = attacking.score_blocks({"some": entry}, blocks)["some"]
-    np.testing.assert_array_equal(found, attacking.score("some", entry, evidence))
+    windows = [part(evidence, slice(start, start + 7)) for start in range(0, 41, 7)]
+    assert sum(len(window.record_id) for window in windows) == 41
+    found = attacking.score_windows({"some": entry}, windows)["some"]
+    np.testing.assert_array_equal(
+        found, attacking.score_windows({"some": entry}, [evidence])["some"]
+    )

@@ -1,34 +1,62 @@
-"""Drawing records into pools, and the pools that a draw decides about."""
+"""Drawing passages into pools: which become records, and who trains on them."""
 
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from distilleak import seeding
 from distilleak.errors import DistilleakError
+from distilleak.records.evaluation import EVALUATION_POOLS
 from distilleak.settings.pools import PoolSettings
-
-EVALUATION_POOLS = ("member", "nonmember")
-"""The pools on which attacks are judged."""
 
 TRAINING_POOLS = ("member", "shown")
 """The pools that the teacher trains on."""
 
 
-def draw(records: int, number: int, seed: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which of the records shadow `number` has as members, and which are its students' in a
-    factorial design: a half of its members and a half of the others; (records,) each.
+def columns(settings: PoolSettings) -> list[str]:
+    """The columns of the passages that a split needs."""
+    labelled = ["label"] if settings.assignment == "labels" else []
+    return ["passage_id", "source", "date", *labelled]
+
+
+def split(passages: pa.Table, settings: PoolSettings, seed: int) -> tuple[pa.Table, dict[str, int]]:
+    """A row per record, and the number of records per pool.
+
+    Raises:
+        DistilleakError: there are too few passages.
     """
-    rng = seeding.stream(seed, f"shadow {number // 2}")
-    place = rng.permutation(records)
-    member = place < records // 2
-    # Within either half the places are in a random order.
-    student = place % 2 == 0
-    return (member, student) if number % 2 == 0 else (~member, ~student)
+    order = seeding.stream(seed, "split").permutation(len(passages))
+    if settings.assignment == "labels":
+        labels = np.array(passages["label"].to_pylist(), dtype=str)
+        drawn, counts = _draw_by_label(order, labels, settings)
+    else:
+        counts = settings.counts(len(passages))
+        drawn = order[: sum(counts.values())]
+    pools = np.repeat(list(counts), list(counts.values()))
+    students = np.isin(pools, TRAINING_POOLS)
+    if settings.design == "factorial":
+        # Within a pool the records are in a random order.
+        for name in EVALUATION_POOLS:
+            students[np.flatnonzero(pools == name)[: counts[name] // 2]] = name == "nonmember"
+    rows = np.argsort(drawn)
+    pool = pools[rows]
+    chosen = passages.take(pa.array(drawn[rows]))
+    records = pa.table(
+        {
+            "record_id": chosen["passage_id"],
+            "pool": pa.array(pool),
+            "teacher_member": pa.array(np.isin(pool, TRAINING_POOLS)),
+            "student_member": pa.array(students[rows]),
+            "source": chosen["source"],
+            "date": chosen["date"],
+        }
+    )
+    return records, counts
 
 
-def draw_by_label(
+def _draw_by_label(
     order: NDArray[np.int64], labels: NDArray[np.str_], settings: PoolSettings
 ) -> tuple[NDArray[np.int64], dict[str, int]]:
     """Members from the passages labelled so, the other pools from the labelled non-members.

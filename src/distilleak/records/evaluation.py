@@ -1,0 +1,3 @@
+"""The pools on which attacks are judged."""
+
+EVALUATION_POOLS = ("member", "nonmember")
