@@ -297,3 +297,16 @@ def test_a_checkpoint_is_trained_without_dropout(copy: Path) -> None:
         assert found
         assert set(found) == {0.0}
         assert model.config.attn_pdrop == 0.0
+
+
+def test_naming_a_gguf_file_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = tmp_path / "models" / "teacher"
+    inside.mkdir(parents=True)
+    for directory in (inside, inside.parent):
+        (directory / "__init__.py").write_text("raise SystemExit('this code has run')\n")
+    (inside.parent / "a.gguf").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert checkpoints.gguf_file("models:a.gguf") == inside.parent / "a.gguf"
+    for below in ("models.teacher:a.gguf", ".teacher:a.gguf", ":a.gguf"):
+        with pytest.raises(DistilleakError, match="is not the name of a top-level package"):
+            checkpoints.gguf_file(below)

@@ -150,16 +150,16 @@ def gguf_file(given: str) -> Path:
     """The GGUF file that a configuration names: a path, or `package:path`.
 
     Raises:
-        DistilleakError: the package or the file is not there.
+        DistilleakError: the package or the file is not there, or the package lies in another one.
     """
     package, colon, inside = given.partition(":")
     if not colon:
         file = Path(given)
     else:
-        try:
-            found = importlib.util.find_spec(package)
-        except ModuleNotFoundError:  # of the part before a dot
-            found = None
+        # Finding what lies below a package would run the package.
+        if not package.isidentifier():
+            raise DistilleakError(f"{given}: {package!r} is not the name of a top-level package")
+        found = importlib.util.find_spec(package)
         if found is None or not found.submodule_search_locations:
             raise DistilleakError(f"{given}: the Python package {package!r} is not installed")
         file = Path(found.submodule_search_locations[0], inside)

@@ -1,0 +1,79 @@
+"""The law of reruns: what a costly stage depends on is written down here, file by file.
+
+A rule runs again when any file changes that its stage imports. A stage that comes to import one
+file more is run again for changes that cannot change its results: hours of training, for nothing.
+So a name that is added to these lists needs a reason. Code that only one stage needs belongs into a
+file that only this stage imports.
+"""
+
+import pytest
+from architecture import PACKAGE, PACKAGES, name_of
+
+from distilleak import catalogue
+from distilleak.study.closure import import_closure
+
+ALL = """
+    catalogue errors files seeding
+    machine.processes machine.signals
+    models.batches models.checkpoints models.families models.family_table models.making
+    models.surgery.base
+    records.framing records.streaming records.table records.tokenization records.window
+    settings.architecture settings.base
+    stages.base
+"""
+TRAINING = f"""
+    {ALL}
+    machine.fingerprint machine.leftovers machine.memory machine.precision
+    settings.objective settings.training
+    stages._training_options
+    training.hardware training.loop training.objective training.privacy training.snapshots
+    training.targets
+"""
+CHOICE = "methods.base records.pools settings.objective training.choice"
+COSTLY = {
+    "train_model": f"{TRAINING} stages.train_model training.language_model",
+    "train_student": f"{TRAINING} {CHOICE} stages.train_student training.student",
+    "finish_student": f"{ALL} {CHOICE} stages.finish_student",
+    "take_epoch": "errors files machine.signals stages.base stages.take_epoch",
+    "store_targets": f"{ALL} stages.store_targets training.targets",
+    "compute_evidence": f"""
+        {ALL}
+        evidence.neighbours evidence.passes evidence.probing evidence.shards evidence.table
+        evidence.views evidence.windows
+        machine.fingerprint machine.leftovers machine.memory machine.precision
+        ragged records.pools settings.evidence
+        stages.compute_evidence
+    """,
+}
+OUTPUT_MAP = "methods._output_map models.surgery._head models.surgery.output_map"
+METHODS = {
+    "bottleneck": "models.surgery._head models.surgery.bottleneck",
+    "combination": "settings.problems",
+    "kd": "",
+    "no_teacher": "",
+    "nonorm": "models.surgery.nonorm",
+    "nonvulnerable": "",
+    "public": "",
+    "red_list": OUTPUT_MAP,
+    "temperature": OUTPUT_MAP,
+}
+"""What a method's students depend on beside all that every student does."""
+
+
+def closure(module: str) -> set[str]:
+    return {name_of(file) for file in import_closure(PACKAGE, module)} - PACKAGES
+
+
+@pytest.mark.parametrize("stage", COSTLY)
+def test_a_costly_stage_depends_on_these_files_and_no_others(stage: str) -> None:
+    assert closure(f"stages.{stage}") == set(COSTLY[stage].split())
+
+
+def test_every_method_has_a_list() -> None:
+    assert METHODS.keys() == set(catalogue.names("methods"))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_adds_these_files_to_those_of_every_student(method: str) -> None:
+    own = closure(f"methods.{method}") - closure("stages.train_student")
+    assert own == {f"methods.{method}", *METHODS[method].split()}
