@@ -48,7 +48,7 @@ SEED = str(paths.seed_directory(RESULTS, "{seed}"))
 MODEL = str(paths.model_directory(RESULTS, "{seed}", "{pair}", "{model}"))
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = str(paths.benchmarks_directory(RESULTS))
-# What an interrupted job goes on from; no rule declares it, since declared outputs are deleted.
+# From here an interrupted job resumes; no rule declares it, since declared outputs are deleted.
 SNAPSHOTS = f"{RESULTS}/snapshots"
 
 # Where several jobs compute the evidence of a model, it lies in parts until they are joined.

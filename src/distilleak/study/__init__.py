@@ -1,1 +1,1 @@
-"""A whole configuration: parsed once, checked, and what the rules derive from it."""
+"""A complete configuration: parsed once, checked, and everything that the rules derive from it."""

@@ -33,13 +33,13 @@ def schema() -> Schema:
     own = {
         "training": {
             "type": "object",
-            "description": "Keys of training.student that are otherwise for this student.",
+            "description": "Keys of training.student that differ for this student.",
             "properties": definitions["StudentTrainingSettings"]["properties"],
             "additionalProperties": False,
         },
         "student": {
             "type": "object",
-            "description": "Keys of the pair's student that are otherwise for this one.",
+            "description": "Keys of the pair's student that differ for this one.",
             "properties": {
                 key: definitions["ArchitectureSettings"]["properties"][key]
                 for key in ("layers", "width", "heads", "options")
