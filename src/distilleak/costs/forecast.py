@@ -16,6 +16,7 @@ from distilleak.costs.operations import Costs
 from distilleak.costs.rates import Measured, Rates
 from distilleak.errors import DistilleakError
 from distilleak.files import read_json, write_text
+from distilleak.paths import benchmarks_directory
 from distilleak.study import reading
 from distilleak.study.plan import Plan
 
@@ -43,12 +44,12 @@ def measured(home: Path) -> Iterator[Measured]:
     Raises:
         DistilleakError: its config.json or a benchmark file is damaged.
     """
-    if not (home / "config.json").is_file() or not (home / "benchmarks").is_dir():
+    if not (home / "config.json").is_file() or not benchmarks_directory(home).is_dir():
         return
     raw = read_json(home / "config.json")
     study = reading.load(raw, {str(home / "config.json"): raw})
     costs = Costs(Plan(study), {})
-    for done in benchmarks.read_jobs(home / "benchmarks", home):
+    for done in benchmarks.read_jobs(benchmarks_directory(home), home):
         job = Job(done.rule, done.model)
         # A benchmark file may be left over from an earlier configuration.
         try:
@@ -102,9 +103,8 @@ def _figures(jobs: Sequence[Expected]) -> list[float]:
 
 def comparison(forecast: Sequence[Expected], home: Path) -> str:
     """A table of the forecast and the measured costs, over the jobs that have run since."""
-    walls = {
-        (job.rule, job.model): job.wall_s for job in benchmarks.read_jobs(home / "benchmarks", home)
-    }
+    finished = benchmarks.read_jobs(benchmarks_directory(home), home)
+    walls = {(job.rule, job.model): job.wall_s for job in finished}
     rows: list[tuple[str, list[float]]] = []
     for rule, jobs in _by_rule(forecast):
         done = [job for job in jobs if walls.get((rule, job.wildcards), math.nan) > 0]
@@ -120,7 +120,7 @@ def comparison(forecast: Sequence[Expected], home: Path) -> str:
             ]
             rows.append((rule, figures))
     if not rows:
-        raise DistilleakError(f"{home / 'benchmarks'}: no job of the forecast has run yet")
+        raise DistilleakError(f"{benchmarks_directory(home)}: no job of the forecast has run yet")
     rows.append(("total", [sum(column) for column in zip(*(f for _, f in rows), strict=True)]))
     shown = [
         [rule, jobs, done, hours, fact, fact / hours, gib, written]

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from distilleak.paths import seed_directory, study_directory
 from distilleak.study.study import Study
 
 SAME = {"train_kept_student": "train_student"}
 """Maps a rule to another that does the same work, so that their measurements count together."""
 ONE_JOB = ("build_tables", "measure_exposure")
 """Rules with one job for the complete study, whatever it writes."""
+SEED = r"(?P<seed>\d+(?:/shadow-\d+)?)"
+"""A seed of the study, or one of its shadows."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,9 @@ def pending(table: str, study: Study) -> Iterator[Job]:
 
 def _model_path(study: Study) -> re.Pattern[str]:
     pairs = "|".join(map(re.escape, study.arms))
+    home = re.escape(str(study_directory(study.configuration.study)))
     return re.compile(
-        rf"results/{study.configuration.study}/seed-(?P<seed>\d+(?:/shadow-\d+)?)/(?P<pair>{pairs})"
+        rf"{seed_directory(home, SEED)}/(?P<pair>{pairs})"
         r"(?:/shards/(?P<part>\d+-of-\d+))?/(?P<model>[a-z0-9_-]+)/"
     )
 
@@ -72,7 +76,7 @@ def _wildcards(rule: str, output: str, study: Study, pattern: re.Pattern[str]) -
         return "all"
     if found is None:
         # Named after the directory of a corpus, of a seed, or of both.
-        place = Path(output).relative_to(f"results/{study.configuration.study}").with_suffix("")
+        place = Path(output).relative_to(study_directory(study.configuration.study)).with_suffix("")
         if rule == "load_corpus":
             return ".".join([*place.parent.parts, "all"])
         if rule == "audit_split":

@@ -25,6 +25,7 @@ from distilleak.costs.jobs import pending
 from distilleak.costs.operations import Costs
 from distilleak.costs.rates import CPU_TFLOPS, Rates
 from distilleak.errors import DistilleakError
+from distilleak.paths import study_directory
 from distilleak.stages import base
 from distilleak.study.plan import Plan
 from distilleak.study.reading import read_files
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     arguments = _parser().parse_args(argv)
     study = read_files(arguments.configfile, arguments.config)
-    home = Path("results", study.configuration.study)
+    home = study_directory(study.configuration.study)
     if arguments.compare:
         print(comparison(read_forecast(home / "forecast.csv"), home))
         return
@@ -64,7 +65,7 @@ def _summary(files: Sequence[str], given: Sequence[str]) -> str:
 def _earlier(given: Sequence[Path] | None) -> list[Path]:
     """The studies whose jobs are measured: those given, or all in results/."""
     if given is None:
-        return sorted(Path("results").glob("*"))
+        return sorted(study_directory("").glob("*"))
     for place in given:
         if not (place / "config.json").is_file():
             raise DistilleakError(f"--earlier {place}: no config.json; results/<study> is needed")

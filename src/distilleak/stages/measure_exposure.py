@@ -15,7 +15,7 @@ from distilleak.evidence.table import read_view
 from distilleak.files import write_text
 from distilleak.metrics.exposure import exposure, mean_exposure
 from distilleak.metrics.rates import Floats
-from distilleak.paths import model_directory
+from distilleak.paths import evidence_file, model_directory
 from distilleak.records import canaries
 from distilleak.settings.canaries import CanarySettings
 from distilleak.stages import base
@@ -51,7 +51,7 @@ def _means(
     by_seed = np.stack(
         [
             exposures(
-                model_directory(root, seed, pair, model) / "evidence" / "candidates.parquet",
+                evidence_file(model_directory(root, seed, pair, model), "candidates"),
                 settings,
             )
             for seed in seeds

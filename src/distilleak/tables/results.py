@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from distilleak.errors import DistilleakError
 from distilleak.evidence.table import read_view
 from distilleak.files import read_json, read_table
-from distilleak.paths import data_directory, model_directory, seed_directory
+from distilleak.paths import data_directory, evidence_file, model_directory, seed_directory
 from distilleak.records.evaluation import EVALUATION_POOLS
 from distilleak.records.pools import POOLS
 from distilleak.scoring.scores import Scores, read_scores
@@ -196,7 +196,7 @@ def _supervision(root: str | Path, seed: int, pair: str) -> Supervision:
     table = table.filter(table["teacher_member"])
     if not len(table):
         raise DistilleakError(f"{path}: no member in it")
-    evidence = model_directory(root, seed, pair, "teacher") / "evidence" / "plain.parquet"
+    evidence = evidence_file(model_directory(root, seed, pair, "teacher"), "plain")
     view = read_view(evidence, table["record_id"].to_pylist())
     starts = view.rank.offsets[:-1]
     likely = np.exp(view.top_logp.values.astype(np.float64))
