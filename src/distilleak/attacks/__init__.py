@@ -1,1 +1,1 @@
-"""Membership inference attacks, one module each: evidence in, scores out; no model, no torch."""
+"""One module per membership inference attack: evidence in, scores out; no model, no torch."""

@@ -1,1 +1,1 @@
-"""The blind gate: classifiers that see no model try to distinguish members from non-members."""
+"""Classifiers that see no model and try to distinguish members from non-members: the gate."""

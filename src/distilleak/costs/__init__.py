@@ -1,1 +1,1 @@
-"""What a study costs: a forecast before it runs, and the benchmark files afterwards."""
+"""What a study will cost before it runs, and what it did cost afterwards."""

@@ -1,1 +1,1 @@
-"""Evidence: what a model says of each token of each record, computed once for all attacks."""
+"""What a model says about each token of each record, computed once for all attacks."""

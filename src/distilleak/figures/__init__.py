@@ -1,1 +1,1 @@
-"""Figures: one module each, from tables to a drawing; nothing is computed here."""
+"""One module per figure, from tables to a drawing; nothing is computed here."""

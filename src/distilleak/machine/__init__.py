@@ -1,1 +1,1 @@
-"""The machine that a job runs on: its processes, its GPUs, the signals that end it."""
+"""What a job runs on: its processes, its GPUs, its memory, the signals that end it."""

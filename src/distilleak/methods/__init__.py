@@ -1,1 +1,1 @@
-"""Distillation methods: one module each, which defines how it differs from plain distillation."""
+"""One module per distillation method, which defines how it differs from plain distillation."""

@@ -1,1 +1,1 @@
-"""Records: deduplicated, drawn into pools, encoded, and read again."""
+"""Passages are deduplicated, drawn into pools, encoded, and read again as records."""

@@ -1,1 +1,1 @@
-"""The report: one HTML page with the answer, the figures and the tables."""
+"""One HTML page with the answer, the figures and the tables."""

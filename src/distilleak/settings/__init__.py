@@ -1,1 +1,1 @@
-"""The configuration: one small module per section, so that a stage depends only on its own."""
+"""One small module per section of the configuration, so that a stage depends only on its own."""

@@ -1,1 +1,1 @@
-"""The stages of a study: one command each, named after its module, which reads and writes files."""
+"""One command each, named after its module: it reads files and writes files."""

@@ -1,1 +1,1 @@
-"""The tables of a study, each from the models' metrics and scores in a module of its own."""
+"""One module per CSV file, from the models' metrics and scores."""
