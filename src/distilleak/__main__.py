@@ -21,6 +21,8 @@ def main() -> None:
             f"usage: python -m distilleak STAGE [-h] ...\n\n{__doc__}\nStages: {', '.join(STAGES)}"
         )
         return
+    if not name:
+        sys.exit(f"error: no stage given; allowed: {', '.join(STAGES)}")
     if name not in STAGES:
         sys.exit(f"error: unknown stage {name!r}{catalogue.suggestion(name, STAGES)}")
     # While torch and transformers are imported, and once more at exit, the garbage collector scans

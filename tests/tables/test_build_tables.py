@@ -31,6 +31,8 @@ from distilleak.metrics.compare import holm
 from distilleak.metrics.rates import roc_curve
 from distilleak.metrics.thresholds import cross_fitted, folds
 from distilleak.paths import data_directory, model_directory, seed_directory
+from distilleak.settings.evaluation import EvaluationSettings
+from distilleak.tables import printing
 from distilleak.tables.names import FILES, TABLES, load
 from distilleak.tables.reading import read_tables
 from distilleak.tables.roc import POINTS, average
@@ -544,8 +546,16 @@ def test_summary_has_one_row_per_model_with_its_intervals(written, tables):
     }
     auc = one(tables["metrics"], seed="all", model="kd", attack="loss", metric="auc")
     expected = f"{auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})"
-    assert rows["kd & co_"][2].strip() == expected
+    assert rows["kd & co_"][3].strip() == expected
     assert len(rows) == 2 + len(tables["models"])
+
+
+@pytest.mark.parametrize("name", [name for name, readable in TABLES.items() if readable])
+def test_what_people_read_is_rounded_from_the_files_and_not_from_memory(name, written, tables):
+    findings = printing.Findings(tables, "loss", EvaluationSettings().margin)
+    for printed in load(name).printed(findings):
+        assert (written / f"{printed.name}.md").read_text() == printing.markdown(printed)
+        assert (written / f"{printed.name}.tex").read_text() == printing.latex(printed)
 
 
 def test_latex_has_rules_and_no_raw_special_character(written):

@@ -22,7 +22,7 @@ def read_study():
     """The checked study; a problem ends the run with one line that names file and key."""
     files = [Path(os.path.relpath(file)) for file in workflow.configfiles]
     # A path that leaves the working directory is easier to read in full.
-    names = [file.absolute() if file.parts[0] == ".." else file for file in files]
+    names = [file.resolve() if file.parts[0] == ".." else file for file in files]
     try:
         sources = {str(name): reading.read_yaml(name) for name in names}
         sources["--config"] = reading.typed(dict(workflow.config_settings.config))

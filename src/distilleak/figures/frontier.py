@@ -24,7 +24,7 @@ CAPTION = (
     "left of zero a student leaks less than the trivial alternatives do. Filled: better or worse "
     "after Holm correction; hollow: not distinguishable, or more or less useful than all "
     "alternatives. Bars: 95 % intervals, over seeds where there are several. The attack and the "
-    "alternatives are picked on the other seeds. Numbers: frontier.csv."
+    "alternatives are picked on the other seeds, or on the only one. Numbers: frontier.csv."
 )
 TABLES = ("models", "frontier")
 _TRIVIAL = "trivial"

@@ -16,6 +16,7 @@ from distilleak.settings.evaluation import EvaluationSettings
 from distilleak.stages import base
 from distilleak.tables import printing
 from distilleak.tables.names import TABLES, load
+from distilleak.tables.reading import read_tables
 from distilleak.tables.results import read_study
 from distilleak.tables.roster import Roster
 
@@ -25,25 +26,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
     study = read_study(arguments.results, arguments.roster, arguments.evaluation)
     tables: dict[str, pd.DataFrame] = {name: load(name).build(study) for name in TABLES}
-    findings = printing.Findings(tables, study.roster.headline_attack, study.evaluation.margin)
-    readable = [
-        printed
-        for name, printed_as in TABLES.items()
-        if printed_as
-        for printed in load(name).printed(findings)
-    ]
-    write(tables, readable, arguments.output)
+    write_data(tables, arguments.output)
+    # From what was written, as the report is: so the same number is rounded in the same way.
+    written = read_tables(arguments.output, TABLES)
+    findings = printing.Findings(written, study.roster.headline_attack, study.evaluation.margin)
+    for name, readable in TABLES.items():
+        if readable:
+            write_readable(load(name).printed(findings), arguments.output)
 
 
-def write(
-    tables: Mapping[str, pd.DataFrame], readable: Iterable[printing.Printed], directory: Path
-) -> None:
-    """Write the files that `distilleak.tables.names` lists, each atomically."""
+def write_data(tables: Mapping[str, pd.DataFrame], directory: Path) -> None:
+    """Write each table as CSV, the metrics as Parquet as well; each file atomically."""
     for name, table in tables.items():
         write_text(printing.csv(table), directory / f"{name}.csv")
     columns = {name: pa.array(column.tolist()) for name, column in tables["metrics"].items()}
     write_table(pa.table(columns), directory / "metrics.parquet")
-    for printed in readable:
+
+
+def write_readable(tables: Iterable[printing.Printed], directory: Path) -> None:
+    """Write each readable table as Markdown and as LaTeX; each file atomically."""
+    for printed in tables:
         for file, text in printing.texts(printed).items():
             write_text(text, directory / file)
 

@@ -14,7 +14,7 @@ def import_closure(package: Path, module: str) -> tuple[Path, ...]:
 
     Args:
         package: the directory of the package.
-        module: name relative to it, such as "train_student" or "methods.kd".
+        module: name relative to it, such as "stages.train_student" or "methods.kd".
     """
     finder = ModuleFinder(path=[str(package.parent)])
     finder.run_script(str(package.joinpath(*module.split(".")).with_suffix(".py")))

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,11 +12,11 @@ from distilleak.metrics.measure import ACCURACIES
 from distilleak.metrics.rates import Floats
 from distilleak.metrics.seeds import difference_over_seeds
 from distilleak.tables.base import Columns
-from distilleak.tables.printing import INTERVALS, NONE, Findings, Printed, difference
+from distilleak.tables.printing import INTERVALS, Findings, Printed, difference, p_value
 from distilleak.tables.reading import DECISIONS
 from distilleak.tables.results import StudyResults
 from distilleak.tables.roster import Model
-from distilleak.tables.wording import METRICS, p_text
+from distilleak.tables.wording import METRICS
 
 COLUMNS: Columns = {
     "pair": str,
@@ -97,50 +96,34 @@ def _verdict(p_difference: float, p_equivalence: float) -> str:
 
 
 def printed(findings: Findings) -> list[Printed]:
-    """A row for each model and baseline, with the difference and the verdict of each metric."""
+    """A row for each baseline, model and metric."""
+    labels = findings.labels()
     rows = findings.rows(
         "comparisons", attack=(findings.attack, ""), threshold=("", *DECISIONS), metric=SHOWN
     )
-    found: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
-    for row in rows:
-        of_model = found.setdefault((row["pair"], row["model"], row["baseline"]), {})
-        of_model[row["metric"]] = row
-    labels = findings.labels()
     table = findings.print(
         "comparisons",
         f"Differences from the teacher and from kd, attack {findings.attack}",
         "Model minus baseline on the same records; below 0 the model leaks less, or its loss is "
-        "smaller. p is corrected by Holm's method for all comparisons of the pair, the baseline "
-        "and the metric. Equivalent: shown to differ by less than "
+        "smaller. p is two-sided and corrected by Holm's method for all comparisons of the pair, "
+        "the baseline and the metric; the verdict goes by it, and not by the interval, which is "
+        "not corrected. Equivalent: shown to differ by less than "
         f"{findings.margin:g}, by two one-sided tests, corrected likewise. Other attacks, the "
         f"balanced accuracy and uncorrected p-values: comparisons.csv. {INTERVALS}",
-        (
-            "model",
-            "baseline",
-            *(
-                name
-                for metric in SHOWN
-                for name in (METRICS[metric], f"verdict on {METRICS[metric].partition(' (')[0]}")
-            ),
-        ),
+        ("model", "baseline", "metric", "difference", "p", "verdict"),
         [
             (
-                pair,
+                row["pair"],
                 (
-                    labels[pair, model],
-                    labels[pair, baseline],
-                    *(
-                        cell
-                        for row in map(of_model.get, SHOWN)
-                        for cell in (difference(row), _judged(row))
-                    ),
+                    labels[row["pair"], row["model"]],
+                    labels[row["pair"], row["baseline"]],
+                    METRICS[row["metric"]],
+                    difference(row),
+                    p_value(row["p_holm"]),
+                    row["verdict"],
                 ),
             )
-            for (pair, model, baseline), of_model in found.items()
+            for row in rows
         ],
     )
     return [table]
-
-
-def _judged(row: dict[str, Any] | None) -> str:
-    return NONE if row is None else f"{row['verdict']}, {p_text(row['p_holm'])}"

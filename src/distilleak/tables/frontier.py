@@ -264,10 +264,10 @@ def printed(findings: Findings) -> list[Printed]:
         "At equal utility: against the trivial frontier",
         "Leakage to the strongest attack, and its difference from the trivial alternatives at the "
         "same held-out loss (nats per token); attack and alternatives are picked on the other "
-        "seeds. Below 0: the model leaks less than doing something trivial. p is corrected by "
-        "Holm's method for all models of the pair and the metric, and the verdict goes by it; "
-        "models without a verdict have their role instead. Front: on the Pareto front of all "
-        f"models. {INTERVALS}",
+        "seeds, or on the only one. Uniform: a model without training. Below 0: the model leaks "
+        "less than doing something trivial. p is corrected by Holm's method for all models of the "
+        "pair and the metric, and the verdict goes by it; models without a verdict have their role "
+        f"instead. Front: on the Pareto front of all models. {INTERVALS}",
         (
             "model",
             "metric",

@@ -75,9 +75,9 @@ def _summary(findings: Findings) -> Printed:
         f"{_nonmembers(findings)}; chance is 0.01. Accuracies are at the cross-fitted threshold, "
         "those of ensembles by vote at the majority. The largest AUC is that of the strongest of "
         f"all attacks, picked afterwards, so it looks stronger than it is. {INTERVALS}",
-        ("model", *shown, "largest AUC"),
+        ("model", "largest AUC", *shown),
         [
-            (key[0], (label, *(interval(rows.get(key)) for rows in shown.values()), best))
+            (key[0], (label, best, *(interval(rows.get(key)) for rows in shown.values())))
             for key, label in findings.labels().items()
             if any(key in rows for rows in shown.values())
             for best in [_largest(aucs, key)]
@@ -111,8 +111,9 @@ def _utility(findings: Findings) -> Printed:
     return findings.print(
         "utility",
         "Utility and size",
-        "Utility is measured on the hold-out pool. Ensembles by vote are left out: they give no "
-        f"probabilities. {INTERVALS}",
+        "Utility is measured on the hold-out pool. Training records count once, training tokens in "
+        "every epoch. Ensembles by vote are left out: they give no probabilities. "
+        f"{INTERVALS}",
         ("model", *(METRICS[metric] for metric in by_metric)),
         [
             (key[0], (label, *(cell(metric, rows.get(key)) for metric, rows in by_metric.items())))
