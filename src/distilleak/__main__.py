@@ -1,6 +1,6 @@
 """Run one stage on named files; `python -m distilleak STAGE --help` says what it reads and writes.
 
-The workflow runs all of them in order (`snakemake --cores all`).
+`snakemake --cores all` runs those that a study needs, in order.
 """
 
 import gc

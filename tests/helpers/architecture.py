@@ -35,6 +35,43 @@ of one level do not know each other."""
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 
 
+FLOW = (
+    ("texts become passages, without copies", ("load_corpus",), "records"),
+    ("passages are drawn into pools", ("split_records",), "records"),
+    (
+        "they are cut, encoded, and drawn again for shadows",
+        ("train_tokenizer", "copy_tokenizer", "encode_records", "draw_shadow"),
+        "records",
+    ),
+    ("the blind gate judges the split", ("audit_split",), "records"),
+    ("teacher and reference models are trained", ("train_model",), "teacher"),
+    (
+        "the teacher's logits are stored, its vulnerable members found",
+        ("store_targets", "find_vulnerable"),
+        "teacher",
+    ),
+    (
+        "students are trained, or made from trained ones",
+        ("train_student", "finish_student", "take_epoch"),
+        "students",
+    ),
+    ("all models are queried", ("compute_evidence", "join_evidence"), "evidence"),
+    (
+        "attacks are scored and measured",
+        ("score_attacks", "score_vote", "measure_metrics"),
+        "scores",
+    ),
+    (
+        "tables, figures and the report are made",
+        ("build_tables", "measure_exposure", "draw_figure", "collect_costs", "write_report"),
+        "report",
+    ),
+)
+"""What a study does, in order: the step, the stages that do it, the file of their rules."""
+APART = ("forecast", "write_schema")
+"""Stages that no rule runs."""
+
+
 def name_of(file: Path) -> str:
     """The name of a module below the package: `attacks.loss`; empty for the package itself."""
     parts = file.relative_to(PACKAGE).with_suffix("").parts
@@ -81,12 +118,30 @@ def _head() -> Iterator[str]:
     yield "Made by `python tests/helpers/architecture.py` from the docstrings and the imports of"
     yield "`src/distilleak/`; a test holds it in sync."
     yield ""
-    yield "A rule of the workflow runs one stage, `python -m distilleak STAGE`, on named files. A"
-    yield "stage reads them, calls what the wings below it offer, and writes its own. Every import"
+    yield "## How a study runs"
+    yield ""
+    yield "Each rule of the workflow runs one stage, `python -m distilleak STAGE`, on named files."
+    yield "A stage reads them, calls what the wings below it offer, and writes its own."
+    yield ""
+    yield "| step | stages | rules |"
+    yield "|---|---|---|"
+    for step, stages, rules in FLOW:
+        names = ", ".join(f"`{stage}`" for stage in stages)
+        yield f"| {step} | {names} | `workflow/rules/{rules}.smk` |"
+    apart = ", ".join(f"`{stage}`" for stage in APART)
+    yield ""
+    yield f"No rule runs {apart}: people do."
+    yield ""
+    yield "## What imports what"
+    yield ""
+    yield "The package is made of wings, folders that each hold one part of that work. Every import"
     yield "points down this list, and the wings on one line do not know each other."
     yield ""
     for names in LEVELS:
-        yield "1. " + "; ".join(f"`{name}`: {summary(name).rstrip('.')}" for name in names)
+        if len(names) > 1:
+            yield "1. Side by side:"
+        for name in names:
+            yield f"{'1.' if len(names) == 1 else '   -'} `{name}`: {summary(name)}"
     yield ""
 
 

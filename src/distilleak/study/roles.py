@@ -1,4 +1,4 @@
-"""What each model is in the comparison of a study, and how tables and figures show it."""
+"""What each model is in a comparison: trivial, strong or a method; and how tables show it."""
 
 from typing import Literal
 
