@@ -29,7 +29,7 @@ from distilleak.training import loop
 from distilleak.training.objective import accumulate
 from distilleak.training.targets import OnlineTargets
 
-LAYOUT = Framing(0)
+FRAMING = Framing(0)
 LARGE = ArchitectureSettings(type="llama", layers=16, width=2048, heads=32, positions=2048)
 SMALL = ArchitectureSettings(type="llama", layers=4, width=64, heads=4, positions=128)
 
@@ -68,7 +68,7 @@ def main() -> None:
         loop.train(
             student,
             records(steps * batch_size * length),
-            LAYOUT,
+            FRAMING,
             learn,
             settings,
             HardwareSettings(micro_batch=arguments.micro_batch),
@@ -84,7 +84,7 @@ def main() -> None:
     for name, model in (("teacher", teacher), ("student", student)):
         tokens = records(arguments.evidence_tokens)
         plan = passes.causal(np.full(len(tokens), length))
-        context = probing.read_context([model], LAYOUT)
+        context = probing.read_context([model], FRAMING)
 
         def evidence(model: PreTrainedModel = model, tokens: Any = tokens, **kept: Any) -> None:
             probing.probe(

@@ -4,7 +4,7 @@
     python benchmarks/job_lists.py > after.txt      # in the other
     diff before.txt after.txt
 
-One line per file that the study writes, with the rule that writes it and the job's log; with
+One line per file that the study writes, with the rule that writes it; with
 `--commands` also one line per job, with the command that it runs. Neither contains source files of
 the package, so moving them changes nothing here.
 """
@@ -44,22 +44,25 @@ def main() -> None:
 
 
 def files(configfile: Path) -> list[str]:
-    """One line per file of a study: the file, its rule and its log."""
-    header, *rows = snakemake(configfile, "--summary").splitlines()
+    """One line per file of a study: the file and its rule."""
+    header, *rows = snakemake(configfile, "--summary")
     names = header.split("\t")
+    if "output_file" not in names:
+        return [header, *rows]
     found = (dict(zip(names, row.split("\t"), strict=True)) for row in rows)
-    return [f"{row['output_file']}\t{row['rule']}\t{row['log-file(s)']}" for row in found]
+    return [f"{row['output_file']}\t{row['rule']}" for row in found]
 
 
 def commands(configfile: Path) -> list[str]:
     """The shell command of every job of a study."""
     start = "Shell command: "
-    lines = snakemake(configfile, "-n", "-p", "--quiet", "host").splitlines()
+    lines = snakemake(configfile, "-n", "-p", "--quiet", "host")
     return [line for line in lines if line.startswith(start)]
 
 
-def snakemake(configfile: Path, *words: str) -> str:
-    """What Snakemake prints in an empty directory, where nothing has run yet."""
+def snakemake(configfile: Path, *words: str) -> list[str]:
+    """The lines that Snakemake prints in an empty directory, where nothing has run yet; where it
+    refuses the configuration, which may need models that are not here, the lines of its error."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     with tempfile.TemporaryDirectory() as empty:
         done = subprocess.run(
@@ -69,8 +72,7 @@ def snakemake(configfile: Path, *words: str) -> str:
             text=True,
             check=False,
         )
-    # A configuration may need models that are missing here; both versions then print the error.
-    return done.stdout if not done.returncode else f"{words[0]}\n{done.stderr.strip()}\n"
+    return (done.stderr if done.returncode else done.stdout).strip().splitlines()
 
 
 if __name__ == "__main__":

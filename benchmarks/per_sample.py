@@ -35,9 +35,9 @@ def build(family: str, tied: bool) -> torch.nn.Module:
 
 
 def read(rows: list[int], family: str) -> Batch:
-    layout = MASKED if FAMILIES[family].kind == "masked" else CAUSAL
+    framing = MASKED if FAMILIES[family].kind == "masked" else CAUSAL
     return training_batch(
-        TOKENS, rows, layout, "cpu", vocabulary=VOCABULARY, share=0.15, seed=0, epoch=0
+        TOKENS, rows, framing, "cpu", vocabulary=VOCABULARY, share=0.15, seed=0, epoch=0
     )
 
 

@@ -598,7 +598,7 @@ def test_parts_that_are_joined_are_the_bytes_of_one_job(
     for name in files(tmp_path / "whole"):
         shards = [str(tmp_path / f"{part}" / name) for part in range(1, parts + 1)]
         assert sum(pq.ParquetFile(shard).num_row_groups for shard in shards) == 3
-        join_evidence.main(["--shards", *shards, "--output", str(tmp_path / "joined" / name)])
+        join_evidence.main(["--parts", *shards, "--output", str(tmp_path / "joined" / name)])
     assert files(tmp_path / "joined") == files(tmp_path / "whole")
 
 

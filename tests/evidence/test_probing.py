@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from distilleak.errors import DistilleakError
 from distilleak.evidence import passes, probing
-from distilleak.evidence.passes import Plan
+from distilleak.evidence.passes import Passes
 from distilleak.evidence.probing import Budget, probe, read_context, token_statistics
 from distilleak.evidence.table import FLOAT_COLUMNS, INTEGER_COLUMNS, SCHEMA
 from distilleak.models.batches import Tokens
@@ -58,7 +58,7 @@ def reference(log_p: torch.Tensor, labels: NDArray[Any]) -> Record:
     return {name: np.array(values) for name, values in rows.items()}
 
 
-def plan_of(name: str, tokens: Sequence[Tokens], **masking: Any) -> Plan:
+def plan_of(name: str, tokens: Sequence[Tokens], **masking: Any) -> Passes:
     lengths = np.array([len(record) for record in tokens])
     if name in CAUSAL:
         return passes.causal(lengths)
@@ -83,7 +83,7 @@ def probed(
     return {key: by_record(columns, plan, len(tokens)) for key, columns in found.items()}
 
 
-def by_record(columns: probing.Columns, plan: Plan, records: int) -> list[Record]:
+def by_record(columns: probing.Columns, plan: Passes, records: int) -> list[Record]:
     record = np.repeat(plan.record, np.diff(plan.offsets))
     place = np.zeros(len(record)) if plan.hides is None else plan.positions()
     order = np.lexsort((place, record))

@@ -135,7 +135,8 @@ def _head() -> Iterator[str]:
     yield "## What imports what"
     yield ""
     yield "The package is made of wings, folders that each hold one part of that work. Every import"
-    yield "points down this list, and the wings on one line do not know each other."
+    yield "points down this list. What stands side by side does not know each other, except that"
+    yield "everything may raise `errors`."
     yield ""
     for names in LEVELS:
         if len(names) > 1:

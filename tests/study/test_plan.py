@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from small_study import small_plan
 
-from distilleak.study.plan import SHADOW_SEEDS, Ensemble, Lesson
+from distilleak.study.plan import SHADOW_SEEDS, Ensemble, Reads
 
 STUDENTS: dict[str, Any] = {
     "kd": {},
@@ -104,26 +104,26 @@ def test_figures_without_numbers_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("student", "changes", "expected"),
     [
-        ("kd", {}, Lesson(True, False, False, False)),
-        ("kd", {"distillation": {"stored_gib": 0.0}}, Lesson(False, True, False, False)),
-        ("alone", {}, Lesson(False, False, False, False)),
-        ("public", {}, Lesson(False, True, False, False)),
-        ("safe", {}, Lesson(False, True, False, False)),
-        ("red_list", {}, Lesson(True, False, True, False)),
+        ("kd", {}, Reads(True, False, False, False)),
+        ("kd", {"distillation": {"stored_gib": 0.0}}, Reads(False, True, False, False)),
+        ("alone", {}, Reads(False, False, False, False)),
+        ("public", {}, Reads(False, True, False, False)),
+        ("safe", {}, Reads(False, True, False, False)),
+        ("red_list", {}, Reads(True, False, True, False)),
         (
             "kd",
             {"pairs__small__student": {"init": "teacher_layers", "layers": 1}},
-            Lesson(True, True, False, False),
+            Reads(True, True, False, False),
         ),
         (
             "alone",
             {"pairs__small__student": {"init": "teacher_layers", "layers": 1}},
-            Lesson(False, False, False, True),
+            Reads(False, False, False, True),
         ),
     ],
 )
 def test_a_student_reads_only_what_its_method_needs(
-    student: str, changes: dict[str, Any], expected: Lesson
+    student: str, changes: dict[str, Any], expected: Reads
 ) -> None:
     plan = small_plan(**CHANGES, **changes)
     assert plan.lesson(student, plan.study.arms["small"]) == expected

@@ -46,15 +46,29 @@ def mappings(raw: dict[str, Any]) -> int:
 def test_each_entry_is_validated_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     validated: Counter[str] = Counter()
     validate = BaseModel.model_validate.__func__  # type: ignore[attr-defined]
+    construct = BaseModel.__init__
+
+    def name(kind: type[BaseModel]) -> str:
+        return f"{kind.__module__}.{kind.__name__}"
 
     def counted(kind: type[BaseModel], *arguments: Any, **named: Any) -> Any:
-        validated[f"{kind.__module__}.{kind.__name__}"] += 1
+        validated[name(kind)] += 1
         return validate(kind, *arguments, **named)
 
+    # Calling the class validates, too.
+    def constructed(self: BaseModel, **named: Any) -> None:
+        validated[name(type(self))] += 1
+        construct(self, **named)
+
     raw = reading.read_yaml(file)
+    reading.load(raw, {str(file): raw})  # imports all modules, which make their own defaults
     monkeypatch.setattr(BaseModel, "model_validate", classmethod(counted))
+    monkeypatch.setattr(BaseModel, "__init__", constructed)
     derive_everything(Plan(reading.load(raw, {str(file): raw})))
-    assert validated.pop("distilleak.study.configuration.Configuration") == 1
+    made = [kind for kind in validated if kind.startswith("distilleak.tables.roster.")]
+    assert made, "the roster is made, which no configuration holds"
+    for kind in (*made, "distilleak.study.configuration.Configuration"):
+        assert validated.pop(kind) == 1 or kind in made
     assert validated.total() == mappings(raw)
 
 
@@ -65,3 +79,5 @@ def test_a_study_cannot_be_changed() -> None:
         study.arms = {}  # type: ignore[misc]
     with pytest.raises(AttributeError):
         study.students["kd"].teacher = "other"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        study.students["kd"] = study.students["red_list"]  # type: ignore[index]

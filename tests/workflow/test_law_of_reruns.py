@@ -1,4 +1,5 @@
-"""The law of reruns: what a costly stage depends on is written down here, file by file.
+"""The law of reruns: what a costly stage depends on is written down here, file by file. So are the
+stages before it.
 
 A rule runs again when any file changes that its stage imports. A stage that comes to import one
 file more is run again for changes that cannot change its results: hours of training, for nothing.
@@ -29,6 +30,31 @@ TRAINING = f"""
     training.hardware training.loop training.objective training.privacy training.snapshots
     training.targets
 """
+BEFORE_TRAINING = {
+    "load_corpus": """
+        catalogue corpora.base ragged records.deduplication seeding
+        settings.base settings.deduplication
+    """,
+    "split_records": """
+        records.evaluation records.splitting seeding settings.base settings.pools
+    """,
+    "train_tokenizer": "records.framing records.tokenization settings.base settings.tokenizer",
+    "copy_tokenizer": """
+        models.checkpoints models.family_table records.framing records.tokenization
+        settings.architecture settings.base
+    """,
+    "encode_records": """
+        records.canaries records.encoding records.framing records.insertion records.tokenization
+        seeding settings.base settings.canaries
+    """,
+    "draw_shadow": "records.evaluation records.shadows seeding",
+    "find_vulnerable": """
+        attacks.base catalogue evidence.table metrics.rates metrics.thresholds ragged
+        records.pools records.streaming records.table records.window
+        scoring.attacking scoring.needs scoring.vulnerability seeding
+    """,
+}
+"""Cheap stages whose outputs trainings read: they make everything after them run again."""
 CHOICE = "methods.base records.pools settings.objective training.choice"
 COSTLY = {
     "train_model": f"{TRAINING} stages.train_model training.language_model",
@@ -44,6 +70,10 @@ COSTLY = {
         ragged records.pools settings.evidence
         stages.compute_evidence
     """,
+    **{
+        stage: f"errors files machine.signals stages.base stages.{stage} {others}"
+        for stage, others in BEFORE_TRAINING.items()
+    },
 }
 OUTPUT_MAP = "methods._output_map models.surgery._head models.surgery.output_map"
 METHODS = {

@@ -159,7 +159,7 @@ if PARTS > 1:
 
     rule join_evidence:
         input:
-            shards=gather.evidence(
+            parts=gather.evidence(
                 f"{RESULTS}/seed-{{{{seed}}}}/{{{{pair}}}}/shards/{{scatteritem}}/"
                 "{{model}}/evidence/{{view}}.parquet"
             ),
@@ -177,4 +177,4 @@ if PARTS > 1:
         message:
             "join evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair}, {wildcards.view})"
         shell:
-            "python -m distilleak join_evidence --shards {input.shards} --output {output} > {log} 2>&1"
+            "python -m distilleak join_evidence --parts {input.parts} --output {output} > {log} 2>&1"

@@ -58,7 +58,7 @@ def fit(
         squares, freedom = squares[known].sum(), freedom[known].sum()
         if not freedom:
             raise DistilleakError(
-                "a variance needs two models that trained on a record, and two that did not"
+                "a variance needs two or more models that trained on a record, and two that did not"
             )
     deviation = np.broadcast_to(np.sqrt(squares / freedom), mean.shape)
     return mean, np.maximum(deviation, RESOLUTION)

@@ -13,7 +13,7 @@ Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Passes:
     """The passes over some records, in order of record and pass: the rows of an evidence file.
 
     A causal model predicts all tokens of a record in one pass.
@@ -50,14 +50,14 @@ class Plan:
         return np.concatenate([np.argsort(hides, kind="stable") for hides in self.hides])
 
 
-def causal(lengths: Integers) -> Plan:
+def causal(lengths: Integers) -> Passes:
     """One pass over each record."""
-    return Plan(np.arange(len(lengths)), np.zeros(len(lengths), dtype=np.int64), lengths)
+    return Passes(np.arange(len(lengths)), np.zeros(len(lengths), dtype=np.int64), lengths)
 
 
 def masked(
     lengths: Integers, record_ids: Sequence[str], settings: EvidenceSettings, seed: int
-) -> Plan:
+) -> Passes:
     """Passes that hide every token exactly once.
 
     The sets are a pure function of the study's seed, the record's id and its length, so that all
@@ -70,7 +70,7 @@ def masked(
     passes = np.array([1 + hides_.max() for hides_ in hides])
     record = np.repeat(np.arange(len(hides)), passes)
     first = np.cumsum(passes) - passes
-    return Plan(record, np.arange(len(record)) - first[record], lengths[record], hides)
+    return Passes(record, np.arange(len(record)) - first[record], lengths[record], hides)
 
 
 def _hides(length: int, record: str, settings: EvidenceSettings, seed: int) -> Integers:

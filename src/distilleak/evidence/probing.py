@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from transformers import DynamicCache, PreTrainedModel
 
 from distilleak.errors import DistilleakError
-from distilleak.evidence.passes import Integers, Plan
+from distilleak.evidence.passes import Integers, Passes
 from distilleak.evidence.table import FLOAT_COLUMNS, INTEGER_COLUMNS
 from distilleak.machine import memory
 from distilleak.models import families
@@ -68,7 +68,7 @@ def probe(
     models: Sequence[PreTrainedModel],
     mixtures: Mapping[str, Sequence[int]],
     tokens: Sequence[Tokens],
-    plan: Plan,
+    plan: Passes,
     context: Context,
     budget: Budget,
     after_batch: Callable[[], None] = lambda: None,
@@ -135,7 +135,7 @@ def _columns(
     models: Sequence[PreTrainedModel],
     mixtures: Mapping[str, Sequence[int]],
     tokens: Sequence[Tokens],
-    plan: Plan,
+    plan: Passes,
     context: Context,
     rows: Integers,
     device: str,

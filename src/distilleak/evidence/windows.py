@@ -237,7 +237,7 @@ def _evidence(
         done += 1
 
 
-def _table(shown: Shown, plan: passes.Plan, columns: probing.Columns) -> pa.Table:
+def _table(shown: Shown, plan: passes.Passes, columns: probing.Columns) -> pa.Table:
     offsets = pa.array(plan.offsets, pa.int32())
     lists = dict(columns)
     if plan.hides is not None:

@@ -10,21 +10,22 @@ from distilleak.figures import _style
 from distilleak.figures._labels import label_points
 from distilleak.settings.figures import FigureSettings
 from distilleak.tables.reading import AT_EQUAL_UTILITY, Tables, models_of, pick
-from distilleak.tables.wording import METRICS
+from distilleak.tables.wording import METRIC_NAMES
 
 TITLE = "Leakage against utility, and the trivial frontier"
 CAPTION = (
-    "Top: held-out loss (nats per token, lower is more useful) against leakage to the strongest of "
-    "all attacks: AUC, TPR at 1 % FPR and member accuracy (dotted: chance); lower left is good on "
-    "both. Grey: the trivial alternatives, such as fewer epochs (far less useful ones lie "
-    "outside); the line joins those that span their frontier: between two of them lies what the "
-    "toss of a coin between the two gives. Points of one method that differ in strength alone are "
-    "joined. Where there are many models, only those on a front, strong alternatives and better "
-    "models are labelled. Bottom: leakage minus that of the trivial frontier at the same loss; "
-    "left of zero a student leaks less than the trivial alternatives do. Filled: better or worse "
-    "after Holm correction; hollow: not distinguishable, or more or less useful than all "
-    "alternatives. Bars: 95 % intervals, over seeds where there are several. The attack and the "
-    "alternatives are picked on the other seeds, or on the only one. Numbers: frontier.csv."
+    "Top: held-out loss (nats per token, lower is more useful) against leakage to the strongest "
+    "of all attacks: AUC, TPR at 1 % FPR and member accuracy (dotted: chance); lower left is good"
+    " on both. Grey: the trivial alternatives, such as fewer epochs (far less useful ones lie "
+    "outside). The line joins those that span their frontier: a coin toss that releases one of "
+    "two alternatives gives the points between them. Points of one method that differ in strength"
+    " alone are joined. Where there are many models, only those on a front, strong alternatives "
+    "and better models are labelled. Bottom: leakage minus that of the trivial frontier at the "
+    "same loss; left of zero a student leaks less than the trivial alternatives do. Filled: "
+    "better or worse after Holm correction; hollow: not distinguishable, or more or less useful "
+    "than all alternatives. Bars: 95 % intervals, over seeds where there are several. The attack "
+    "and the alternatives are picked on the other seeds, or on the only one. Numbers: "
+    "frontier.csv."
 )
 TABLES = ("models", "frontier")
 _TRIVIAL = "trivial"
@@ -61,7 +62,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     for axes, (metric, chance) in zip([large, *small], AT_EQUAL_UTILITY.items(), strict=True):
         _draw_points(axes, pick(rows, metric=metric), looks)
         axes.axhline(chance, color=_style.GREY, linestyle=":", zorder=0)
-        axes.set_ylabel(METRICS[metric])
+        axes.set_ylabel(METRIC_NAMES[metric])
         axes.set_xlabel("held-out loss (nats per token, lower is better)")
     figure.legend(*large.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     # A useless alternative far to the right would press all others together.
@@ -78,7 +79,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
             _draw_differences(axes, part, looks)
             names = [str(text) for text in compared["label"]] if place == 0 else []
             axes.set_yticks(range(len(part)), names or [""] * len(part))
-            axes.set_xlabel(f"{METRICS[metric]}:\ndifference from the frontier")
+            axes.set_xlabel(f"{METRIC_NAMES[metric]}:\ndifference from the frontier")
     named = first
     if len(first) > _CROWD:
         shown = first["front"] & (first["role"] != _TRIVIAL)

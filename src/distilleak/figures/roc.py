@@ -13,7 +13,7 @@ CAPTION = (
     "True-positive rate of the headline attack (share of members found) against its false-positive "
     "rate (share of non-members accused), both axes logarithmic, so that points at 0 are not "
     "shown; the grey diagonal is chance. The smallest false-positive rate that can be measured is "
-    "one record; the number of non-members stands below the axis. Where there are many students, "
+    "one record; the number of non-members is given below the axis. Where there are many students, "
     "only the first of each method is shown. No intervals are drawn: the TPR at 1 % FPR has its "
     "interval in the summary table. Numbers: roc.csv, split.csv."
 )

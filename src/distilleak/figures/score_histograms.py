@@ -11,7 +11,7 @@ from distilleak.tables.reading import Tables, headline, models_of, pick
 TITLE = "Scores of members and of non-members"
 CAPTION = (
     "Histograms of the headline attack's score per record on each model: members filled and "
-    "hatched, non-members as a dashed outline; higher scores speak for membership. Each histogram "
+    "hatched, non-members as a dashed outline; higher scores indicate membership. Each histogram "
     "has area 1 and each model its own axes, as scores of different models are not on one scale. "
     "An attack works to the extent that the two differ. No intervals. Numbers: histograms.csv."
 )

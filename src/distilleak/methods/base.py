@@ -85,7 +85,8 @@ class PlainDistillation(Generic[P]):
 
     def objective(self) -> ObjectiveSettings:
         """The loss."""
-        return ObjectiveSettings(
+        # Checked already, as a part of the parameters.
+        return ObjectiveSettings.model_construct(
             **self.parameters.model_dump(include={*ObjectiveSettings.model_fields})
         )
 

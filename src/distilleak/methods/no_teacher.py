@@ -7,6 +7,8 @@ from distilleak.methods.base import PlainDistillation
 from distilleak.settings.base import Settings
 from distilleak.settings.objective import ObjectiveSettings
 
+ALONE = ObjectiveSettings(alpha=1.0)
+
 
 class Parameters(Settings):
     """Cross-entropy on the true tokens has nothing to choose."""
@@ -19,4 +21,4 @@ class Method(PlainDistillation):  # type: ignore[type-arg]  # it has no objectiv
 
     def objective(self) -> ObjectiveSettings:
         """alpha = 1: the teacher's part of the loss is gone."""
-        return ObjectiveSettings(alpha=1.0)
+        return ALONE

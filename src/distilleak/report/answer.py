@@ -129,9 +129,11 @@ def _methods(tables: Tables, pair: str, attack: str) -> str:
         open_ = f"; not distinguishable from {_PLAIN}: {rest}" if rest else ""
         return f"After Holm correction, of the {total} methods compared, {equal}{open_}."
     if not len(found):
+        none = "the one method" if total == 1 else f"of the {total} methods compared, none"
+        can = "cannot" if total == 1 else "can"
         return (
-            f"After Holm correction none of the {total} methods compared can be distinguished from "
-            f"{_PLAIN} by the AUC of the {attack} attack."
+            f"After Holm correction, {none} {can} be distinguished from {_PLAIN} by the AUC of the "
+            f"{attack} attack."
         )
     parts = []
     if cleaner:

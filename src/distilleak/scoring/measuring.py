@@ -33,12 +33,12 @@ FACTS = (
 MAJORITY = 0.5
 """A vote above it is a majority for membership (`score_vote`)."""
 
-Estimate = tuple[str, Measurement]
+AttackMeasurement = tuple[str, Measurement]
 """The attack, empty for utility, and what was measured."""
 
 
 @dataclass(frozen=True)
-class Measured:
+class Target:
     """The model that is measured."""
 
     seed: int
@@ -53,7 +53,7 @@ def privacy(
     seed: int,
     *,
     majority: bool,
-) -> Iterator[Estimate]:
+) -> Iterator[AttackMeasurement]:
     """What every attack finds out.
 
     Args:
@@ -100,7 +100,7 @@ def read_seen(path: str | Path, scores: Scores) -> NDArray[np.bool_]:
 
 def heldout_utility(
     evidence: str | Path, records: str | Path, replicates: int, seed: int
-) -> Iterator[Estimate]:
+) -> Iterator[AttackMeasurement]:
     """Utility on the hold-out pool.
 
     Args:
@@ -147,7 +147,7 @@ def read_facts(path: str | Path) -> dict[str, float]:
 
 
 def as_tables(
-    measured: Measured, estimates: Iterable[Estimate], counted: Mapping[str, float]
+    measured: Target, estimates: Iterable[AttackMeasurement], counted: Mapping[str, float]
 ) -> tuple[pa.Table, pa.Table]:
     """The metrics with their intervals, and the replicates from which the intervals come."""
     estimates = list(estimates)

@@ -1,6 +1,6 @@
 """Join evidence that several jobs computed, one row group at a time: memory stays constant.
 
-Every shard is the evidence of some windows of records; in their order they give the bytes of the
+Every part is the evidence of some windows of records; joined in order, they have the bytes of the
 file that one job would have written.
 """
 
@@ -15,13 +15,17 @@ from distilleak.stages import base
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
-    join(arguments.shards, arguments.output)
+    join(arguments.parts, arguments.output)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = base.parser(__name__, __doc__)
     parser.add_argument(
-        "--shards", type=Path, nargs="+", required=True, help="<view>.parquet of every shard"
+        "--parts",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="<view>.parquet of every part, in order",
     )
     parser.add_argument("--output", type=Path, required=True, help="<view>.parquet to write")
     return parser

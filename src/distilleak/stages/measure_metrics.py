@@ -1,4 +1,4 @@
-"""Measure one model: privacy of every attack, utility, and what its training says of itself.
+"""Measure one model: privacy of every attack, utility, and the facts of its training.
 
 Writes the estimates with their 95 % intervals (metrics.parquet) and the bootstrap replicates from
 which the intervals come (bootstrap.parquet). Folds and resampling depend on the records and the
@@ -12,7 +12,7 @@ from distilleak.files import write_table
 from distilleak.records.evaluation import EVALUATION_POOLS
 from distilleak.scoring.measuring import (
     MAJORITY,
-    Measured,
+    Target,
     as_tables,
     heldout_utility,
     privacy,
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             arguments.evidence, arguments.records, settings.replicates, arguments.seed
         )
     counted = {} if arguments.facts is None else read_facts(arguments.facts)
-    measured = Measured(arguments.seed, arguments.pair, arguments.model)
+    measured = Target(arguments.seed, arguments.pair, arguments.model)
     metrics, replicates = as_tables(measured, estimates, counted)
     write_table(metrics, arguments.metrics)
     write_table(replicates, arguments.bootstrap)

@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             model,
             tokens,
             arguments.tokenizer,
+            arguments.role,
             arguments.training,
             arguments.hardware,
             seed,

@@ -34,8 +34,8 @@ class Ensemble:
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What the training of a student reads besides records and tokenizer.
+class Reads:
+    """Which files the training of a student reads besides records and tokenizer.
 
     Attributes:
         targets: the stored logits of its teacher.
@@ -189,13 +189,13 @@ class Plan:
             absent.add("effects")
         return [name for name in catalogue.names("figures") if name not in absent]
 
-    def lesson(self, student: str, arm: Arm) -> Lesson:
+    def lesson(self, student: str, arm: Arm) -> Reads:
         """What the training of a student reads: no more than its method needs."""
         found = self.study.students[student]
         method = found.method
         stored = self.study.reads_stored_targets(found, arm)
         queried = method.needs_teacher and (not stored or arm.copies_layers)
-        return Lesson(
+        return Reads(
             targets=method.needs_teacher and stored,
             teacher=queried or arm.has_checkpoint_vocabulary,
             vulnerability=method.needs_vulnerability,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from distilleak.settings.training import TrainingSettings
 from distilleak.study import arms, checks, corpora, entries, students
@@ -103,15 +104,16 @@ def resolve(configuration: Configuration) -> Study:
     pupils = students.resolve(configuration)
     checks.check_students(configuration, found, pupils)
     checks.check_ensembles(configuration)
+    made = {
+        f"{pair}-{corpus}" if corpus else pair: arms.make(pair, roles, corpus)
+        for corpus in found
+        for pair, roles in configuration.pairs.items()
+    }
     return Study(
         configuration=configuration,
-        corpora=found,
-        arms={
-            f"{pair}-{corpus}" if corpus else pair: arms.make(pair, roles, corpus)
-            for corpus in found
-            for pair, roles in configuration.pairs.items()
-        },
-        attacks=attacks,
-        teachers=teachers,
-        students=pupils,
+        corpora=MappingProxyType(found),
+        arms=MappingProxyType(made),
+        attacks=MappingProxyType(attacks),
+        teachers=MappingProxyType(teachers),
+        students=MappingProxyType(pupils),
     )

@@ -16,7 +16,7 @@ from distilleak.tables.printing import INTERVALS, Findings, Printed, difference,
 from distilleak.tables.reading import DECISIONS
 from distilleak.tables.results import StudyResults
 from distilleak.tables.roster import Model
-from distilleak.tables.wording import METRICS
+from distilleak.tables.wording import METRIC_NAMES
 
 COLUMNS: Columns = {
     "pair": str,
@@ -117,7 +117,7 @@ def printed(findings: Findings) -> list[Printed]:
                 (
                     labels[row["pair"], row["model"]],
                     labels[row["pair"], row["baseline"]],
-                    METRICS[row["metric"]],
+                    METRIC_NAMES[row["metric"]],
                     difference(row),
                     p_value(row["p_holm"]),
                     row["verdict"],

@@ -21,7 +21,7 @@ from distilleak.tables.printing import (
 )
 from distilleak.tables.results import StudyResults
 from distilleak.tables.roster import Model, Pair
-from distilleak.tables.wording import METRICS as NAMES
+from distilleak.tables.wording import METRIC_NAMES
 
 COLUMNS: Columns = {
     "pair": str,
@@ -224,7 +224,7 @@ def printed(findings: Findings) -> list[Printed]:
             (
                 pair,
                 (
-                    NAMES[metric],
+                    METRIC_NAMES[metric],
                     row["kind"],
                     number(row["size"]),
                     number(row["models"]),

@@ -76,8 +76,8 @@ def printed(findings: Findings) -> list[Printed]:
 
 
 def _largest(found: dict[str, float]) -> str:
-    """The largest bound and the attack that has it."""
+    """The largest bound and, unless it is 0, the attack that has it."""
     if not found:
         return NONE
     best = max(found, key=found.__getitem__)
-    return f"{found[best]:.2f}, {best}"
+    return f"{found[best]:.2f}, {best}" if found[best] else f"{found[best]:.2f}"

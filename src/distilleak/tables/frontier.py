@@ -25,7 +25,7 @@ from distilleak.tables.printing import (
 from distilleak.tables.reading import AT_EQUAL_UTILITY
 from distilleak.tables.results import StudyResults
 from distilleak.tables.roster import Model, Pair
-from distilleak.tables.wording import METRICS
+from distilleak.tables.wording import METRIC_NAMES
 
 COLUMNS: Columns = {
     "pair": str,
@@ -285,7 +285,7 @@ def printed(findings: Findings) -> list[Printed]:
                 pair,
                 (
                     labels[pair, row["model"]],
-                    METRICS[metric],
+                    METRIC_NAMES[metric],
                     row["verdict"] or row["role"],
                     difference(row),
                     p_value(row["p_holm"]),

@@ -11,8 +11,7 @@ from distilleak.metrics.seeds import spread
 from distilleak.tables.base import Columns
 from distilleak.tables.printing import Findings, Printed, interval, number
 from distilleak.tables.results import StudyResults
-from distilleak.tables.wording import METRICS as NAMES
-from distilleak.tables.wording import listed
+from distilleak.tables.wording import METRIC_NAMES, listed
 
 COLUMNS: Columns = {
     "pair": str,
@@ -59,10 +58,15 @@ def build(study: StudyResults) -> pd.DataFrame:
 
 def printed(findings: Findings) -> list[Printed]:
     """A row for each model; none where there is a single seed."""
-    rows = findings.rows("luck", attack=(findings.attack, ""))
-    seeds = listed(sorted({str(row["seeds"]) for row in rows}) or ["no"])
-    differing = listed(sorted({row["differing"] for row in rows}) or ["nothing"])
-    rows = [row for row in rows if not math.isnan(row["seed_sd"])]
+    rows = [
+        row
+        for row in findings.rows("luck", attack=(findings.attack, ""))
+        if not math.isnan(row["seed_sd"])
+    ]
+    seeds = "A single seed has none."
+    if rows:
+        count = listed(sorted({str(row["seeds"]) for row in rows}))
+        seeds = f"The {count} seeds differ in {listed(sorted({r['differing'] for r in rows}))}."
     found = {(row["pair"], row["model"], row["metric"]): row for row in rows}
 
     def cells(row: dict[str, Any] | None) -> tuple[str, str]:
@@ -72,13 +76,16 @@ def printed(findings: Findings) -> list[Printed]:
     table = findings.print(
         "luck",
         f"Variation between seeds, attack {findings.attack}",
-        "Standard deviation between seeds, with its 95 % interval; a single seed has none. Number "
-        f"of seeds: {seeds}; they differ in {differing}. Records: the standard deviation between "
-        "draws of the evaluated records, for models as they are, by bootstrap. Other attacks: "
-        "luck.csv.",
+        f"Standard deviation between seeds, with its 95 % interval. {seeds} Records: the standard "
+        "deviation between draws of the evaluated records, for models as they are, by bootstrap. "
+        "Single seeds and other attacks: luck.csv.",
         (
             "model",
-            *(name for metric in METRICS for name in (NAMES[metric], f"{NAMES[metric]}: records")),
+            *(
+                name
+                for metric in map(METRIC_NAMES.__getitem__, METRICS)
+                for name in (metric, f"{metric}: records")
+            ),
         ),
         [
             (

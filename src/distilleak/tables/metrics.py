@@ -8,7 +8,7 @@ from distilleak.tables.base import Columns
 from distilleak.tables.printing import INTERVALS, Findings, Printed, interval, number
 from distilleak.tables.reading import DECISIONS, POOLED, pool_size
 from distilleak.tables.results import StudyResults
-from distilleak.tables.wording import METRICS
+from distilleak.tables.wording import METRIC_NAMES
 
 COLUMNS: Columns = {
     "seed": str,
@@ -59,7 +59,7 @@ def _summary(findings: Findings) -> Printed:
     attack = findings.attack
     aucs = _aucs(findings)
     shown = {
-        METRICS[metric]: _by_model(findings, attack=attack, metric=metric, threshold=threshold)
+        METRIC_NAMES[metric]: _by_model(findings, attack=attack, metric=metric, threshold=threshold)
         for metric, threshold in (
             ("auc", ""),
             ("tpr_at_fpr_0.01", ""),
@@ -67,7 +67,7 @@ def _summary(findings: Findings) -> Printed:
             ("nonmember_accuracy", DECISIONS),
         )
     }
-    shown[METRICS["heldout_loss"]] = _by_model(findings, metric="heldout_loss")
+    shown[METRIC_NAMES["heldout_loss"]] = _by_model(findings, metric="heldout_loss")
     return findings.print(
         "summary",
         f"Leakage and utility, attack {attack}",
@@ -114,7 +114,7 @@ def _utility(findings: Findings) -> Printed:
         "Utility is measured on the hold-out pool. Training records count once, training tokens in "
         "every epoch. Ensembles by vote are left out: they give no probabilities. "
         f"{INTERVALS}",
-        ("model", *(METRICS[metric] for metric in by_metric)),
+        ("model", *(METRIC_NAMES[metric] for metric in by_metric)),
         [
             (key[0], (label, *(cell(metric, rows.get(key)) for metric, rows in by_metric.items())))
             for key, label in findings.labels().items()

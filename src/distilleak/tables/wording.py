@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-METRICS = {
+METRIC_NAMES = {
     "auc": "AUC",
     "tpr_at_fpr_0.01": "TPR at 1 % FPR",
     "balanced_accuracy": "balanced accuracy",

@@ -40,6 +40,7 @@ def learn(
     model: PreTrainedModel,
     tokens: Sequence[Tokens],
     tokenizer: str | Path,
+    role: str,
     training: TrainingSettings,
     hardware: HardwareSettings,
     seed: int,
@@ -50,7 +51,8 @@ def learn(
     making.check_length(model, framing, tokens)
     if processes.is_main():
         parameters = model.num_parameters()
-        log.info("%d parameters, %d records, on %s", parameters, len(tokens), model.device)
+        count = len(tokens)
+        log.info("%s: %d parameters, %d records, on %s", role, parameters, count, model.device)
     alone = ObjectiveSettings(alpha=1.0)
     facts = loop.train(
         model,
