@@ -48,6 +48,7 @@ def plausible(
     ]
 
     metrics, comparisons, success, roc, histograms = [], [], [], [], []
+    leak = []
     for _, model, kind, *_ in models:
         decision = "majority" if kind == "vote" else "cross_fitted"
         auc_of = {}
@@ -82,6 +83,23 @@ def plausible(
                             min(centre + wide, 1),
                         )
                     )
+        strongest = max(auc_of, key=auc_of.__getitem__)
+        best = auc_of[strongest]
+        leak.append(
+            (
+                pair,
+                model,
+                len(attacks),
+                strongest,
+                best,
+                best - 0.02,
+                min(best + 0.02, 1.0),
+                0.06,
+                0.01 + 0.4 * (best - 0.5) ** 2,
+                0.005,
+                0.1,
+            )
+        )
         if kind != "vote":
             loss = truth[model][1]
             utility = {
@@ -287,6 +305,7 @@ def plausible(
         "success": success,
         "supervision": supervision,
         "ensembles": ensembles,
+        "leak": leak,
         "frontier": frontier,
         "luck": luck,
         "exposure": exposure,

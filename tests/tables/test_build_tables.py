@@ -133,9 +133,11 @@ def test_two_seeds_are_pooled_by_the_t_of_one_degree_of_freedom(tables):
     seeds = table[table["seed"] != "all"].groupby(names)["value"]
     pooled = pick(table, seed="all").set_index(names)
     reach = stats.t.ppf(0.975, 1) * seeds.std(ddof=1) / np.sqrt(2)
-    np.testing.assert_allclose(
-        (pooled["high"] - pooled["low"]) / 2, reach[pooled.index], rtol=1e-4, atol=1e-6
-    )
+    mean = seeds.mean()
+    for end, expected in (("low", mean - reach), ("high", mean + reach)):
+        # Both metrics lie between 0 and 1.
+        within = expected[pooled.index].clip(0, 1)
+        np.testing.assert_allclose(pooled[end], within, rtol=1e-4, atol=1e-6)
 
 
 def test_a_verdict_follows_from_the_two_corrected_p_values(study, tmp_path):
@@ -371,6 +373,26 @@ def test_ensembles_are_compared_with_the_average_of_their_own_students(tables):
         assert row["difference"] == pytest.approx((together - alone).mean(), abs=1e-5)
         assert (row["difference_low"], row["difference_high"]) == pytest.approx(ends, rel=1e-3)
         assert row["p_value"] == pytest.approx(expected.pvalue, rel=1e-3)
+
+
+def test_leak_is_the_attack_with_the_highest_corrected_interval(tables):
+    leak = tables["leak"]
+    assert list(leak["model"]) == list(tables["models"]["model"])
+    quantile = stats.norm.ppf(1 - 0.05 / len(ATTACKS) / 2)
+    for row in leak.to_dict("records"):
+        assert row["attacks"] == len(ATTACKS)
+        lows, values = {}, {}
+        for attack in ATTACKS:
+            wanted = {"model": row["model"], "attack": attack, "metric": "auc"}
+            values[attack] = one(tables["metrics"], seed="all", **wanted)["value"]
+            # The table `luck` has the root of the mean of the seeds' bootstrap variances.
+            error = one(tables["luck"], **wanted)["record_sd"] / math.sqrt(len(SEEDS))
+            lows[attack] = values[attack] - quantile * error
+        strongest = max(lows, key=lows.__getitem__)
+        assert row["attack"] == strongest
+        assert row["auc"] == pytest.approx(values[strongest], abs=1e-6)
+        assert row["low"] == pytest.approx(max(0, lows[strongest]), abs=1e-5)
+        assert row["auc"] <= row["high"] <= 1
 
 
 def test_luck_is_the_spread_between_seeds_and_that_of_the_bootstrap(study, tables):

@@ -10,8 +10,9 @@ TITLE = "The teacher's supervision of vulnerable and of other members"
 CAPTION = (
     "Left: share of the tokens of a group of members at which the teacher's most likely token is "
     "the true one (agreement). Right: the mean probability of that most likely token (confidence). "
-    "Vulnerable members are those that the attack on the teacher identifies; where agreement is "
-    "high the teacher passes the members' own text on to the student. Bars: 95 % bootstrap "
+    "Vulnerable members are those that the attack on the teacher identifies: with the loss attack, "
+    "those with a low loss, so part of the difference follows from the selection. Where agreement "
+    "is high the teacher passes the members' own text on to the student. Bars: 95 % bootstrap "
     "intervals, pooled over seeds. Numbers: supervision.csv."
 )
 TABLES = ("models", "supervision")

@@ -17,6 +17,7 @@ from scipy import special
 from distilleak.errors import DistilleakError
 from distilleak.metrics.bootstrap import interval
 from distilleak.metrics.compare import Difference, two_sided
+from distilleak.metrics.ranges import ANY, Range
 from distilleak.metrics.rates import Floats
 
 
@@ -31,7 +32,9 @@ class SeedEstimate:
     degrees: float  # of freedom; infinite for one seed, whose interval ignores seeds
 
 
-def over_seeds(values: Floats, replicates: Floats, level: float = 0.95) -> SeedEstimate:
+def over_seeds(
+    values: Floats, replicates: Floats, level: float = 0.95, within: Range = ANY
+) -> SeedEstimate:
     """The mean over seeds and its interval.
 
     With S seeds: mean +- t s / sqrt(S), with s the standard deviation of the seeds' values and t
@@ -49,6 +52,8 @@ def over_seeds(values: Floats, replicates: Floats, level: float = 0.95) -> SeedE
         replicates: bootstrap replicates of each seed, (S, B), NaN where undefined; used only for a
             single seed.
         level: of the interval.
+        within: where the estimated quantity can lie; the interval of Student's t, which does not
+            know that, is cut off there and covers as much as before.
 
     Raises:
         DistilleakError: there is no seed, or not one value for each row of replicates, or a single
@@ -68,7 +73,8 @@ def over_seeds(values: Floats, replicates: Floats, level: float = 0.95) -> SeedE
     mean = float(values.mean())
     error = float(values.std(ddof=1)) / math.sqrt(seeds)
     reach = float(special.stdtrit(seeds - 1, (1 + level) / 2)) * error
-    return SeedEstimate(mean, mean - reach, mean + reach, error, seeds - 1)
+    low, high = max(within[0], mean - reach), min(within[1], mean + reach)
+    return SeedEstimate(mean, low, high, error, seeds - 1)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
-"""The answer of a study in three or four sentences, worked out from its tables.
+"""The answer of a study in a few sentences, worked out from its tables.
 
 Each conclusion follows from an interval or a corrected p-value in the tables, by the rules that the
 functions below state; where an interval does not allow a conclusion, the sentence says so.
 """
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,19 +22,21 @@ _ENOUGH = 5  # trivial alternatives, for a frontier that does not favour the met
 def answer(tables: Tables, pair: str, attack: str) -> list[str]:
     """What the study found of `pair` with `attack`; in brackets are 95 % intervals.
 
-    Reads the tables models, metrics, comparisons, ensembles, frontier, luck, blind. Sentence 1:
-    does plain distillation leak, more or less than the teacher, and does the attack on the teacher
-    find more than classifiers do that see no model? Sentence 2: which methods leak less than plain
-    distillation, and at what utility? Sentence 3: do ensembles leak less or vary less, and does
-    distillation protect members and non-members alike? Sentence 4, where there are trivial
-    alternatives: which models leak less than those at equal utility? Last, where there are several
-    seeds: how much do results vary between them?
+    Reads the tables models, leak, metrics, comparisons, ensembles, frontier, luck, blind. Sentence
+    1: does plain distillation leak, to the strongest of all attacks? Sentence 2: more or less than
+    the teacher under `attack`, and does that attack on the teacher find more than classifiers do
+    that see no model? Sentence 3: which methods leak less than plain distillation, and at what
+    utility? Sentence 4: do ensembles leak less or vary less, and does distillation protect members
+    and non-members alike? Sentence 5, where there are trivial alternatives: which models leak less
+    than those at equal utility? Last, where there are several seeds: how much do results vary
+    between them?
 
     Raises:
         DistilleakError: there is no such pair.
     """
     return [
-        f"{_leak(tables, pair, attack)}{_bar(tables, pair, attack)}.",
+        f"{_leak(tables, pair)}.",
+        f"{_headline(tables, pair, attack)}{_bar(tables, pair, attack)}.",
         _methods(tables, pair, attack),
         f"{_ensembles(tables, pair, attack)}; {_sides(tables, pair, attack)}.",
         *_at_equal_utility(tables, pair),
@@ -40,22 +44,60 @@ def answer(tables: Tables, pair: str, attack: str) -> list[str]:
     ]
 
 
-def _leak(tables: Tables, pair: str, attack: str) -> str:
-    """A leak: the interval of the AUC lies above 0.5, or above the bar of a closed blind gate.
-
-    A difference: its interval excludes 0.
+def _leak(tables: Tables, pair: str) -> str:
+    """A leak: an interval of the AUC, corrected for all attacks that were tried, lies above 0.5, or
+    above the bar of a closed blind gate. None: that of no attack does.
     """
+    found = {row["model"]: row for row in pick(tables["leak"], pair=pair).to_dict("records")}
+    if _PLAIN not in found:
+        return f"The study has no plain student ({_PLAIN}) of {pair}"
+    row = found[_PLAIN]
+    auc = Interval(row["auc"], row["low"], row["high"])
+    least = least_auc(tables, pair)
+    beyond = " beyond what shows without a model" if least > CHANCE else ""
+    count = row["attacks"]
+    if auc.low > least:
+        shown = (
+            f"the strongest of {count} attacks, {row['attack']},"
+            if count > 1
+            else (f"the only attack, {row['attack']},")
+        )
+        rate = (
+            ""
+            if np.isnan(row["tpr"])
+            else (
+                f", and finds {100 * row['tpr']:.1f} % of the members while it accuses 1 % of the "
+                "non-members"
+            )
+        )
+        return (
+            f"The distilled student leaks{beyond}: {shown} has an AUC of {auc} on {_PLAIN}, where "
+            f"chance is 0.5{rate}{_leak_of_teacher(found, least, beyond)}"
+        )
+    tried = f"any of {count} attacks" if count > 1 else "the only attack that was tried"
+    return (
+        f"No leak{beyond} was detected in the distilled student by {tried}: the interval that lies "
+        f"highest is that of {row['attack']}, with an AUC of {auc} on {_PLAIN}, where chance is "
+        f"0.5; an AUC of {min(1.0, least + row['reach']):.3f} or more would have been found "
+        f"with probability 0.8{_leak_of_teacher(found, least, beyond)}"
+    )
+
+
+def _leak_of_teacher(found: dict[str, dict[Any, Any]], least: float, beyond: str) -> str:
+    if "teacher" not in found:
+        return ""
+    row = found["teacher"]
+    auc = Interval(row["auc"], row["low"], row["high"])
+    own = "" if auc.low > least else f", where no leak{beyond} was detected"
+    return f"; on the teacher {row['attack']} has {auc}{own}"
+
+
+def _headline(tables: Tables, pair: str, attack: str) -> str:
+    """A difference: its interval excludes 0."""
     auc = per_model(tables, pair, attack=attack, metric="auc")
     student, teacher = _estimate(auc, _PLAIN), _estimate(auc, "teacher")
     if student is None or teacher is None:
         return f"The study has no teacher and plain student ({_PLAIN}) of {pair} to compare"
-    least = least_auc(tables, pair)
-    beyond = " beyond what shows without a model" if least > CHANCE else ""
-    if student.low > least:
-        verdict = f"The distilled student leaks{beyond}"
-    else:
-        below = ", which scores below chance" if student.high < CHANCE else ""
-        verdict = f"No leak{beyond} was detected in the distilled student{below}"
     gap = _compared(tables, pair, attack, _PLAIN, "teacher", "auc")
     if gap is None:
         beside = "the two were not compared on the same records"
@@ -69,10 +111,9 @@ def _leak(tables: Tables, pair: str, attack: str) -> str:
         beside = f"the student's is {side}, paired difference {gap.signed()}"
     else:
         beside = f"no difference between the two can be shown, paired difference {gap.signed()}"
-    own = "" if teacher.low > least else f", where no leak{beyond} was detected"
     return (
-        f"{verdict}: the {attack} attack has an AUC of {student} on {_PLAIN}, where chance is 0.5, "
-        f"and of {teacher} on the teacher{own}; {beside}"
+        f"The {attack} attack, by which models are compared, has an AUC of {student} on {_PLAIN} "
+        f"and of {teacher} on the teacher; {beside}"
     )
 
 

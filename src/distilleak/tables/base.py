@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from distilleak.errors import DistilleakError
+from distilleak.metrics.ranges import ANY, Range
 from distilleak.metrics.rates import Floats
 
 Columns = Mapping[str, type[str] | type[int] | type[float] | type[bool]]
@@ -36,8 +37,9 @@ class Pooled:
     replicates: Floats  # (S, B), of every seed
 
 
-def pool(estimates: Sequence[Estimate]) -> Pooled:
-    """Pool one metric over seeds by `metrics.seeds.over_seeds`; one seed keeps its own interval.
+def pool(estimates: Sequence[Estimate], within: Range = ANY) -> Pooled:
+    """Pool one metric, whose values lie `within` a range, over seeds by `metrics.seeds.over_seeds`;
+    one seed keeps its own interval.
 
     Raises:
         DistilleakError: there is no estimate.
@@ -52,7 +54,7 @@ def pool(estimates: Sequence[Estimate]) -> Pooled:
     if len(estimates) == 1:
         only = estimates[0]
         return Pooled(only.value, only.low, only.high, values, replicates)
-    found = over_seeds(values, replicates)
+    found = over_seeds(values, replicates, within=within)
     return Pooled(found.value, found.low, found.high, values, replicates)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from distilleak.metrics.measure import ACCURACIES
+from distilleak.metrics.ranges import range_of
 from distilleak.metrics.rates import Floats
 from distilleak.metrics.seeds import difference_over_seeds, over_seeds
 from distilleak.tables.base import Columns, Key, Pooled, PooledMetrics
@@ -72,7 +73,7 @@ def build(study: StudyResults) -> pd.DataFrame:
             len(groups),
             attack,
             metric,
-            *_described(drawn := _drawn(name, groups, attack, metric, pooled)),
+            *_described(drawn := _drawn(name, groups, attack, metric, pooled), metric),
             *_against(
                 drawn, name, alone.get(size) if kind != AVERAGE else None, attack, metric, pooled
             ),
@@ -175,9 +176,9 @@ def _drawn(
     )
 
 
-def _described(drawn: _Drawn) -> tuple[float, float, float, float, int]:
+def _described(drawn: _Drawn, metric: str) -> tuple[float, float, float, float, int]:
     """(value, low, high, seed_sd, seeds)."""
-    joint = over_seeds(*drawn.mean())
+    joint = over_seeds(*drawn.mean(), within=range_of(metric))
     seeds = drawn.by_seed.shape[1]
     spread = math.nan
     if seeds > 1:

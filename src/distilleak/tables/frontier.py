@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from distilleak.metrics import frontier
 from distilleak.metrics.compare import holm, two_sided
+from distilleak.metrics.ranges import range_of
 from distilleak.metrics.rates import Floats
 from distilleak.metrics.seeds import difference_over_seeds, over_seeds
 from distilleak.tables.base import Columns
@@ -140,8 +141,8 @@ def _rows(pair: Pair, name: str, metric: str, points: list[_Point]) -> list[tupl
     on_trivial = _named(trivial, frontier.hull)
     rows: list[tuple[object, ...]] = []
     for point in points:
-        loss = over_seeds(point.loss, point.losses)
-        leakage = over_seeds(point.leakage, point.leakages)
+        loss = over_seeds(point.loss, point.losses, within=range_of("heldout_loss"))
+        leakage = over_seeds(point.leakage, point.leakages, within=range_of(metric))
         spread = float(point.leakage.std(ddof=1)) if len(point.leakage) > 1 else math.nan
         compared: tuple[object, ...] = ("", *(math.nan,) * 4)
         if point.model.role != TRIVIAL and trivial:

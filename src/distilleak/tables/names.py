@@ -5,6 +5,7 @@ from types import ModuleType
 
 TABLES: dict[str, tuple[str, ...]] = {
     "models": (),
+    "leak": ("leak",),
     "metrics": ("summary", "attacks", "utility"),
     "comparisons": ("comparisons",),
     "frontier": ("frontier",),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from distilleak.errors import DistilleakError
 from distilleak.evidence.table import read_view
 from distilleak.files import read_json, read_table
+from distilleak.metrics.ranges import range_of
 from distilleak.paths import data_directory, evidence_file, model_directory, seed_directory
 from distilleak.records.evaluation import EVALUATION_POOLS
 from distilleak.records.pools import POOLS
@@ -237,6 +238,9 @@ def _pooled(roster: Roster, results: Results) -> PooledMetrics:
         by_seed = [results.estimates[seed, pair, model.model] for seed in roster.seeds]
         keys = dict.fromkeys(key for estimates in by_seed for key in estimates)
         found[pair, model.model] = {
-            key: pool([estimates[key] for estimates in by_seed if key in estimates]) for key in keys
+            key: pool(
+                [estimates[key] for estimates in by_seed if key in estimates], range_of(key[1])
+            )
+            for key in keys
         }
     return found

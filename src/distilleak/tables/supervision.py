@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from distilleak.metrics import bootstrap
+from distilleak.metrics.ranges import SHARE
 from distilleak.metrics.rates import Floats, chunks
 from distilleak.tables.base import Columns, Estimate, pool
 from distilleak.tables.printing import INTERVALS, Findings, Printed, interval, number
@@ -73,7 +74,7 @@ def _estimate(value: float, replicates: Floats) -> Estimate:
 def _pooled(shares: Sequence[tuple[Estimate, Estimate]]) -> list[float]:
     row: list[float] = []
     for estimates in zip(*shares, strict=True):
-        found = pool(estimates)
+        found = pool(estimates, SHARE)
         row += [found.value, found.low, found.high]
     return row
 
@@ -85,7 +86,8 @@ def printed(findings: Findings) -> list[Printed]:
         "The teacher's supervision",
         "Agreement: share of tokens at which the teacher's most likely token is the true one. "
         "Confidence: mean probability of its most likely token. Vulnerable members are those that "
-        f"the attack on the teacher identifies. {INTERVALS}",
+        "the attack on the teacher identifies. With the loss attack these are the members with a "
+        f"low loss, so part of the difference follows from the selection. {INTERVALS}",
         ("members", "records", "tokens", "agreement", "confidence"),
         [
             (

@@ -1,0 +1,104 @@
+"""leak: does any attack find members, and which one shows the most?"""
+
+import numpy as np
+import pandas as pd
+
+from distilleak.tables.base import Columns
+from distilleak.tables.printing import Findings, Printed, interval, number
+from distilleak.tables.results import StudyResults
+from distilleak.tables.wording import METRIC_NAMES
+
+COLUMNS: Columns = {
+    "pair": str,
+    "model": str,
+    "attacks": int,
+    "attack": str,
+    "auc": float,
+    "low": float,
+    "high": float,
+    "reach": float,
+    "tpr": float,
+    "tpr_low": float,
+    "tpr_high": float,
+}
+
+
+def build(study: StudyResults) -> pd.DataFrame:
+    """The table: a row for each model, with the attack whose AUC lies highest.
+
+    `low` and `high` are corrected for the number of `attacks` that were tried
+    (`metrics.picking.strongest`). `reach` is how far above chance an AUC must lie to be found with
+    probability 0.8. `tpr` is the TPR at 1 % FPR of the same attack, with its own interval, which is
+    not corrected.
+    """
+    from distilleak.metrics.picking import strongest
+
+    rows = []
+    for pair, model in study.roster.models():
+        pooled = study.pooled[pair, model.model]
+        tried = [attack for attack in study.roster.attacks if (attack, "auc", "") in pooled]
+        aucs = [pooled[attack, "auc", ""] for attack in tried]
+        labels = [
+            study.results.scores[seed, pair, model.model].teacher_member
+            for seed in study.roster.seeds
+        ]
+        found = strongest(
+            np.stack([auc.by_seed for auc in aucs]),
+            np.stack([auc.replicates for auc in aucs]),
+            np.array([label.sum() for label in labels]),
+            np.array([(~label).sum() for label in labels]),
+        )
+        attack = tried[found.attack]
+        tpr = pooled.get((attack, "tpr_at_fpr_0.01", ""))
+        rates = (np.nan,) * 3 if tpr is None else (tpr.value, tpr.low, tpr.high)
+        rows.append(
+            (
+                pair,
+                model.model,
+                len(tried),
+                attack,
+                found.value,
+                found.low,
+                found.high,
+                found.reach,
+                *rates,
+            )
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def printed(findings: Findings) -> list[Printed]:
+    """A row for each model."""
+    labels = findings.labels()
+    table = findings.print(
+        "leak",
+        "The strongest of all attacks",
+        "For each model, the attack with the highest interval of the AUC. The interval is "
+        "corrected for the number of attacks that were tried, so it allows for the picking; it is "
+        "by bootstrap over records, for the models as they are. A leak: the interval lies above "
+        "0.5. Found from: an AUC this large would have been found with probability 0.8. The TPR "
+        "is that of the same attack, with a 95 % interval that is not corrected.",
+        (
+            "model",
+            "attack",
+            "of",
+            METRIC_NAMES["auc"],
+            "found from",
+            METRIC_NAMES["tpr_at_fpr_0.01"],
+        ),
+        [
+            (
+                row["pair"],
+                (
+                    labels[row["pair"], row["model"]],
+                    row["attack"],
+                    number(row["attacks"]),
+                    interval(row, "auc"),
+                    number(0.5 + row["reach"], 3),
+                    interval(row, "tpr"),
+                ),
+            )
+            for row in findings.rows("leak")
+        ],
+    )
+    return [table]
