@@ -5,6 +5,14 @@ student classes are registered when the auto classes of transformers are importe
 package alone does not import torch.
 """
 
+import sys
+
+# `python -m` puts the working directory first in the path, where a file of the user's may be named
+# like a module that something here imports: `random.py`, `token.py`. While the package of a program
+# is imported, its first argument is still "-m".
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
+    del sys.path[0]
+
 import importlib
 from types import ModuleType
 

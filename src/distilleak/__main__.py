@@ -4,6 +4,7 @@
 """
 
 import gc
+import os
 import sys
 
 from distilleak import catalogue
@@ -25,6 +26,8 @@ def main() -> None:
         sys.exit(f"error: no stage given; allowed: {', '.join(STAGES)}")
     if name not in STAGES:
         sys.exit(f"error: unknown stage {name!r}{catalogue.suggestion(name, STAGES)}")
+    # Figures are drawn into files. A notebook names a backend that the jobs do not have.
+    os.environ["MPLBACKEND"] = "agg"
     # While torch and transformers are imported, and once more at exit, the garbage collector scans
     # all the objects that they define and finds nothing: a quarter of the time of a small job.
     gc.disable()

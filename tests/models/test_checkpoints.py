@@ -1,6 +1,7 @@
 """Pretrained models: what they may start from, and one clear line for all that cannot be read."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -310,3 +311,22 @@ def test_naming_a_gguf_file_runs_no_code(tmp_path: Path, monkeypatch: pytest.Mon
     for below in ("models.teacher:a.gguf", ".teacher:a.gguf", ":a.gguf"):
         with pytest.raises(DistilleakError, match="is not the name of a top-level package"):
             checkpoints.gguf_file(below)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "adapter_model.bin",
+        "adapters.safetensors",
+    ],
+)
+def test_adapters_beside_the_weights_are_refused_by_name(copy: Path, name: str) -> None:
+    (copy / name).write_text("{}")
+    with pytest.raises(
+        DistilleakError, match=rf"{re.escape(name)}: adapters are not read, .* merge"
+    ):
+        checkpoints.load(CheckpointSettings(directory=str(copy)))
+    with pytest.raises(DistilleakError, match="adapters are not read"):
+        checkpoints.tokenizer(CheckpointSettings(directory=str(copy)))

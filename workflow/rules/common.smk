@@ -83,6 +83,8 @@ wildcard_constraints:
 # Jobs run the code that lies beside this file, with the Python that runs Snakemake, unless the
 # command line asks for an environment of their own.
 PREFIX = f"export PYTHONPATH='{PACKAGE.parent}' TOKENIZERS_PARALLELISM=false; "
+# A file of the user's in the working directory is never imported, whatever it is called.
+PREFIX += "export PYTHONSAFEPATH=1; "
 # No network unless the configuration names something on a hub.
 if not STUDY.uses_hub():
     PREFIX += "export HF_HUB_OFFLINE=1; "

@@ -39,6 +39,10 @@ _UNREADABLE = (
 """What loading raises: missing or damaged files, unknown types, no network."""
 
 
+ADAPTERS = ("adapter_config.json", "adapter_model.*", "adapters.*")
+"""Files beside a model's weights that change it: those of peft, and of MLX."""
+
+
 class _UnreadableError(Exception):
     """Weights that cannot be read; its text is why."""
 
@@ -133,6 +137,7 @@ def _source(settings: CheckpointSettings) -> tuple[str, dict[str, Any]]:
     if settings.directory is not None:
         if not Path(settings.directory, "config.json").is_file():
             raise DistilleakError(f"{settings.directory}: no model here (config.json is missing)")
+        _refuse_adapters(Path(settings.directory))
         return settings.directory, {"local_files_only": True}
     if settings.hub is not None:
         # The library would read the directory instead, whatever the revision.
@@ -144,6 +149,18 @@ def _source(settings: CheckpointSettings) -> tuple[str, dict[str, Any]]:
         return settings.hub, {"revision": settings.revision or "main"}
     file = gguf_file(str(settings.gguf))
     return str(file.parent), {"gguf_file": file.name, "local_files_only": True}
+
+
+def _refuse_adapters(directory: Path) -> None:
+    """Refuse what would change the model and is not read: the study would be of another model."""
+    found = (file for pattern in ADAPTERS for file in directory.glob(pattern))
+    file = next(iter(sorted(found)), None)
+    if file is not None:
+        raise DistilleakError(
+            f"{file}: adapters are not read, and without them this is another model; merge them "
+            "into the weights (peft: merge_and_unload), or move the file away to study the model "
+            "without them"
+        )
 
 
 def gguf_file(given: str) -> Path:

@@ -1,0 +1,46 @@
+"""`python -m distilleak` as a program, in a directory and an environment that are the user's."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from distilleak.__main__ import STAGES
+
+SOURCE = Path(__file__).parents[1] / "src"
+
+
+def run(directory: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "distilleak", *words],
+        cwd=directory,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("safe", ["", "1"])
+def test_no_file_of_the_working_directory_is_imported(tmp_path: Path, safe: str) -> None:
+    for name in ("copy", "random", "token", "wrapt", "numpy", "argparse", "json", "string"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the user has run')\n")
+    done = run(tmp_path, "load_corpus", "--help", PYTHONSAFEPATH=safe)
+    assert done.returncode == 0, done.stderr
+    assert "usage: python -m distilleak load_corpus" in done.stdout
+
+
+def test_figures_are_drawn_whatever_backend_a_notebook_has_named(tmp_path: Path) -> None:
+    backend = "module://no_such_package.backend_inline"
+    done = run(tmp_path, "draw_figure", "--help", MPLBACKEND=backend)
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_a_stage_it_lists_them(tmp_path: Path) -> None:
+    done = run(tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == f"error: no stage given; allowed: {', '.join(STAGES)}\n"
+    assert run(tmp_path, "--help").stdout.startswith("usage: python -m distilleak STAGE")
+    assert "did you mean 'load_corpus'?" in run(tmp_path, "load_corpu").stderr
