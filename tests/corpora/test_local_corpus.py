@@ -131,6 +131,38 @@ def test_blank_lines_separate_paragraphs_of_plain_text(tmp_path: Path) -> None:
     assert read(path) == [Passage(text, str(path), "") for text in texts]
 
 
+ENDS = {
+    "line feed": "\n",
+    "carriage return": "\r",
+    "both": "\r\n",
+    "next line": "\x85",
+    "line separator": "\N{LINE SEPARATOR}",
+}
+
+
+@pytest.mark.parametrize(
+    "blank", ["", " \t", "\N{ZERO WIDTH SPACE}", "\N{NO-BREAK SPACE}", "\ufeff"]
+)
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_lines_end_as_unicode_says_and_blank_ones_show_nothing(
+    end: str, blank: str, tmp_path: Path
+) -> None:
+    text = end.join(["first", "goes on", blank, "\ufeffsecond", blank, blank, "third one", ""])
+    path = tmp_path / "mine.txt"
+    path.write_bytes(text.encode())
+    cells = write(tmp_path / "mine.jsonl", [{"text": text}])
+    expected = ["first goes on", "second", "third one"]
+    assert [passage.text for passage in read(path)] == expected
+    assert [passage.text for passage in read(cells, split_paragraphs=True)] == expected
+
+
+def test_marks_inside_a_word_stay(tmp_path: Path) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_text("zero\N{ZERO WIDTH NON-JOINER}width and soft\N{SOFT HYPHEN}ly\n")
+    (passage,) = read(path)
+    assert passage.text == "zero\N{ZERO WIDTH NON-JOINER}width and soft\N{SOFT HYPHEN}ly"
+
+
 @pytest.mark.parametrize("name", ["mine.txt", "mine.jsonl"])
 def test_passages_of_another_length_are_left_out(name: str, tmp_path: Path) -> None:
     texts = [" ".join(["word"] * count) for count in range(1, 7)]

@@ -330,3 +330,21 @@ def test_adapters_beside_the_weights_are_refused_by_name(copy: Path, name: str) 
         checkpoints.load(CheckpointSettings(directory=str(copy)))
     with pytest.raises(DistilleakError, match="adapters are not read"):
         checkpoints.tokenizer(CheckpointSettings(directory=str(copy)))
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("tokenizer.json", {"pre_tokenizer": {"type": "FromTheFuture"}}, "no tokenizer .*variant"),
+        ("tokenizer_config.json", {"model_specific_special_tokens": ["<a>"]}, "no tokenizer"),
+        ("tokenizer_config.json", {"bos_token": 5}, "no tokenizer .*bos_token"),
+    ],
+)
+def test_a_tokenizer_file_of_another_version_gets_one_line(
+    copy: Path, file: str, change: dict[str, object], message: str
+) -> None:
+    content = json.loads((copy / file).read_text())
+    (copy / file).write_text(json.dumps(content | change))
+    with pytest.raises(DistilleakError, match=message) as caught:
+        checkpoints.tokenizer(CheckpointSettings(directory=str(copy)))
+    assert "\n" not in str(caught.value)

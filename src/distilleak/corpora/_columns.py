@@ -2,7 +2,8 @@
 
 import datetime
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -13,6 +14,8 @@ from distilleak.errors import DistilleakError
 from distilleak.settings.base import Settings
 
 Row = Mapping[str, object]
+
+BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
 def _names(value: Any) -> Any:
@@ -91,9 +94,26 @@ def listed(names: str | list[str]) -> list[str]:
     return [names] if isinstance(names, str) else names
 
 
-def paragraphs(text: str) -> list[str]:
-    """The paragraphs, which blank lines separate, each joined into one line."""
-    return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
+def paragraphs(lines: Iterable[str]) -> Iterator[str]:
+    """The paragraphs, which blank lines separate, each joined into one line.
+
+    Lines end as Unicode says, with a carriage return alone, a next line (U+0085) or a line
+    separator (U+2028) as well. A line is blank if nothing in it can be seen: zero-width spaces and
+    byte order marks, which files that were put together have inside, count as nothing.
+    """
+    words: list[str] = []
+    for line in (part for text in lines for part in text.splitlines() or [""]):
+        found = [word for word in line.replace(BYTE_ORDER_MARK, "").split() if _is_seen(word)]
+        if not found and words:
+            yield " ".join(words)
+            words = []
+        words += found
+    if words:
+        yield " ".join(words)
+
+
+def _is_seen(word: str) -> bool:
+    return any(unicodedata.category(letter) not in ("Cc", "Cf") for letter in word)
 
 
 def columns_of(settings: ColumnSettings, present: Sequence[str], place: str) -> list[str]:
@@ -144,7 +164,7 @@ def passages_of(
         text = _text(row, column, place)
         if not text.strip() and not skip_empty:
             raise DistilleakError(f"{place}: column {column!r} is empty")
-        for part in paragraphs(text) if settings.split_paragraphs else [text]:
+        for part in paragraphs([text]) if settings.split_paragraphs else [text]:
             if settings.fits(part):
                 yield Passage(part, source, date, label)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from distilleak.corpora import _columns
 from distilleak.corpora._columns import ColumnSettings, Row, columns_of
 from distilleak.errors import DistilleakError
 
@@ -31,15 +32,7 @@ def paragraphs(path: Path) -> Iterator[str]:
     Raises:
         DistilleakError: the file is missing, unreadable or not UTF-8.
     """
-    words: list[str] = []
-    for line in _lines(_present(path)):
-        found = line.split()
-        if not found and words:
-            yield " ".join(words)
-            words = []
-        words += found
-    if words:
-        yield " ".join(words)
+    yield from _columns.paragraphs(_lines(_present(path)))
 
 
 def _present(path: Path) -> Path:

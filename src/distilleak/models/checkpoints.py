@@ -125,7 +125,8 @@ def tokenizer(settings: CheckpointSettings) -> Any:
     source, options = _source(settings)
     try:
         found = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
-    except _UNREADABLE as error:
+    # A tokenizer file of another version makes the library raise anything, a bare Exception too.
+    except Exception as error:
         raise DistilleakError(f"{name(settings)}: no tokenizer ({_reason(error)})") from error
     if not found.is_fast:
         raise DistilleakError(f"{name(settings)}: has no tokenizer.json; only fast tokenizers work")
