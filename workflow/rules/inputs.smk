@@ -43,19 +43,16 @@ def get_views(directory, views):
 
 def get_pieces(models, views):
     """Evidence of these models as a job writes it; parts are deleted when they are joined."""
-    if PARTS == 1:
-        return [
-            file
-            for model in models
-            for file in get_views(f"{SEED}/{{pair}}/{model}", views)
-        ]
     directories = [
-        paths.part_directory(RESULTS, "{seed}", "{pair}", "{scatteritem}", model)
+        (
+            paths.part_directory(RESULTS, "{seed}", "{pair}", "{scatteritem}", model)
+            if PARTS > 1
+            else f"{SEED}/{{pair}}/{model}"
+        )
         for model in models
     ]
-    return temp(
-        [file for directory in directories for file in get_views(directory, views)]
-    )
+    files = [file for directory in directories for file in get_views(directory, views)]
+    return temp(files) if PARTS > 1 else files
 
 
 def get_part(wildcards):

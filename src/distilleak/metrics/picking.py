@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from distilleak.errors import DistilleakError
+from distilleak.metrics.ranges import SHARE, cut
 from distilleak.metrics.rates import Floats
 
 POWER = 0.8
@@ -87,7 +88,6 @@ def strongest(
     return Strongest(
         best,
         value,
-        max(0.0, value - half),
-        min(1.0, value + half),
+        *cut(value - half, value + half, SHARE),
         (quantile + float(special.ndtri(POWER))) * at_chance,
     )

@@ -8,6 +8,11 @@ SHARE: Range = (0.0, 1.0)
 POSITIVE: Range = (0.0, math.inf)
 
 
+def cut(low: float, high: float, within: Range) -> tuple[float, float]:
+    """The ends of an interval, without what lies beyond the range."""
+    return max(within[0], low), min(within[1], high)
+
+
 def range_of(metric: str) -> Range:
     """The smallest and the largest value of a metric, by its name."""
     if metric in ("heldout_loss", "perplexity", "epsilon"):

@@ -17,7 +17,7 @@ from scipy import special
 from distilleak.errors import DistilleakError
 from distilleak.metrics.bootstrap import interval
 from distilleak.metrics.compare import Difference, two_sided
-from distilleak.metrics.ranges import ANY, Range
+from distilleak.metrics.ranges import ANY, Range, cut
 from distilleak.metrics.rates import Floats
 
 
@@ -73,7 +73,7 @@ def over_seeds(
     mean = float(values.mean())
     error = float(values.std(ddof=1)) / math.sqrt(seeds)
     reach = float(special.stdtrit(seeds - 1, (1 + level) / 2)) * error
-    low, high = max(within[0], mean - reach), min(within[1], mean + reach)
+    low, high = cut(mean - reach, mean + reach, within)
     return SeedEstimate(mean, low, high, error, seeds - 1)
 
 

@@ -52,27 +52,21 @@ def _leak(tables: Tables, pair: str) -> str:
     if _PLAIN not in found:
         return f"The study has no plain student ({_PLAIN}) of {pair}"
     row = found[_PLAIN]
-    auc = Interval(row["auc"], row["low"], row["high"])
+    auc = _auc(row)
     least = least_auc(tables, pair)
     beyond = " beyond what shows without a model" if least > CHANCE else ""
     count = row["attacks"]
     if auc.low > least:
-        shown = (
-            f"the strongest of {count} attacks, {row['attack']},"
-            if count > 1
-            else (f"the only attack, {row['attack']},")
-        )
-        rate = (
-            ""
-            if np.isnan(row["tpr"])
-            else (
+        tried = f"strongest of {count} attacks" if count > 1 else "only attack"
+        rate = ""
+        if not np.isnan(row["tpr"]):
+            rate = (
                 f", and finds {100 * row['tpr']:.1f} % of the members while it accuses 1 % of the "
                 "non-members"
             )
-        )
         return (
-            f"The distilled student leaks{beyond}: {shown} has an AUC of {auc} on {_PLAIN}, where "
-            f"chance is 0.5{rate}{_leak_of_teacher(found, least, beyond)}"
+            f"The distilled student leaks{beyond}: the {tried}, {row['attack']}, has an AUC of "
+            f"{auc} on {_PLAIN}, where chance is 0.5{rate}{_leak_of_teacher(found, least, beyond)}"
         )
     tried = f"any of {count} attacks" if count > 1 else "the only attack that was tried"
     return (
@@ -83,11 +77,15 @@ def _leak(tables: Tables, pair: str) -> str:
     )
 
 
+def _auc(row: dict[Any, Any]) -> Interval:
+    return Interval(row["auc"], row["low"], row["high"])
+
+
 def _leak_of_teacher(found: dict[str, dict[Any, Any]], least: float, beyond: str) -> str:
     if "teacher" not in found:
         return ""
     row = found["teacher"]
-    auc = Interval(row["auc"], row["low"], row["high"])
+    auc = _auc(row)
     own = "" if auc.low > least else f", where no leak{beyond} was detected"
     return f"; on the teacher {row['attack']} has {auc}{own}"
 

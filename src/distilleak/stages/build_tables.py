@@ -5,7 +5,7 @@ Markdown and LaTeX. `distilleak.tables.names` lists them all.
 """
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     findings = printing.Findings(written, study.roster.headline_attack, study.evaluation.margin)
     for name, readable in TABLES.items():
         if readable:
-            write_readable(load(name).printed(findings), arguments.output)
+            printing.write(load(name).printed(findings), arguments.output)
 
 
 def write_data(tables: Mapping[str, pd.DataFrame], directory: Path) -> None:
@@ -41,13 +41,6 @@ def write_data(tables: Mapping[str, pd.DataFrame], directory: Path) -> None:
         write_text(printing.csv(table), directory / f"{name}.csv")
     columns = {name: pa.array(column.tolist()) for name, column in tables["metrics"].items()}
     write_table(pa.table(columns), directory / "metrics.parquet")
-
-
-def write_readable(tables: Iterable[printing.Printed], directory: Path) -> None:
-    """Write each readable table as Markdown and as LaTeX; each file atomically."""
-    for printed in tables:
-        for file, text in printing.texts(printed).items():
-            write_text(text, directory / file)
 
 
 def _parser() -> argparse.ArgumentParser:

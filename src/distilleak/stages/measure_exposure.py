@@ -39,9 +39,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = table.build(measured, settings.each * len(roster.seeds), settings)
     write_text(printing.csv(found), arguments.output / "exposure.csv")
     tables = {"models": models.described(roster), "exposure": found}
-    for printed in table.printed(printing.Findings(tables, roster.headline_attack)):
-        for file, text in printing.texts(printed).items():
-            write_text(text, arguments.output / file)
+    findings = printing.Findings(tables, roster.headline_attack)
+    printing.write(table.printed(findings), arguments.output)
 
 
 def _means(

@@ -4,10 +4,12 @@ import html
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from distilleak.files import write_text
 from distilleak.tables.reading import Tables, pairs_of, pick
 from distilleak.tables.wording import Interval, p_text
 
@@ -175,9 +177,11 @@ def as_html(printed: Printed) -> str:
     return "\n".join([*lines, "</tbody>", "</table></div>", "</section>"])
 
 
-def texts(printed: Printed) -> dict[str, str]:
-    """The files of a readable table: their names and what is in them."""
-    return {f"{printed.name}.md": markdown(printed), f"{printed.name}.tex": latex(printed)}
+def write(tables: Iterable[Printed], directory: Path) -> None:
+    """Write each readable table as Markdown and as LaTeX; each file atomically."""
+    for printed in tables:
+        write_text(markdown(printed), directory / f"{printed.name}.md")
+        write_text(latex(printed), directory / f"{printed.name}.tex")
 
 
 def _frame(printed: Printed) -> pd.DataFrame:
