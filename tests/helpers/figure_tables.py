@@ -289,7 +289,7 @@ def plausible(
         for classifier in ("bag_of_words", "length")
     ]
     split = [
-        (str(seed), pair, pool, RECORDS)
+        (str(seed), pair, pool, RECORDS, 3 if pool == "holdout" else 0)
         for seed in range(seeds)
         for pool in ("member", "nonmember", "holdout", "auxiliary")
     ]

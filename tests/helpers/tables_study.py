@@ -59,7 +59,11 @@ def write_study(root: Path, pair: str = PAIR, data: str = "") -> Path:
         record_id = np.array([f"r{number:03d}" for number in rng.permutation(len(pool))])
         member = pool == "member"
         directory = data_directory(root, seed, data)
-        write_table(pa.table({"record_id": record_id, "pool": pool}), directory / "records.parquet")
+        write_table(
+            pa.table({"record_id": record_id, "pool": pool}),
+            directory / "records.parquet",
+            {"copies_removed": json.dumps({"member": seed})},
+        )
         classifiers = {"length": {"auc": 0.51, "low": 0.4, "high": 0.6, "p_value": 0.4 + seed / 10}}
         verdict = {"passed": True, "classifiers": classifiers, "members": 60, "nonmembers": 60}
         write_json(verdict, directory / "blind.json")

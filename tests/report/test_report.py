@@ -458,6 +458,10 @@ def test_the_report_gives_the_answer_the_split_and_the_blind_audit(
     assert "1,000 non-members in each of 3 seeds" in html
     assert "AUC of 0.520 (0.490 to 0.550)" in html
     assert "train_student kd" in html
+    # Three drawn records of the hold-out were copies of others.
+    split = html.partition("<h3>The split</h3>")[2].partition("</table>")[0]
+    assert split.count("<td>1,000 (3)</td>") == 3
+    assert split.count("<td>1,000</td>") == 9
 
 
 def test_a_tpr_at_one_per_cent_stands_with_the_number_of_non_members(

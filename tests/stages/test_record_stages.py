@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from distilleak.errors import DistilleakError
@@ -38,6 +39,18 @@ class Study:
     def file(self, name: str) -> Path:
         return self.directory / name
 
+    def repeat_beginnings(self) -> None:
+        """Every text once more, with another end far behind the cut."""
+        lines = [
+            json.loads(line) for line in self.file("corpus.jsonl").read_text().split("\n")[:200]
+        ]
+        more = [
+            {**line, "text": f"{line['text']} {' '.join(f'end{row}x{word}' for word in range(60))}"}
+            for row, line in enumerate(lines)
+        ]
+        text = "\n".join(json.dumps(line) for line in [*lines, *more])
+        self.file("corpus.jsonl").write_text(text + "\n")
+
     def load(self) -> None:
         corpus = {"source": "local", "parameters": {"path": str(self.file("corpus.jsonl"))}}
         output = str(self.file("passages.parquet"))
@@ -61,9 +74,9 @@ class Study:
         settings = ["--settings", canonical_json({"vocabulary": vocabulary})]
         train_tokenizer.main([*self.options("passages", "split"), *settings, *output])
 
-    def encode(self) -> None:
+    def encode(self, *more: str) -> None:
         output = ["--output", str(self.file("records.parquet")), "--context", "24"]
-        encode_records.main([*self.options("passages", "split", "tokenizer"), *output])
+        encode_records.main([*self.options("passages", "split", "tokenizer"), *output, *more])
 
 
 @pytest.fixture
@@ -149,6 +162,46 @@ def test_a_split_of_other_passages_is_an_error(study: Study) -> None:
     passages[passages["passage_id"] != gone].to_parquet(study.file("passages.parquet"))
     with pytest.raises(DistilleakError, match=rf"passages\.parquet: no passage '{gone}', which"):
         study.encode()
+
+
+def test_records_that_differ_only_behind_the_cut_are_kept_once_and_counted(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    study.repeat_beginnings()
+    for step in (study.load, study.split, study.train, study.encode):
+        step()
+    assert len(pd.read_parquet(study.file("passages.parquet"))) == 400
+    records = pd.read_parquet(study.file("records.parquet"))
+    drawn = pd.read_parquet(study.file("split.parquet"))
+    assert records["text"].is_unique
+    assert records["text"].nunique() < len(drawn)
+    metadata = pq.read_schema(study.file("records.parquet")).metadata
+    lost = drawn["pool"].value_counts().sub(records["pool"].value_counts())
+    assert json.loads(metadata[b"copies_removed"]) == lost[lost > 0].to_dict()
+
+
+def test_a_split_by_labels_leaves_no_copy_of_a_member_that_was_not_drawn(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    study.repeat_beginnings()
+    for step in (study.load, study.split, study.train):
+        step()
+    passages = pd.read_parquet(study.file("passages.parquet"))
+    drawn = pd.read_parquet(study.file("split.parquet")).set_index("record_id")["pool"]
+    pools = passages["passage_id"].map(drawn)
+    # The whole corpus of which nothing was drawn is known to have been trained on.
+    label = np.where(pools.isna() | (pools == "member"), "member", "nonmember")
+    passages.assign(label=label).to_parquet(study.file("passages.parquet"))
+    study.encode("--labelled")
+    tokenizer = tokenization.load(study.file("tokenizer"))
+    trained = {
+        tokenization.cut(tokenizer, text, 24)[0] for text in passages["text"][label == "member"]
+    }
+    records = pd.read_parquet(study.file("records.parquet"))
+    others = records.loc[records["pool"] != "member", "text"]
+    assert len(others) > 20
+    assert not others.isin(trained).any()
+    study.encode()
+    records = pd.read_parquet(study.file("records.parquet"))
+    assert records.loc[records["pool"] != "member", "text"].isin(trained).any()
 
 
 def test_a_vocabulary_larger_than_the_auxiliary_texts_give_is_an_error(study: Study) -> None:

@@ -489,6 +489,10 @@ def test_blind_and_split_repeat_the_conditions(tables):
     assert set(tables["blind"]["gate"]) == {"open"}
     split = {(row.seed, row.pool): row.records for row in tables["split"].itertuples()}
     assert split == {(str(seed), pool): size for seed in SEEDS for pool, size in POOLS.items()}
+    copies = {(row.seed, row.pool): row.copies_removed for row in tables["split"].itertuples()}
+    assert copies == {
+        (str(seed), pool): seed if pool == "member" else 0 for seed in SEEDS for pool in POOLS
+    }
 
 
 def close_gate(path):

@@ -44,8 +44,9 @@ BEFORE_TRAINING = {
         settings.architecture settings.base
     """,
     "encode_records": """
-        records.canaries records.encoding records.framing records.insertion records.tokenization
-        seeding settings.base settings.canaries
+        corpora.base ragged records.canaries records.copies records.deduplication records.encoding
+        records.framing records.insertion records.tokenization
+        seeding settings.base settings.canaries settings.deduplication
     """,
     "draw_shadow": "records.evaluation records.shadows seeding",
     "find_vulnerable": """

@@ -128,6 +128,12 @@ def get_arm(data):
     return next(arm for arm in ARMS.values() if arm.data == data)
 
 
+def get_labelled(wildcards):
+    """Whether the corpus says what a model was trained on before, as words of a command line."""
+    corpus = STUDY.corpora[get_arm(wildcards.data).split.removeprefix("/")]
+    return "--labelled" if corpus.pools.assignment == "labels" else ""
+
+
 def get_local_files(settings):
     """The files of a pretrained model that lies on this machine."""
     if isinstance(settings, CheckpointSettings):

@@ -111,12 +111,15 @@ rule encode_records:
     params:
         seed=get_split_seed,
         context=canonical(CONFIG.encoding.context),
+        deduplication=canonical(CONFIG.deduplication),
+        labelled=get_labelled,
         canaries=CANARIES,
     message:
         "encode records (seed {wildcards.seed})"
     shell:
         "python -m distilleak encode_records --passages {input.passages} --split {input.split}"
-        " --tokenizer {input.tokenizer} --context {params.context} {params.canaries}"
+        " --tokenizer {input.tokenizer} --context {params.context}"
+        " --deduplication {params.deduplication:q} {params.labelled} {params.canaries}"
         " --seed {params.seed} --output {output} > {log} 2>&1"
 
 

@@ -1,4 +1,4 @@
-"""Removing copies before the split, so that no near copy of a member sits among the non-members.
+"""Finding copies, so that no near copy of a member sits among the non-members.
 
 Near copies are found by MinHash and banding (Broder 1997; Leskovec, Rajaraman and Ullman, Mining
 of Massive Datasets, section 3.4): two texts are compared when their sketches agree in a whole
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilleak import seeding
-from distilleak.corpora.base import MEMBER, Passage
 from distilleak.ragged import Ragged
 from distilleak.settings.deduplication import DeduplicationSettings
 
@@ -41,6 +40,15 @@ def distinct(texts: Sequence[str], settings: DeduplicationSettings) -> list[int]
         for key in own:
             seen.setdefault(key, []).append(text)
     return [text for text in range(len(texts)) if text not in dropped]
+
+
+def distinct_first(
+    texts: Sequence[str], first: Sequence[bool], settings: DeduplicationSettings
+) -> list[int]:
+    """As `distinct`, but of copies one of those with `first` is kept, (texts,), if there is one."""
+    order = sorted(range(len(texts)), key=lambda text: not first[text])
+    kept = distinct([texts[text] for text in order], settings)
+    return sorted(order[place] for place in kept)
 
 
 def rows_per_band(similarity: float) -> int:
@@ -118,14 +126,3 @@ def _mixed(values: Hashes) -> Hashes:
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
-
-
-def without_copies(passages: Sequence[Passage], settings: DeduplicationSettings) -> list[int]:
-    """Positions of the passages that are no copy, exact or near, of another kept one.
-
-    Of copies the first is kept, but members come before all others: what is in the training data is
-    no non-member, in whichever order the corpus gives the two.
-    """
-    order = sorted(range(len(passages)), key=lambda row: passages[row].label != MEMBER)
-    kept = distinct([passages[row].text for row in order], settings)
-    return sorted(order[place] for place in kept)

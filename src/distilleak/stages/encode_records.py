@@ -1,6 +1,11 @@
-"""Cut every record to the context and encode it: records.parquet, text and tokens as scored."""
+"""Cut every record to the context and encode it: records.parquet, text and tokens as scored.
+
+Records that are copies of others once they are cut are left out. The file's metadata says under
+`copies_removed` how many of each pool.
+"""
 
 import argparse
+import json
 import logging
 from collections.abc import Sequence
 
@@ -9,9 +14,11 @@ import pyarrow.compute as pc
 
 from distilleak.files import read_table, write_table
 from distilleak.records import tokenization
+from distilleak.records.copies import cut_members, without_copies
 from distilleak.records.encoding import encode
 from distilleak.records.insertion import insert
 from distilleak.settings.canaries import CanarySettings
+from distilleak.settings.deduplication import DeduplicationSettings
 from distilleak.stages import base
 
 log = logging.getLogger(__name__)
@@ -21,10 +28,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
     tokenizer = tokenization.load(arguments.tokenizer)
-    passages = read_table(arguments.passages, ["passage_id", "text"])
+    labels = ["label"] if arguments.labelled else []
+    passages = read_table(arguments.passages, ["passage_id", "text", *labels])
     texts = dict(zip(passages["passage_id"].to_pylist(), passages["text"].to_pylist(), strict=True))
     split = read_table(arguments.split)
     table = encode(split, texts, tokenizer, arguments.context, arguments.passages)
+    members = cut_members(passages, tokenizer, arguments.context) if arguments.labelled else {}
+    table, removed = without_copies(table, members, arguments.deduplication)
+    for pool, count in removed.items():
+        log.warning("%d of the pool %s are copies of others once cut: left out", count, pool)
     tokens = pc.sum(pc.list_value_length(table["token_ids"])).as_py()
     log.info("%d records, %.1f tokens on average", len(table), tokens / len(table))
     if arguments.canaries is not None:
@@ -32,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             arguments.canaries, arguments.seed, tokenizer, arguments.context, table.schema
         )
         table = pa.concat_tables([table, hidden]).sort_by("record_id")
-    write_table(table, arguments.output)
+    write_table(table, arguments.output, {"copies_removed": json.dumps(removed, sort_keys=True)})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,6 +53,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", required=True, help="split.parquet")
     parser.add_argument("--tokenizer", required=True, help="tokenizer directory")
     parser.add_argument("--context", type=int, required=True, help="longest record, in tokens")
+    parser.add_argument(
+        "--deduplication",
+        type=base.settings_argument(DeduplicationSettings),
+        default=DeduplicationSettings(),
+        help="JSON: deduplication settings",
+    )
+    parser.add_argument(
+        "--labelled",
+        action="store_true",
+        help="the corpus labels what a model has been trained on before: no copy of it is left "
+        "among the other pools",
+    )
     parser.add_argument(
         "--canaries",
         type=base.settings_argument(CanarySettings),

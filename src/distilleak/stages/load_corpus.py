@@ -8,9 +8,10 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from distilleak import catalogue
+from distilleak.corpora.base import MEMBER
 from distilleak.errors import DistilleakError
 from distilleak.files import write_table
-from distilleak.records.deduplication import without_copies
+from distilleak.records.deduplication import distinct_first
 from distilleak.settings.deduplication import DeduplicationSettings
 from distilleak.stages import base
 
@@ -26,7 +27,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not passages:
         raise DistilleakError(f"corpus: {arguments.corpus} gives no passage at all")
     log.info("%d passages", len(passages))
-    kept = without_copies(passages, arguments.deduplication)
+    # What is in the training data is no non-member, in whichever order the corpus gives the two.
+    members = [passage.label == MEMBER for passage in passages]
+    kept = distinct_first([passage.text for passage in passages], members, arguments.deduplication)
     log.info("%d passages after removing %d copies", len(kept), len(passages) - len(kept))
     width = len(str(len(passages)))
     table = pa.table(

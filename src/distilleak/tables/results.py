@@ -1,5 +1,6 @@
 """Reading what the stages left of every seed and model, and checking that it belongs together."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,14 @@ class Blind:
 
 
 @dataclass(frozen=True)
+class PoolCount:
+    """How many records a pool has, and how many it lost as copies of others."""
+
+    records: int
+    copies: int
+
+
+@dataclass(frozen=True)
 class Results:
     """What the stages left; seeds by number, in the order of the roster."""
 
@@ -53,7 +62,7 @@ class Results:
     scores: dict[tuple[int, str, str], Scores]  # of the evaluation pools
     supervision: dict[tuple[int, str], Supervision]  # (seed, pair)
     blind: dict[tuple[int, str], list[Blind]]  # (seed, pair)
-    pools: dict[tuple[int, str], dict[str, int]]  # (seed, pair); records per pool
+    pools: dict[tuple[int, str], dict[str, PoolCount]]  # (seed, pair); by pool
 
 
 @dataclass(frozen=True)
@@ -225,10 +234,12 @@ def _blind(path: Path) -> list[Blind]:
         ) from error
 
 
-def _pools(path: Path) -> dict[str, int]:
-    counted = pc.value_counts(read_table(path, ["pool"])["pool"]).to_pylist()
+def _pools(path: Path) -> dict[str, PoolCount]:
+    table = read_table(path, ["pool"])
+    counted = pc.value_counts(table["pool"]).to_pylist()
     counts = {row["values"]: row["counts"] for row in counted}
-    return {pool: counts[pool] for pool in POOLS if pool in counts}
+    copies = json.loads((table.schema.metadata or {}).get(b"copies_removed", b"{}"))
+    return {pool: PoolCount(counts[pool], copies.get(pool, 0)) for pool in POOLS if pool in counts}
 
 
 def _pooled(roster: Roster, results: Results) -> PooledMetrics:
