@@ -68,10 +68,10 @@ def test_the_longest_names_give_file_names_that_file_systems_take(project: Proje
         shadows=4,
         evidence__shards=2,
     )
-    done = project.snakemake("-n", "--quiet", "host", "--configfile", "study.yaml")
+    done = project.snakemake("-n", "--printshellcmds", "--configfile", "study.yaml")
     assert done.returncode == 0, done.stderr
-    # Outputs, logs and benchmarks of all jobs.
-    paths = re.findall(r"results/[^\s,]+", done.stdout)
+    # Inputs, outputs, logs and snapshots of all jobs, as their commands name them.
+    paths = re.findall(r"results/[^\s,]+", done.stdout + done.stderr)
     names = {part for path in paths for part in Path(path).parts}
     # While a file is written, it has a longer name.
     assert 150 < max(map(len, names)) <= 255 - 40
