@@ -13,7 +13,7 @@ from distilleak import paths
 from distilleak.errors import DistilleakError
 from distilleak.settings.architecture import CheckpointSettings
 from distilleak.settings.base import canonical_json as canonical
-from distilleak.study import closure, reading, roles, yaml_text
+from distilleak.study import closure, reading, roles, sources, yaml_text
 from distilleak.study.plan import Plan
 from distilleak.tables.names import FILES as TABLES
 
