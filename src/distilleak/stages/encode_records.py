@@ -16,14 +16,26 @@ from distilleak.stages import base
 
 log = logging.getLogger(__name__)
 
+PASSAGES = pa.schema({"passage_id": pa.string(), "text": pa.string()})
+SPLIT = pa.schema(
+    {
+        "record_id": pa.string(),
+        "pool": pa.string(),
+        "teacher_member": pa.bool_(),
+        "student_member": pa.bool_(),
+        "source": pa.string(),
+        "date": pa.string(),
+    }
+)
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
     tokenizer = tokenization.load(arguments.tokenizer)
-    passages = read_table(arguments.passages, ["passage_id", "text"])
+    passages = read_table(arguments.passages, PASSAGES)
     texts = dict(zip(passages["passage_id"].to_pylist(), passages["text"].to_pylist(), strict=True))
-    split = read_table(arguments.split)
+    split = read_table(arguments.split, SPLIT)
     table = encode(split, texts, tokenizer, arguments.context, arguments.passages)
     tokens = pc.sum(pc.list_value_length(table["token_ids"])).as_py()
     log.info("%d records, %.1f tokens on average", len(table), tokens / len(table))
