@@ -3,16 +3,22 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from distilleak.errors import DistilleakError
 
+Columns: TypeAlias = Sequence[str] | pa.Schema
+"""Columns that a reader wants: by name alone, or with the types that it works with."""
+Kinds = type | tuple[type, ...]
+NUMBER: Kinds = (int, float)
+_IDS = ("record_id", "passage_id")
 _UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What pyarrow raises for damaged files, in which even column names may not be valid text."""
 
@@ -72,16 +78,17 @@ def open_parquet(path: str | Path, **options: Any) -> pq.ParquetFile:
         return pq.ParquetFile(path, page_checksum_verification=True, **options)
 
 
-def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
+def read_table(path: str | Path, columns: Columns | None = None) -> pa.Table:
     """Read a Parquet file, or the named `columns` of it.
 
     Raises:
-        DistilleakError: the file is missing or damaged, or lacks a column.
+        DistilleakError: the file is missing or damaged, or its columns are not those wanted, as
+            `check_columns` and `check_values`.
     """
     return _read(open_parquet(path), path, columns, None)
 
 
-def read_range(path: str | Path, columns: Sequence[str], key: str, low: str, high: str) -> pa.Table:
+def read_range(path: str | Path, columns: Columns, key: str, low: str, high: str) -> pa.Table:
     """Read the row groups of a Parquet file that may hold a `key` from `low` to `high`.
 
     If the file is sorted by `key`, that is little more than the wanted rows. Row groups are
@@ -91,6 +98,7 @@ def read_range(path: str | Path, columns: Sequence[str], key: str, low: str, hig
         DistilleakError: as `read_table`.
     """
     file = open_parquet(path)
+    check_columns(file.schema_arrow, columns, path)
     groups = [
         group
         for group in range(file.num_row_groups)
@@ -113,18 +121,84 @@ def _overlaps(group: pq.RowGroupMetaData, key: str, low: str, high: str) -> bool
 def _read(
     file: pq.ParquetFile,
     path: str | Path,
-    columns: Sequence[str] | None,
+    columns: Columns | None,
     groups: Sequence[int] | None,
 ) -> pa.Table:
-    missing = [name for name in columns or () if name not in file.schema_arrow.names]
-    if missing:
-        present = ", ".join(file.schema_arrow.names)
-        raise DistilleakError(f"{path}: no column {missing[0]!r}; the columns are {present}")
-    wanted = None if columns is None else list(columns)
+    if columns is not None:
+        check_columns(file.schema_arrow, columns, path)
+    wanted = None if columns is None else names_of(columns)
     with reading(path):
         if groups is None:
-            return file.read(columns=wanted)
-        return file.read_row_groups(list(groups), columns=wanted)
+            table = file.read(columns=wanted)
+        else:
+            table = file.read_row_groups(list(groups), columns=wanted)
+    if isinstance(columns, pa.Schema):
+        check_values(table, columns, path)
+    return table
+
+
+def names_of(columns: Columns) -> list[str]:
+    """The names of columns that a reader wants."""
+    return columns.names if isinstance(columns, pa.Schema) else list(columns)
+
+
+def check_columns(found: pa.Schema, wanted: Columns, path: str | Path) -> None:
+    """Check that a file has the columns that its reader wants and, given a schema, of their types.
+
+    Types of one kind count as equal: a whole number may have 32 or 64 bits.
+
+    Raises:
+        DistilleakError: a column is missing or of another kind, as in a file that another version
+            of the program wrote.
+    """
+    missing = [name for name in names_of(wanted) if name not in found.names]
+    if missing:
+        present = ", ".join(found.names)
+        raise DistilleakError(f"{path}: no column {missing[0]!r}; the columns are {present}")
+    for field in wanted if isinstance(wanted, pa.Schema) else ():
+        kind, needed = _kind(found.field(field.name).type), _kind(field.type)
+        if kind != needed:
+            raise DistilleakError(
+                f"{path}: column {field.name!r} holds {kind}, not {needed}; another version or "
+                "another program wrote this file"
+            )
+
+
+def check_values(table: pa.Table, columns: pa.Schema, path: str | Path) -> None:
+    """Check that no value of these columns is null, and none in a list.
+
+    Raises:
+        DistilleakError: one is; the message names the record if the table does.
+    """
+    for name in columns.names:
+        column = table[name]
+        if column.null_count:
+            row = pc.index(pc.is_null(column), True).as_py()
+            ids = [table[key][row].as_py() for key in _IDS if key in table.column_names]
+            record = f"record {ids[0]!r}: " if ids and ids[0] is not None else ""
+            raise DistilleakError(f"{path}: {record}column {name!r} is null")
+        if _is_list(column.type) and pc.list_flatten(column).null_count:
+            raise DistilleakError(f"{path}: column {name!r} has a list with a null in it")
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _kind(given: pa.DataType) -> str:
+    """What a column holds, in the words of a message."""
+    if _is_list(given):
+        return f"lists of {_kind(given.value_type)}"
+    for is_kind, words in (
+        (pa.types.is_string, "text"),
+        (pa.types.is_large_string, "text"),
+        (pa.types.is_boolean, "true and false"),
+        (pa.types.is_integer, "whole numbers"),
+        (pa.types.is_floating, "numbers with decimals"),
+    ):
+        if is_kind(given):
+            return words
+    return str(given)
 
 
 def write_json(value: Any, path: str | Path) -> None:
@@ -144,6 +218,39 @@ def read_json(path: str | Path) -> Any:
         raise DistilleakError(f"{path}: no such file") from error
     except ValueError as error:
         raise _damaged(path, "JSON", error) from error
+
+
+def read_object(path: str | Path, keys: Mapping[str, Kinds]) -> dict[str, Any]:
+    """Read a JSON file that holds an object with at least these `keys`, of these types.
+
+    Raises:
+        DistilleakError: the file is missing or damaged, or holds something else.
+    """
+    return check_object(read_json(path), keys, path)
+
+
+def check_object(found: Any, keys: Mapping[str, Kinds], where: str | Path) -> dict[str, Any]:
+    """`found`, if it is an object with at least these `keys`, of these types.
+
+    Raises:
+        DistilleakError: it is not; the message begins with `where`.
+    """
+    if not isinstance(found, dict):
+        raise DistilleakError(f"{where}: holds {type(found).__name__}, not an object with keys")
+    for key, wanted in keys.items():
+        if key not in found:
+            raise DistilleakError(
+                f"{where}: no key {key!r}; its keys are {', '.join(found) or 'none'}"
+            )
+        value, allowed = found[key], wanted if isinstance(wanted, tuple) else (wanted,)
+        # True is an int for Python, but not for JSON.
+        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+            raise DistilleakError(
+                f"{where}: {key!r} is {type(value).__name__}, not "
+                f"{' or '.join(kind.__name__ for kind in allowed)}; another version or another "
+                "program wrote this file"
+            )
+    return found
 
 
 def write_text(text: str, path: str | Path) -> None:

@@ -93,5 +93,5 @@ def test_a_damaged_file_is_an_error(tmp_path, text):
 def test_facts_without_tokens_are_an_error(tmp_path):
     benchmark(tmp_path / "benchmarks", "train_student", "0.small.kd")
     write_json({}, tmp_path / "results" / "seed-0" / "small" / "kd" / "facts.json")
-    with pytest.raises(DistilleakError, match=r"kd/facts\.json: training_tokens"):
+    with pytest.raises(DistilleakError, match=r"kd/facts\.json: no key 'training_tokens'"):
         collect(tmp_path)

@@ -9,7 +9,7 @@ from small_study import SMALLEST
 
 from distilleak.errors import DistilleakError
 from distilleak.settings.pools import PoolSettings
-from distilleak.study import reading
+from distilleak.study import reading, yaml_text
 from distilleak.study.study import Study
 
 
@@ -353,19 +353,19 @@ def test_a_file_that_is_not_a_configuration(
     monkeypatch.chdir(tmp_path)
     Path("x.yaml").write_text(text)
     with pytest.raises(DistilleakError) as caught:
-        reading.read_yaml("x.yaml")
+        yaml_text.read_yaml("x.yaml")
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_is_missing_or_not_text(tmp_path: Path) -> None:
     with pytest.raises(DistilleakError, match=r"none\.yaml: no such file"):
-        reading.read_yaml(tmp_path / "none.yaml")
+        yaml_text.read_yaml(tmp_path / "none.yaml")
     (tmp_path / "bytes.yaml").write_bytes(b"study: \xff\xfe\n")
-    with pytest.raises(DistilleakError, match=r"bytes\.yaml: not YAML"):
-        reading.read_yaml(tmp_path / "bytes.yaml")
+    with pytest.raises(DistilleakError, match=r"bytes\.yaml, line 1: not UTF-8 text"):
+        yaml_text.read_yaml(tmp_path / "bytes.yaml")
 
 
 def test_merge_keys_and_anchors_may_be_used(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("a: &a {k: 1, l: 2}\nb: {<<: *a, l: 3}\n")
-    assert reading.read_yaml(tmp_path / "x.yaml")["b"] == {"k": 1, "l": 3}
+    assert yaml_text.read_yaml(tmp_path / "x.yaml")["b"] == {"k": 1, "l": 3}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from distilleak.study import reading, roles
+from distilleak.study import reading, roles, yaml_text
 from distilleak.study.plan import Plan
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -60,7 +60,7 @@ def test_each_entry_is_validated_once(file: Path, monkeypatch: pytest.MonkeyPatc
         validated[name(type(self))] += 1
         construct(self, **named)
 
-    raw = reading.read_yaml(file)
+    raw = yaml_text.read_yaml(file)
     reading.load(raw, {str(file): raw})  # imports all modules, which make their own defaults
     monkeypatch.setattr(BaseModel, "model_validate", classmethod(counted))
     monkeypatch.setattr(BaseModel, "__init__", constructed)
@@ -73,7 +73,7 @@ def test_each_entry_is_validated_once(file: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_study_cannot_be_changed() -> None:
-    raw = reading.read_yaml(CONFIG / "smoke.yaml")
+    raw = yaml_text.read_yaml(CONFIG / "smoke.yaml")
     study = reading.load(raw, {"smoke": raw})
     with pytest.raises(AttributeError):
         study.arms = {}  # type: ignore[misc]

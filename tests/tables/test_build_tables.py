@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy import stats
@@ -608,6 +609,17 @@ def drop_rows(path):
     write_table(pq.read_table(path).slice(0, 1), path)
 
 
+def as_text(path, column):
+    """As another version might have written it: the column holds text."""
+    table = pq.read_table(path)
+    at = table.column_names.index(column)
+    write_table(table.set_column(at, column, pa.array(["x"] * len(table))), path)
+
+
+def without(path, column):
+    write_table(pq.read_table(path).drop_columns([column]), path)
+
+
 @pytest.mark.parametrize(
     ("file", "damage"),
     [
@@ -620,6 +632,18 @@ def drop_rows(path):
         ("../blind.json", lambda path: path.write_text("[")),
         ("../blind.json", lambda path: write_json(read_json(path) | {"passed": "no"}, path)),
         ("../records.parquet", damage_bytes),
+        ("kd/metrics.parquet", lambda path: as_text(path, "value")),
+        ("kd/bootstrap.parquet", lambda path: as_text(path, "replicates")),
+        ("kd/scores.parquet", lambda path: as_text(path, "teacher_member")),
+        ("teacher/evidence/plain.parquet", lambda path: as_text(path, "rank")),
+        ("vulnerable.parquet", lambda path: as_text(path, "vulnerable")),
+        ("../records.parquet", lambda path: without(path, "pool")),
+        ("../blind.json", lambda path: write_json(read_json(path) | {"classifiers": []}, path)),
+        ("../blind.json", lambda path: write_json([], path)),
+        (
+            "../blind.json",
+            lambda path: write_json(read_json(path) | {"classifiers": {"a": {"auc": "x"}}}, path),
+        ),
     ],
 )
 def test_a_damaged_file_is_one_clear_error_and_nothing_is_written(

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from workflow_project import Project
 
-from distilleak.study import reading
+from distilleak.study import reading, yaml_text
 
 FILE = Path(__file__).parents[2] / "config" / "paper.yaml"
 
 
 def test_it_holds_the_pairs_and_corpora_of_the_paper() -> None:
-    raw = reading.read_yaml(FILE)
+    raw = yaml_text.read_yaml(FILE)
     study = reading.load(raw, {str(FILE): raw})
     assert set(study.corpora) == {"bookcorpus", "openwebtext", "arxiv", "wikimia"}
     assert set(study.configuration.pairs) == {

@@ -55,6 +55,18 @@ def answer(project: Project, *options: str) -> str:
             {"corpus__path": "yours.jsonl"},
             "error: corpus: yours.jsonl: no such file",
         ),
+        (
+            {"pairs__tiny__teacher": {"directory": "models/mine"}},
+            "error: pairs.tiny.teacher.directory: models/mine: no such directory",
+        ),
+        (
+            {"pairs__tiny__student": {"directory": "study.yaml"}},
+            "error: pairs.tiny.student.directory: study.yaml: no such directory",
+        ),
+        (
+            {"pairs__tiny__reference": {"gguf": "mine.gguf"}},
+            "error: pairs.tiny.reference.gguf: mine.gguf: no such file",
+        ),
     ],
 )
 def test_a_configuration_that_is_refused(

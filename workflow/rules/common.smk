@@ -13,7 +13,7 @@ from distilleak import paths
 from distilleak.errors import DistilleakError
 from distilleak.settings.architecture import CheckpointSettings
 from distilleak.settings.base import canonical_json as canonical
-from distilleak.study import closure, reading, roles
+from distilleak.study import closure, reading, roles, sources, yaml_text
 from distilleak.study.plan import Plan
 from distilleak.tables.names import FILES as TABLES
 
@@ -24,7 +24,7 @@ def read_study():
     # A path that leaves the working directory is easier to read in full.
     names = [file.resolve() if file.parts[0] == ".." else file for file in files]
     try:
-        sources = {str(name): reading.read_yaml(name) for name in names}
+        sources = {str(name): yaml_text.read_yaml(name) for name in names}
         sources["--config"] = reading.typed(dict(workflow.config_settings.config))
         return reading.read(sources)
     except DistilleakError as error:
@@ -66,8 +66,10 @@ SEED_OR_SHADOW = r"\d+(?:/shadow-\d+)?"
 
 
 def one_of(names):
-    """A pattern for one of these names, of which one may be empty."""
-    return f"(?:{'|'.join(sorted(set(names) or {'none'}))})"
+    """A pattern for one of these names, of which one may be empty; without names it matches nothing,
+    since any word could be the name of a student."""
+    known = sorted(set(names))
+    return f"(?:{'|'.join(known)})" if known else "(?!)"
 
 
 wildcard_constraints:

@@ -15,7 +15,7 @@ NEEDS = Needs(views=("plain", "prefix_nonmember", "prefix_member"))
 class Parameters(Settings):
     """The weight of the member prefix."""
 
-    gamma: float = Field(default=0.5, ge=0)
+    gamma: float = Field(default=0.5, ge=0, le=1e6)
     """Weight of the loss given members; 0 is ReCaLL. Fix it beforehand: chosen on the evaluated
     records, it would be fitted to their labels."""
 

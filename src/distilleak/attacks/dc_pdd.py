@@ -19,7 +19,7 @@ NEEDS = Needs(frequencies=True)
 class Parameters(Settings):
     """How much a single token may contribute."""
 
-    a: float = Field(default=0.01, gt=0)
+    a: float = Field(default=0.01, gt=0, le=1e6)
     """Upper limit of a token's contribution to the cross-entropy, in nats."""
 
 

@@ -19,7 +19,7 @@ NEEDS = Needs(references=1, population=True)
 class Parameters(Settings):
     """What counts as likelier. Fix it beforehand, never on the evaluated records."""
 
-    gamma: float = Field(default=1.0, gt=0)
+    gamma: float = Field(default=1.0, gt=0, le=1e6)
     """The factor by which x should be likelier than a record of the population. p is a mean per
     token, so factors are near 1."""
     a: float = Field(default=1.0, ge=0, le=1)

@@ -18,7 +18,7 @@ NEEDS = Needs(population=True, shadows=2)
 class Parameters(Settings):
     """What counts as likelier. Fix it beforehand, never on the evaluated records."""
 
-    gamma: float = Field(default=1.0, gt=0)
+    gamma: float = Field(default=1.0, gt=0, le=1e6)
     """The factor by which x should be likelier than a record of the population."""
 
 

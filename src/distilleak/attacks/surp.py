@@ -20,7 +20,7 @@ class Parameters(Settings):
     k: float = Field(default=0.4, gt=0, le=1)
     """Share of the tokens, the least likely ones, that is considered; at least one token is."""
 
-    entropy: float = Field(default=2.0, gt=0)
+    entropy: float = Field(default=2.0, gt=0, le=100)
     """Of those tokens, only the ones at which the model's entropy is lower than this count, in
     nats."""
 

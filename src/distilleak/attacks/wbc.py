@@ -19,11 +19,11 @@ NEEDS = Needs(references=1)
 class Parameters(Settings):
     """The lengths of the windows, a geometric series (the paper's equation 12)."""
 
-    shortest: int = Field(default=2, ge=1)
+    shortest: int = Field(default=2, ge=1, le=2**20)
     """Tokens in the shortest window."""
-    longest: int = Field(default=40, ge=1)
+    longest: int = Field(default=40, ge=1, le=2**20)
     """Tokens in the longest window."""
-    lengths: int = Field(default=10, ge=2)
+    lengths: int = Field(default=10, ge=2, le=1000)
     """Number of lengths; each is rounded, and a length that occurs twice counts twice."""
 
     @model_validator(mode="after")

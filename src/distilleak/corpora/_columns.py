@@ -33,6 +33,7 @@ def _scalar(value: Any) -> Any:
 
 # These checks run before pydantic's own, so that an error lists what is allowed once rather than
 # once per alternative.
+Label = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 FileNames = Annotated[str | list[str], BeforeValidator(_names)]
 
 
@@ -50,7 +51,7 @@ class ColumnSettings(Settings):
     label_column: str | None = Field(default=None, min_length=1)
     """Column that labels each text by whether it was in a model's training data, for `pools` with
     `assignment: labels`."""
-    member_value: Annotated[bool | int | str, BeforeValidator(_scalar)] = 1
+    member_value: Annotated[bool | Label | str, BeforeValidator(_scalar)] = 1
     """The value of `label_column` that marks a member, compared as text, ignoring case; any other
     value marks a non-member."""
     member_column: str | None = Field(default=None, min_length=1)
@@ -60,9 +61,9 @@ class ColumnSettings(Settings):
     """Column of a non-member's text."""
     split_paragraphs: bool = False
     """Split each text at blank lines into paragraphs; each paragraph is a passage."""
-    min_words: int = Field(default=1, ge=1)
+    min_words: int = Field(default=1, ge=1, le=10**9)
     """Shorter passages are left out."""
-    max_words: int | None = Field(default=None, ge=1)
+    max_words: int | None = Field(default=None, ge=1, le=10**9)
     """Longer passages are left out; by default none is."""
 
     @model_validator(mode="after")

@@ -29,9 +29,9 @@ class Parameters(ColumnSettings):
     """Branch, tag or commit; by default the newest, which may change between two runs."""
     data_files: FileNames | None = None
     """Only these files of the data set; if `dataset` is a format, local files or URLs."""
-    limit: int = Field(default=100_000, ge=1)
+    limit: int = Field(default=100_000, ge=1, le=10**9)
     """Maximum number of passages: a large corpus is never read completely."""
-    shuffle_buffer: int | None = Field(default=None, ge=2)
+    shuffle_buffer: int | None = Field(default=None, ge=2, le=10**8)
     """Shuffle with a buffer of this many rows, so that the passages up to `limit` do not all come
     from the first documents; by default the order of the data set is kept."""
 

@@ -45,9 +45,9 @@ HOW = (
 class Parameters(Settings):
     """How many records to invent, and where the people live."""
 
-    count: int = Field(ge=1)
+    count: int = Field(ge=1, le=10**8)
     """Number of records, all different."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """The same seed gives the same records with the same version of `faker`. It is independent of
     the study's seeds, which all draw their pools from one corpus."""
     locale: str = Field(default="en_US", min_length=1)

@@ -19,9 +19,9 @@ SHA256 = "d0804f3ba6b1ee0b752850b2fd49743996ba93bde31cec755311ba662dbd3bc7"
 class Parameters(Settings):
     """Passages are paragraphs that are long enough to carry a signal."""
 
-    min_words: int = Field(default=50, ge=1)
+    min_words: int = Field(default=50, ge=1, le=10**9)
     """Shorter paragraphs, such as greetings and headings, are left out."""
-    max_words: int = Field(default=300, ge=1)
+    max_words: int = Field(default=300, ge=1, le=10**9)
     """Longer paragraphs are left out."""
 
     @model_validator(mode="after")

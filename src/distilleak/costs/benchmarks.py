@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distilleak.errors import DistilleakError
-from distilleak.files import read_json
+from distilleak.files import NUMBER, read_object
 from distilleak.paths import model_directory
 
 UNKNOWN = ("-", "NA", "nan")  # for a job that ended before it could be sampled
@@ -71,7 +71,4 @@ def _tokens(wildcards: str, facts_root: Path) -> float:
     facts = model_directory(facts_root, *parts) / "facts.json" if len(parts) == 3 else None
     if facts is None or not facts.is_file():
         return math.nan
-    try:
-        return float(read_json(facts)["training_tokens"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DistilleakError(f"{facts}: training_tokens must be present and a number") from error
+    return float(read_object(facts, {"training_tokens": NUMBER})["training_tokens"])

@@ -15,10 +15,11 @@ from distilleak.costs.jobs import Job
 from distilleak.costs.operations import Costs
 from distilleak.costs.rates import Measured, Rates
 from distilleak.errors import DistilleakError
-from distilleak.files import read_json, write_text
+from distilleak.files import write_text
 from distilleak.paths import benchmarks_directory
 from distilleak.study import reading
 from distilleak.study.plan import Plan
+from distilleak.study.yaml_text import read_yaml
 
 COLUMNS = ("rule", "wildcards", "gpus", "seconds", "bytes", "basis", "outputs")
 HOUR = 3600.0
@@ -46,7 +47,7 @@ def measured(home: Path) -> Iterator[Measured]:
     """
     if not (home / "config.json").is_file() or not benchmarks_directory(home).is_dir():
         return
-    raw = read_json(home / "config.json")
+    raw = read_yaml(home / "config.json")
     study = reading.load(raw, {str(home / "config.json"): raw})
     costs = Costs(Plan(study), {})
     for done in benchmarks.read_jobs(benchmarks_directory(home), home):

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from distilleak.errors import DistilleakError
 from distilleak.evidence.table import schema
-from distilleak.files import atomic, open_parquet
+from distilleak.files import atomic, check_columns, open_parquet
 from distilleak.records.streaming import stream
 
 
@@ -21,6 +21,7 @@ def join(shards: Sequence[Path], output: Path) -> None:
     first = open_parquet(shards[0]).schema_arrow
     # As it was before it was written: readers add the numbers of the columns in their file.
     form = schema(masked="position" in first.names, copies="copy" in first.names)
+    check_columns(first, form, shards[0])
     described = form.with_metadata(first.metadata)
     with (
         atomic(output) as temporary,
@@ -34,5 +35,5 @@ def join(shards: Sequence[Path], output: Path) -> None:
                     f"{shard}: not of the model, view, dtype and versions of {shards[0]}; "
                     "delete both and run again"
                 )
-            for table in stream(shard):
+            for table in stream(shard, form):
                 writer.write_table(table.cast(described))

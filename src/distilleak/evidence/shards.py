@@ -43,7 +43,7 @@ class Shards:
             ) as writer,
         ):
             for shard in shards:
-                writer.write_table(read_table(shard).cast(schema))
+                writer.write_table(read_table(shard, schema).cast(schema))
 
     def _path(self, name: str, view: str, window: int) -> Path:
         return self.home / name / view / f"{window:09}.parquet"

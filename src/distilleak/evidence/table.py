@@ -115,7 +115,7 @@ def read_copies(path: str | Path, record_ids: Sequence[str]) -> list[View]:
 def _read(path: str | Path, record_ids: Sequence[str] | None, copies: bool = False) -> pa.Table:
     """The columns of a causal or masked model's file, and at least the rows of these records."""
     masked = "position" in open_parquet(path).schema_arrow.names
-    columns = schema(masked=masked, copies=copies).names
+    columns = schema(masked=masked, copies=copies)
     if not record_ids:
         return read_table(path, columns)
     return read_range(path, columns, "record_id", min(record_ids), max(record_ids))

@@ -28,7 +28,7 @@ class OutputMapParameters(DistillationParameters):
     top_fraction: float = Field(default=0.1, gt=0, le=1)
     """Share of the vocabulary that `log_odds` selects. A map of most of the vocabulary cancels in
     the softmax and protects nothing."""
-    smoothing: float = Field(default=1.0, gt=0)
+    smoothing: float = Field(default=1.0, gt=0, le=1e6)
     """Added to the count of every token on both sides before computing the odds."""
 
 

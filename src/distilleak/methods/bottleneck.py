@@ -27,7 +27,7 @@ class Parameters(DistillationParameters):
     place: Literal["head", "block"] = "head"
     """`head`: before the map onto the vocabulary, through which every exposed logit passes.
     `block`: around every transformer block, as in MobileBERT."""
-    reduction: int = Field(default=4, ge=2)
+    reduction: int = Field(default=4, ge=2, le=2**16)
     """Rank of the projection: hidden size / reduction, rounded down, at least 1."""
 
 

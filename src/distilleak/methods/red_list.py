@@ -8,7 +8,7 @@ from distilleak.methods._output_map import OutputMapMethod, OutputMapParameters
 class Parameters(OutputMapParameters):
     """How hard vulnerable tokens are penalised."""
 
-    penalty: float = Field(default=1.0, gt=0)
+    penalty: float = Field(default=1.0, gt=0, le=1e4)
     """Amount subtracted from the logit of a vulnerable token (nats)."""
 
 

@@ -10,7 +10,7 @@ from distilleak.methods._output_map import OutputMapMethod, OutputMapParameters
 class Parameters(OutputMapParameters):
     """How much the logits of vulnerable tokens are flattened."""
 
-    tau: float = Field(default=2.0, gt=0)
+    tau: float = Field(default=2.0, gt=0, le=1e4)
     """Temperature: the distance of a vulnerable token's logit from the centre is divided by
     `tau`."""
     centre: Literal["mean", "zero"] = "mean"

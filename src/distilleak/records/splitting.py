@@ -15,10 +15,11 @@ TRAINING_POOLS = ("member", "shown")
 """The pools that the teacher trains on."""
 
 
-def columns(settings: PoolSettings) -> list[str]:
+def columns(settings: PoolSettings) -> pa.Schema:
     """The columns of the passages that a split needs."""
     labelled = ["label"] if settings.assignment == "labels" else []
-    return ["passage_id", "source", "date", *labelled]
+    names = ["passage_id", "source", "date", *labelled]
+    return pa.schema([pa.field(name, pa.string()) for name in names])
 
 
 def split(passages: pa.Table, settings: PoolSettings, seed: int) -> tuple[pa.Table, dict[str, int]]:

@@ -15,7 +15,16 @@ from distilleak.files import read_table
 from distilleak.records import window
 from distilleak.records.streaming import stream
 
-_COLUMNS = ("record_id", "pool", "teacher_member", "student_member", "text", "token_ids")
+_COLUMNS = pa.schema(
+    {
+        "record_id": pa.string(),
+        "pool": pa.string(),
+        "teacher_member": pa.bool_(),
+        "student_member": pa.bool_(),
+        "text": pa.string(),
+        "token_ids": pa.list_(pa.int32()),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,8 @@ def extent(path: str | Path, pools: Sequence[str]) -> tuple[int, int]:
     """
     count = longest = 0
     present: set[str] = set()
-    for table in stream(path, ["pool", "token_ids"], window.SIZE):
+    columns = pa.schema([_COLUMNS.field(name) for name in ("pool", "token_ids")])
+    for table in stream(path, columns, window.SIZE):
         chosen = _of_pools(table, pools)
         present.update(pc.unique(chosen["pool"]).to_pylist())
         count += len(chosen)

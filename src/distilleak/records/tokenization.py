@@ -13,7 +13,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
 from distilleak.errors import DistilleakError
-from distilleak.files import atomic, read_json, write_json
+from distilleak.files import atomic, read_object, write_json
 from distilleak.records.framing import Framing
 
 START = "<|endoftext|>"
@@ -141,7 +141,7 @@ def padding_token(path: str | Path) -> int | None:
 
 def _special(path: str | Path, *names: str) -> int | None:
     """The id of the first of these special tokens that the tokenizer in directory `path` has."""
-    tokenizer, given = load(path), read_json(Path(path) / FILES[1])
+    tokenizer, given = load(path), read_object(Path(path) / FILES[1], {})
     for name in names:
         token = given.get(name)
         text = token.get("content") if isinstance(token, dict) else token

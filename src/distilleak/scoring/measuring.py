@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
 from distilleak.evidence.table import read_view
-from distilleak.files import read_json, read_table
+from distilleak.files import read_object, read_table
 from distilleak.metrics.bootstrap import interval, stratified, weights
 from distilleak.metrics.factorial import effects, groups
 from distilleak.metrics.measure import Measurement, measure, measure_exactly, measure_seen
@@ -90,7 +90,7 @@ def read_seen(path: str | Path, scores: Scores) -> NDArray[np.bool_]:
     Raises:
         DistilleakError: the file is damaged, or lacks a member.
     """
-    table = read_table(path, ["record_id", "seen"])
+    table = read_table(path, pa.schema({"record_id": pa.string(), "seen": pa.bool_()}))
     selected = dict(zip(table["record_id"].to_pylist(), table["seen"].to_pylist(), strict=True))
     lacking = [r for r in scores.record_id[scores.student_member] if r not in selected]
     if lacking:
@@ -112,7 +112,7 @@ def heldout_utility(
     Raises:
         DistilleakError: a file is damaged, or there is no hold-out.
     """
-    table = read_table(records, ["record_id", "pool"])
+    table = read_table(records, pa.schema({"record_id": pa.string(), "pool": pa.string()}))
     holdout = table.filter(pc.equal(table["pool"], "holdout"))["record_id"].to_pylist()
     if not holdout:
         raise DistilleakError(f"{records}: no record in pool 'holdout'")
@@ -136,9 +136,7 @@ def read_facts(path: str | Path) -> dict[str, float]:
     Raises:
         DistilleakError: the file is damaged, or a fact is no number.
     """
-    facts = read_json(path)
-    if not isinstance(facts, dict):
-        raise DistilleakError(f"{path}: holds {type(facts).__name__}; facts are an object")
+    facts = read_object(path, {})
     found = {name: facts[name] for name in FACTS if name in facts}
     for name, value in found.items():
         if isinstance(value, bool) or not isinstance(value, int | float):

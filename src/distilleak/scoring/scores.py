@@ -9,9 +9,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
-from distilleak.files import read_table, write_table
+from distilleak.files import check_columns, check_values, read_table, write_table
 
-_KEYS = ("record_id", "pool", "teacher_member", "student_member")
+_KEYS = pa.schema(
+    {
+        "record_id": pa.string(),
+        "pool": pa.string(),
+        "teacher_member": pa.bool_(),
+        "student_member": pa.bool_(),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -52,11 +59,12 @@ def read_scores(path: str | Path) -> Scores:
             attack, or a score is not a finite number.
     """
     table = read_table(path)
-    names = [name for name in table.column_names if name not in _KEYS]
-    missing = [name for name in _KEYS if name not in table.column_names]
-    if missing or not names:
-        lacking = f"no column {missing[0]!r}" if missing else "no attack"
-        raise DistilleakError(f"{path}: {lacking}; needed: {', '.join(_KEYS)} and one per attack")
+    check_columns(table.schema, _KEYS, path)
+    check_values(table, _KEYS, path)
+    names = [name for name in table.column_names if name not in _KEYS.names]
+    if not names:
+        needed = ", ".join(_KEYS.names)
+        raise DistilleakError(f"{path}: no attack; needed: {needed} and one per attack")
     record_id = table["record_id"].to_numpy()
     order = np.argsort(record_id, kind="stable")
     ordered = record_id[order]
@@ -74,7 +82,7 @@ def read_scores(path: str | Path) -> Scores:
 
 def write_scores(scores: Scores, path: str | Path) -> None:
     """Write a file of scores, atomically."""
-    columns = {key: pa.array(getattr(scores, key)) for key in _KEYS}
+    columns = {key: pa.array(getattr(scores, key)) for key in _KEYS.names}
     write_table(pa.table(columns | scores.attacks), path)
 
 

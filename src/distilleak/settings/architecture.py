@@ -3,7 +3,15 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from distilleak.settings.base import Settings
 
@@ -12,21 +20,48 @@ CausalFamily = Literal["gpt2", "gpt_neox", "opt", "llama", "qwen2", "gemma"]
 MaskedFamily = Literal["bert", "roberta", "distilbert", "albert", "mobilebert"]
 
 
+LARGEST_OPTION = 10**9
+
+
+def _option(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not isinstance(value, str | bool) and not (number and abs(value) <= LARGEST_OPTION):
+        raise PydanticCustomError(
+            "option",
+            "should be text, true, false, or a number from -{largest} to {largest}",
+            {"largest": LARGEST_OPTION},
+        )
+    return value
+
+
+Option = Annotated[
+    int | float | str | bool,
+    BeforeValidator(_option),
+    WithJsonSchema(
+        {
+            "type": ["number", "string", "boolean"],
+            "minimum": -LARGEST_OPTION,
+            "maximum": LARGEST_OPTION,
+        }
+    ),
+]
+
+
 class ArchitectureSettings(Settings):
     """A model with random weights and without dropout, built from its shape."""
 
     type: Literal[CausalFamily, MaskedFamily] = "gpt2"
     """Model family, by its Hugging Face name."""
-    layers: int = Field(ge=1)
+    layers: int = Field(ge=1, le=1000)
     """Transformer blocks."""
-    width: int = Field(ge=1)
+    width: int = Field(ge=1, le=2**16)
     """Hidden size d."""
-    heads: int = Field(ge=1)
+    heads: int = Field(ge=1, le=1024)
     """Attention heads; the width must be a multiple of their number."""
-    positions: int = Field(ge=2)
+    positions: int = Field(ge=2, le=2**20)
     """Longest sequence in tokens: start token, prefix and record, plus the end token in a masked
     model."""
-    options: dict[str, int | float | str | bool] = Field(default={})
+    options: dict[str, Option] = Field(default={})
     """Further fields of the family's Hugging Face configuration, such as `num_key_value_heads`."""
 
     @model_validator(mode="after")
@@ -76,7 +111,7 @@ class TeacherLayersSettings(Settings):
 
     init: Literal["teacher_layers"]
     """Selects this initialisation."""
-    layers: int = Field(ge=1)
+    layers: int = Field(ge=1, le=1000)
     """Layers of the student; its layer i is layer floor(i N / layers) of the teacher's N."""
 
 

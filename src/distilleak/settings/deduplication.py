@@ -12,6 +12,6 @@ class DeduplicationSettings(Settings):
     """Jaccard similarity of word shingles at or above which a passage counts as a copy of an
     earlier one; the earlier one is kept. MinHash finds the candidates, the exact similarity
     decides."""
-    shingle_words: int = Field(default=5, ge=1)
+    shingle_words: int = Field(default=5, ge=1, le=1000)
     """Words per shingle. Short shingles mistake common phrases for copies, long ones miss copies
     that were edited."""

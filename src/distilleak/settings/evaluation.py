@@ -8,9 +8,9 @@ from distilleak.settings.base import Settings
 class EvaluationSettings(Settings):
     """Thresholds are cross-fitted; intervals come from a bootstrap over records."""
 
-    folds: int = Field(default=5, ge=2)
+    folds: int = Field(default=5, ge=2, le=1000)
     """Number of folds: each fold is judged by a threshold chosen on all the others."""
-    replicates: int = Field(default=1000, ge=100)
+    replicates: int = Field(default=1000, ge=100, le=10**6)
     """Bootstrap replicates; the ends of a 95 % interval need about 1,000."""
     margin: float = Field(default=0.02, gt=0, lt=1)
     """Smaller differences in AUC, rates and accuracies do not matter: two models are called

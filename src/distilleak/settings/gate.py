@@ -18,14 +18,14 @@ class GateSettings(Settings):
     """An AUC above `max_auc` counts only if the p-value of the permutation test is below this. In a
     small pool such an AUC can arise by chance, and an honest split must not fail by chance."""
 
-    folds: int = Field(default=5, ge=2)
+    folds: int = Field(default=5, ge=2, le=1000)
     """Folds of the cross-validation. Each pool must hold at least two records per fold."""
 
-    permutations: int = Field(default=2000, ge=1)
+    permutations: int = Field(default=2000, ge=1, le=10**6)
     """Label permutations of the test. The smallest p-value they can give is
     1 / (permutations + 1); it must be below `max_p`, or the gate could never close."""
 
-    max_records: int = Field(default=4000, ge=4)
+    max_records: int = Field(default=4000, ge=4, le=10**6)
     """Records that the classifier uses, at most half of them from each pool; larger pools are
     sampled. Memory grows with the square of this number, time with its cube."""
 

@@ -13,7 +13,7 @@ class ObjectiveSettings(Settings):
 
     alpha: float = Field(default=0.5, ge=0, le=1)
     """Weight of the true token relative to the teacher's distribution; 0 = soft labels only."""
-    distillation_temperature: float = Field(default=2.0, gt=0)
+    distillation_temperature: float = Field(default=2.0, gt=0, le=1e4)
     """T: it softens both the teacher's and the student's distribution."""
     divergence: Literal["forward_kl", "reverse_kl", "jensen_shannon", "hard_labels"] = "forward_kl"
     """D: `forward_kl` KL(teacher || student), `reverse_kl` KL(student || teacher), `jensen_shannon`
@@ -25,6 +25,6 @@ class ObjectiveSettings(Settings):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the true token's probability that is spread over the vocabulary (Szegedy et al.
     2016, section 7)."""
-    hidden_weight: float = Field(default=0.0, ge=0)
+    hidden_weight: float = Field(default=0.0, ge=0, le=1e6)
     """gamma: weight of the cosine distance between the final hidden states of teacher and student,
     which must be equally wide. Needs a teacher that is queried on every batch."""

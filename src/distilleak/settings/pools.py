@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from distilleak.errors import DistilleakError
@@ -19,7 +19,11 @@ def _number(value: Any) -> Any:
     return value
 
 
-Size = Annotated[int | float, BeforeValidator(_number)]
+Size = Annotated[
+    int | float,
+    BeforeValidator(_number),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 10**9}),
+]
 OPTIONAL = ("population", "shown", "public")
 """Pools that a study can do without."""
 
@@ -28,21 +32,21 @@ class PoolSettings(Settings):
     """Pool sizes, as counts of records or as fractions of all passages that sum to 1, and how
     passages are assigned to pools."""
 
-    member: Size = Field(gt=0)
+    member: Size = Field(gt=0, le=10**9)
     """The teacher trains on it, and it is the distillation set."""
-    nonmember: Size = Field(gt=0)
+    nonmember: Size = Field(gt=0, le=10**9)
     """The other half of the evaluation; nothing uses it before that."""
-    holdout: Size = Field(gt=0)
+    holdout: Size = Field(gt=0, le=10**9)
     """The defender's: validation loss, utility, and non-members for calibrating vulnerability."""
-    auxiliary: Size = Field(gt=0)
+    auxiliary: Size = Field(gt=0, le=10**9)
     """The attacker's: tokenizer, reference models, prefixes."""
-    population: Size = Field(default=0, ge=0)
+    population: Size = Field(default=0, ge=0, le=10**9)
     """The attacker's: records that no model trains on, a baseline for `attack_p` and `rmia`."""
-    shown: Size = Field(default=0, ge=0)
+    shown: Size = Field(default=0, ge=0, le=10**9)
     """Members that the attacker knows. They are trained on like the others but never evaluated, and
     form the prefix of `con_recall`."""
 
-    public: Size = Field(default=0, ge=0)
+    public: Size = Field(default=0, ge=0, le=10**9)
     """What students of the method `public` learn from instead of members; nothing else uses it."""
     assignment: Literal["random", "labels"] = "random"
     """`random`: one seeded draw over all passages. `labels`: members are drawn from the passages

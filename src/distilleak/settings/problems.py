@@ -27,6 +27,12 @@ _WANTED = {
 }
 
 
+LONGEST_VALUE = 60
+"""Characters of a value that a message shows."""
+LONGEST_PROBLEM = 600
+"""Characters of a problem: lists of what is allowed fit, a list of a thousand seeds does not."""
+
+
 class ConfigurationError(DistilleakError):
     """A problem with one key of the configuration.
 
@@ -36,16 +42,35 @@ class ConfigurationError(DistilleakError):
 
     def __init__(self, key: str, problem: str) -> None:
         self.key = key
-        super().__init__(f"{key}: {problem}")
+        name = key if key.isprintable() else repr(key)
+        super().__init__(f"{shortened(name, LONGEST_VALUE * 2)}: {shortened(problem)}")
+
+
+def shortened(text: str, longest: int = LONGEST_PROBLEM) -> str:
+    """`text` in one line, its middle left out if it is too long for a message."""
+    line = "".join(character if character.isprintable() else " " for character in text)
+    if len(line) <= longest:
+        return line
+    return f"{line[: longest // 2]} ... {line[-(longest // 2) :]}"
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it, whatever its size."""
+    return shortened(repr(value), LONGEST_VALUE)
 
 
 def explained(error: ValidationError, model: type[BaseModel], *above: str) -> ConfigurationError:
     """The first problem that pydantic found in `model`, which is located at the key `above`."""
     # A mistyped key is also a missing one; the mistyped one is what to fix.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    location = tuple(part for part in first["loc"] if part != "[key]")
-    shown = [*above, *(part for part in location if part not in TAGS)]
-    return ConfigurationError(".".join(map(str, shown)), _problem(first, location, model))
+    location = first["loc"][:-1] if _is_of_key(first) else first["loc"]
+    key = [*above, *(part for part in location if part not in TAGS)]
+    return ConfigurationError(".".join(map(str, key)), _problem(first, location, model))
+
+
+def _is_of_key(error: ErrorDetails) -> bool:
+    """Whether the problem is a key itself, which pydantic marks by this word in the location."""
+    return error["type"] != "extra_forbidden" and error["loc"][-1:] == ("[key]",)
 
 
 def _problem(error: ErrorDetails, location: Location, model: type[BaseModel]) -> str:
@@ -55,8 +80,8 @@ def _problem(error: ErrorDetails, location: Location, model: type[BaseModel]) ->
         return f"unknown key{catalogue.suggestion(str(location[-1]), known)}"
     if error["type"] == "missing":
         return "missing"
-    if "[key]" in error["loc"]:
-        return f"names must be text; put {value!r} in quotes"
+    if _is_of_key(error):
+        return f"names must be text; put {shown(value)} in quotes"
     wanted = _WANTED.get(error["type"])
     if wanted is None:
         wanted = error["msg"].removeprefix("Value error, ").replace("Input should", "should")
@@ -66,7 +91,7 @@ def _problem(error: ErrorDetails, location: Location, model: type[BaseModel]) ->
     if isinstance(value, dict | list):
         kind = "mapping" if isinstance(value, dict) else "list"
         return f"{wanted}, not a {kind}" if error["type"].endswith("_type") else wanted
-    return f"{wanted}, not {value!r}{_hint(error, value)}"
+    return f"{wanted}, not {shown(value)}{_hint(error, value)}"
 
 
 def _hint(error: ErrorDetails, value: Any) -> str:
@@ -78,9 +103,14 @@ def _hint(error: ErrorDetails, value: Any) -> str:
         return catalogue.suggestion(str(value), allowed)
     if isinstance(value, str) and error["type"] in ("float_type", "int_type", "size"):
         try:
-            return f"; YAML reads this as text, write {Decimal(value):f}"
+            number = Decimal(value)
         except InvalidOperation:
             return ""
+        if not number.is_finite():
+            return ""
+        # Written out, 1e999999 would have a million digits.
+        written = f"{number:f}" if abs(number.adjusted()) < 20 else "it with a decimal point"
+        return f"; YAML reads this as text, write {written}"
     return ""
 
 

@@ -14,11 +14,11 @@ class PrivacySettings(Settings):
     teacher reveals about them. A private teacher and public records leave nothing uncovered.
     """
 
-    epsilon: float = Field(gt=0)
+    epsilon: float = Field(gt=0, le=1e6)
     """Privacy budget of the complete training, for adding or removing one record."""
     delta: float = Field(default=1e-5, gt=0, lt=1)
     """Probability that the guarantee fails; choose it far below one over the number of records."""
-    record_clip: float = Field(default=1.0, gt=0)
+    record_clip: float = Field(default=1.0, gt=0, le=1e6)
     """Norm to which each record's gradient is clipped."""
 
 
@@ -26,17 +26,17 @@ class TrainingSettings(Settings):
     """AdamW with linear warm-up and cosine decay. Every row of a batch is one record; batches are
     drawn without replacement in each epoch."""
 
-    epochs: int = Field(ge=0)
+    epochs: int = Field(ge=0, le=10**5)
     """Passes over the model's own records; 0 leaves the model untrained."""
-    batch_size: int = Field(default=16, ge=1)
+    batch_size: int = Field(default=16, ge=1, le=10**6)
     """Records per update."""
-    learning_rate: float = Field(gt=0)
+    learning_rate: float = Field(gt=0, le=100)
     """Peak learning rate."""
     warmup: float = Field(default=0.05, ge=0, lt=1)
     """Share of the updates during which the learning rate rises from zero."""
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0, le=1000)
     """Decoupled weight decay, on matrices only."""
-    clip: float = Field(default=1.0, gt=0)
+    clip: float = Field(default=1.0, gt=0, le=1e6)
     """Norm to which gradients are clipped; a student without normalisation diverges without it."""
     mask_share: float = Field(default=0.15, gt=0, lt=1)
     """Masked models only: share of a record's tokens that is masked and predicted in an update;
@@ -58,7 +58,7 @@ class EarlySettings(Settings):
 
     of: str
     """The other student, which completes its training."""
-    epoch: int = Field(ge=1)
+    epoch: int = Field(ge=1, le=10**5)
     """The epoch of that student after which its state is taken."""
 
 
@@ -70,14 +70,14 @@ class HardwareSettings(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of matrix products in training; weights are float32. `auto`: bfloat16 on a GPU that
     supports it, float32 on a CPU, where bfloat16 is many times slower."""
-    micro_batch: int | None = Field(default=None, ge=1)
+    micro_batch: int | None = Field(default=None, ge=1, le=10**6)
     """Records per forward pass; gradients are accumulated over the batch. Defaults to the complete
     batch. Halved automatically when a GPU runs out of memory."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""
     compile: bool = False
     """Apply `torch.compile` to the blocks; worthwhile only for long training on a GPU."""
-    gpus: int = Field(default=1, ge=1)
+    gpus: int = Field(default=1, ge=1, le=1024)
     """Processes per training job; each has its own GPU if there are GPUs."""
-    checkpoint_minutes: float = Field(default=10.0, gt=0)
+    checkpoint_minutes: float = Field(default=10.0, gt=0, le=1e5)
     """Minutes between the checkpoints from which an interrupted training resumes."""

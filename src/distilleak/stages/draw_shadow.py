@@ -10,17 +10,27 @@ import argparse
 import logging
 from collections.abc import Sequence
 
-from distilleak.files import read_table, write_table
+import pyarrow as pa
+
+from distilleak.files import check_columns, check_values, read_table, write_table
 from distilleak.records import shadows
 from distilleak.stages import base
 
 log = logging.getLogger(__name__)
 
+COLUMNS = pa.schema(
+    {"pool": pa.string(), "teacher_member": pa.bool_(), "student_member": pa.bool_()}
+)
+"""What a shadow changes; the other columns of the records stay as they are."""
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
-    records = shadows.draw_shadow(read_table(arguments.records), arguments.number, arguments.seed)
+    whole = read_table(arguments.records)
+    check_columns(whole.schema, COLUMNS, arguments.records)
+    check_values(whole, COLUMNS, arguments.records)
+    records = shadows.draw_shadow(whole, arguments.number, arguments.seed)
     write_table(records, arguments.output)
     pools = records["pool"].to_pylist()
     log.info("%d members, %d non-members", pools.count("member"), pools.count("nonmember"))

@@ -23,15 +23,28 @@ from distilleak.stages import base
 
 log = logging.getLogger(__name__)
 
+PASSAGES = pa.schema({"passage_id": pa.string(), "text": pa.string()})
+LABEL = pa.field("label", pa.string())
+SPLIT = pa.schema(
+    {
+        "record_id": pa.string(),
+        "pool": pa.string(),
+        "teacher_member": pa.bool_(),
+        "student_member": pa.bool_(),
+        "source": pa.string(),
+        "date": pa.string(),
+    }
+)
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
     tokenizer = tokenization.load(arguments.tokenizer)
-    labels = ["label"] if arguments.labelled else []
-    passages = read_table(arguments.passages, ["passage_id", "text", *labels])
+    columns = PASSAGES.append(LABEL) if arguments.labelled else PASSAGES
+    passages = read_table(arguments.passages, columns)
     texts = dict(zip(passages["passage_id"].to_pylist(), passages["text"].to_pylist(), strict=True))
-    split = read_table(arguments.split)
+    split = read_table(arguments.split, SPLIT)
     table = encode(split, texts, tokenizer, arguments.context, arguments.passages)
     members = cut_members(passages, tokenizer, arguments.context) if arguments.labelled else {}
     table, removed = without_copies(table, members, arguments.deduplication)

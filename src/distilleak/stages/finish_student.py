@@ -7,7 +7,7 @@ The method marks its tokens, changes the trained student, and what it gives is w
 import argparse
 from collections.abc import Sequence
 
-from distilleak.files import read_json, write_json, write_table
+from distilleak.files import read_object, write_json, write_table
 from distilleak.models import making
 from distilleak.stages import base
 from distilleak.training.choice import choose
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.seed,
         student.config.vocab_size,
     )
-    facts = read_json(arguments.trained_facts)
+    facts = read_object(arguments.trained_facts, {})
     released = choice.method.finish(student, choice.marked)
     making.save(released, arguments.tokenizer, arguments.output)
     write_table(choice.selection(), arguments.selection)

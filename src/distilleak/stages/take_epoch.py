@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distilleak.errors import DistilleakError
-from distilleak.files import atomic, read_json, write_json
+from distilleak.files import atomic, read_object, write_json
 from distilleak.stages import base
 
 
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         shutil.copytree(kept / "model", temporary)
     with atomic(arguments.selection) as temporary:
         shutil.copyfile(arguments.selected, temporary)
-    write_json(read_json(kept / "facts.json"), arguments.facts)
+    write_json(read_object(kept / "facts.json", {}), arguments.facts)
 
 
 def _parser() -> argparse.ArgumentParser:

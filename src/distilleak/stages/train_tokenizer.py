@@ -4,6 +4,7 @@ import argparse
 import logging
 from collections.abc import Sequence
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from distilleak.files import read_table
@@ -13,13 +14,16 @@ from distilleak.stages import base
 
 log = logging.getLogger(__name__)
 
+PASSAGES = pa.schema({"passage_id": pa.string(), "text": pa.string()})
+SPLIT = pa.schema({"record_id": pa.string(), "pool": pa.string()})
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
-    split = read_table(arguments.split, ["record_id", "pool"])
+    split = read_table(arguments.split, SPLIT)
     auxiliary = split.filter(pc.equal(split["pool"], "auxiliary"))["record_id"]
-    passages = read_table(arguments.passages, ["passage_id", "text"])
+    passages = read_table(arguments.passages, PASSAGES)
     texts = passages.filter(pc.is_in(passages["passage_id"], auxiliary.combine_chunks()))["text"]
     tokenizer = tokenization.train(
         texts.to_pylist(), arguments.settings.vocabulary, arguments.masked

@@ -60,6 +60,11 @@ class Arm:
         return made and isinstance(self.roles.teacher, CheckpointSettings)
 
 
+def name(pair: str, corpus: str) -> str:
+    """The name of a pair on a corpus, which is empty where the study has one."""
+    return f"{pair}-{corpus}" if corpus else pair
+
+
 def make(pair: str, roles: PairSettings, corpus: str) -> Arm:
     """The arm of a pair on a corpus, whose name is empty where the study has one."""
     split = f"/{corpus}" if corpus else ""

@@ -8,7 +8,7 @@ from distilleak.attacks.base import Needs
 from distilleak.errors import DistilleakError
 from distilleak.settings.architecture import ArchitectureSettings, TeacherLayersSettings
 from distilleak.settings.evidence import PREFIXES
-from distilleak.settings.problems import ConfigurationError
+from distilleak.settings.problems import ConfigurationError, shown
 from distilleak.study import arms
 from distilleak.study.configuration import Configuration
 from distilleak.study.corpora import Corpus
@@ -17,11 +17,18 @@ from distilleak.study.students import Student
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 PAIR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+LONGEST_NAME = 48
+"""Characters of a name. The name of a log is composed of those of a pair, a corpus and a model, and
+file systems allow 255 bytes."""
+PERIODIC = re.compile(r"(.+?)\1{19}$")
+"""The end of a name in which Snakemake suspects a rule that calls itself without end."""
+SHADOW = re.compile(r"shadow-\d+")
+"""Directories of shadows, which lie beside those of pairs."""
 TAKEN: dict[str, tuple[str, ...]] = {
-    "methods": ("teacher", "tokenizer"),
+    "methods": ("teacher", "tokenizer", "shards", "mixtures"),
     "attacks": ("record_id", "pool", "teacher_member", "student_member"),
     "pairs": ("tokenizer", "masked"),
-    "corpora": ("tokenizer", "masked"),
+    "corpora": ("tokenizer", "masked", "tables", "figures", "logs", "benchmarks", "snapshots"),
     "teachers": (),
     "ensembles.subsets": (),
 }
@@ -50,12 +57,8 @@ def check_names(configuration: Configuration) -> None:
         ("teachers", configuration.teachers, NAME),
     ):
         for name in names:
-            if not pattern.fullmatch(name):
-                raise ConfigurationError(
-                    section, f"{name!r} is no name; it should match {pattern.pattern}"
-                )
-            if name in TAKEN[section]:
-                raise ConfigurationError(f"{section}.{name}", "this name is taken; choose another")
+            _check_name(section, name, pattern)
+    _check_directories(configuration)
 
 
 def check_attacks(
@@ -133,6 +136,43 @@ def check_ensembles(configuration: Configuration) -> None:
             raise ConfigurationError(key, f"no student {unknown!r}{near}")
         if len(members) < 2 or len(set(members)) != len(members):
             raise ConfigurationError(key, f"{members} should be two or more different students")
+
+
+def _check_name(section: str, name: str, pattern: re.Pattern[str]) -> None:
+    if not pattern.fullmatch(name):
+        raise ConfigurationError(
+            section, f"{shown(name)} is no name; it should match {pattern.pattern}"
+        )
+    if len(name) > LONGEST_NAME:
+        raise ConfigurationError(
+            section,
+            f"{shown(name)} has {len(name)} characters; allowed: at most {LONGEST_NAME}",
+        )
+    if PERIODIC.search(name):
+        raise ConfigurationError(
+            f"{section}.{name}", "ends in the same characters twenty times; choose another name"
+        )
+    if name in TAKEN[section]:
+        raise ConfigurationError(f"{section}.{name}", "this name is taken; choose another")
+
+
+def _check_directories(configuration: Configuration) -> None:
+    """Check that the directories of pairs differ from each other and from those of shadows."""
+    seen: dict[str, str] = {}
+    for name in configuration.pairs:
+        # Some file systems ignore case.
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            raise ConfigurationError(
+                f"pairs.{name}", f"differs from {other} in case alone; choose another name"
+            )
+        for corpus in configuration.corpora or [""]:
+            if SHADOW.fullmatch(arms.name(name, corpus)):
+                raise ConfigurationError(
+                    f"pairs.{name}",
+                    f"its directory would be {arms.name(name, corpus)}, as that of a shadow; "
+                    "choose another name",
+                )
 
 
 def _check_folds(configuration: Configuration, corpora: Mapping[str, Corpus]) -> None:

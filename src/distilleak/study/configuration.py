@@ -25,6 +25,8 @@ from distilleak.settings.training import (
 from distilleak.settings.vulnerability import VulnerabilitySettings
 
 Raw = dict[str, Any]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""What every library takes as a seed."""
 
 
 class TrainingSection(Settings):
@@ -41,14 +43,14 @@ class TrainingSection(Settings):
 class Configuration(Settings):
     """One study: everything that `snakemake` computes for one configuration file."""
 
-    study: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    study: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)
     """Name of the study; results go to results/<study>/."""
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    seeds: list[Seed] = Field(min_length=1, max_length=1000)
     """Different whole numbers; every seed repeats everything from the split on."""
-    split_seed: int | None = Field(default=None, ge=0)
+    split_seed: Seed | None = None
     """Seed of one split that all seeds share; they then differ in training alone. Left out: each
     seed draws its own split."""
-    training_seed: int | None = Field(default=None, ge=0)
+    training_seed: Seed | None = None
     """Seed of all that training draws, such as starting weights and the order of records, shared
     by all seeds; they then differ in their split alone. Left out: each seed draws its own."""
     corpus: Raw | None = None
@@ -74,9 +76,9 @@ class Configuration(Settings):
     teachers: dict[str, Raw] = Field(default={})
     """Further teachers: name -> the keys of `training.teacher` that differ for this one. They are
     not attacked; students choose them by `teacher`."""
-    references: int = Field(default=4, ge=0)
+    references: int = Field(default=4, ge=0, le=1000)
     """Reference models per pair, each trained on its own draw from the auxiliary pool."""
-    shadows: int = Field(default=0, ge=0, multiple_of=2)
+    shadows: int = Field(default=0, ge=0, le=1000, multiple_of=2)
     """Repetitions of the complete pipeline on random halves of the evaluated records, for the
     online attacks. An even number, so that every record is a member of half of them."""
     canaries: CanarySettings | None = None

@@ -1,16 +1,14 @@
 """Reading and checking a configuration: YAML files and command-line values, merged."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 from snakemake.utils import update_config
 
 from distilleak.errors import DistilleakError
 from distilleak.settings.problems import ConfigurationError, explained
-from distilleak.study import study
+from distilleak.study import study, yaml_text
 from distilleak.study.configuration import Configuration, Raw
 from distilleak.study.study import Study
 
@@ -47,26 +45,6 @@ def load(raw: Mapping[str, Any], sources: Mapping[str, Raw]) -> Study:
     raise DistilleakError(f"{_origin(problem.key, sources)}: {problem}")
 
 
-def read_yaml(path: str | Path) -> Raw:
-    """Read a configuration file.
-
-    Raises:
-        DistilleakError: it is missing, is not YAML, gives a key twice or is no mapping.
-    """
-    try:
-        value = yaml.load(Path(path).read_text(encoding="utf-8"), _UniqueKeys)
-    except FileNotFoundError as error:
-        raise DistilleakError(f"{path}: no such file") from error
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise DistilleakError(f"{path}{line}: {error.problem}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DistilleakError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(value, dict):
-        raise DistilleakError(f"{path}: a configuration is a mapping of keys to values")
-    return value
-
-
 def typed(given: Mapping[str, Any]) -> Raw:
     """The values of `--config` as YAML reads them.
 
@@ -83,24 +61,7 @@ def _typed(value: Any) -> Any:
         return {key: _typed(part) for key, part in value.items()}
     if isinstance(value, list):
         return [_typed(part) for part in value]
-    return yaml.safe_load(value) if isinstance(value, str) else value
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that is given twice is an error instead of the last one winning."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = []
-        for key, _ in node.value:
-            if key.tag == "tag:yaml.org,2002:merge":
-                continue
-            name = self.construct_object(key, deep=True)
-            if name in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {name!r} is given twice", key.start_mark
-                )
-            seen.append(name)
-        return super().construct_mapping(node, deep)
+    return yaml_text.parse(value, "--config") if isinstance(value, str) else value
 
 
 def _origin(key: str, sources: Mapping[str, Raw]) -> str:
@@ -123,9 +84,11 @@ def read_files(files: Sequence[str], given: Sequence[str]) -> Study:
     Raises:
         DistilleakError: it is not valid.
     """
-    sources: dict[str, Raw] = {file: read_yaml(file) for file in files}
+    sources: dict[str, Raw] = {file: yaml_text.read_yaml(file) for file in files}
     words = dict(word.split("=", 1) for word in given if "=" in word)
     if len(words) != len(given):
         raise DistilleakError(f"--config: {' '.join(given)}: KEY=VALUE is needed, each key once")
-    sources["--config"] = typed({key: yaml.safe_load(v) for key, v in words.items()})
+    sources["--config"] = typed(
+        {key: yaml_text.parse(v, f"--config {key}") for key, v in words.items()}
+    )
     return read(sources)

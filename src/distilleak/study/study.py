@@ -105,7 +105,7 @@ def resolve(configuration: Configuration) -> Study:
     checks.check_students(configuration, found, pupils)
     checks.check_ensembles(configuration)
     made = {
-        f"{pair}-{corpus}" if corpus else pair: arms.make(pair, roles, corpus)
+        arms.name(pair, corpus): arms.make(pair, roles, corpus)
         for corpus in found
         for pair, roles in configuration.pairs.items()
     }

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
 from distilleak.evidence.table import read_view
-from distilleak.files import read_json, read_table
+from distilleak.files import NUMBER, check_object, read_object, read_table
 from distilleak.metrics.ranges import range_of
 from distilleak.paths import data_directory, evidence_file, model_directory, seed_directory
 from distilleak.records.evaluation import EVALUATION_POOLS
@@ -30,6 +31,20 @@ class Supervision:
     tokens: NDArray[np.int64]
     correct: NDArray[np.int64]  # tokens whose true value is the teacher's most likely one
     confidence: NDArray[np.float64]  # sum over tokens of the most likely token's probability
+
+
+_KEY = {name: pa.string() for name in ("attack", "metric", "threshold")}
+_VALUE = {name: pa.float64() for name in ("value", "low", "high")}
+METRICS = pa.schema(
+    {"seed": pa.int64(), "pair": pa.string(), "model": pa.string(), **_KEY, **_VALUE}
+)
+BOOTSTRAP = pa.schema({**_KEY, "replicates": pa.list_(pa.float32())})
+VULNERABLE = pa.schema(
+    {"record_id": pa.string(), "teacher_member": pa.bool_(), "vulnerable": pa.bool_()}
+)
+POOL = pa.schema({"pool": pa.string()})
+VERDICT = {"passed": bool, "members": int, "nonmembers": int, "classifiers": dict}
+CLASSIFIER = {"auc": NUMBER, "low": NUMBER, "high": NUMBER, "p_value": NUMBER}
 
 
 @dataclass(frozen=True)
@@ -132,8 +147,8 @@ def _estimates(
 ) -> dict[Key, Estimate]:
     directory = model_directory(root, seed, pair, model.model)
     path = directory / "metrics.parquet"
-    names = ["seed", "pair", "model", "attack", "metric", "threshold", "value", "low", "high"]
-    rows = [tuple(row.values()) for row in read_table(path, names).select(names).to_pylist()]
+    table = read_table(path, METRICS).select(METRICS.names)
+    rows = [tuple(row.values()) for row in table.to_pylist()]
     strange = [row[:3] for row in rows if row[:3] != (seed, pair, model.model)]
     if strange:
         raise DistilleakError(
@@ -161,7 +176,7 @@ def _estimates(
 
 
 def _replicates(path: Path, count: int) -> dict[Key, NDArray[np.float64]]:
-    table = read_table(path, ["attack", "metric", "threshold", "replicates"])
+    table = read_table(path, BOOTSTRAP)
     lists = table["replicates"].combine_chunks()
     lengths = np.unique(pc.list_value_length(lists).to_numpy())
     if not np.array_equal(lengths, [count]):
@@ -202,7 +217,7 @@ def _check_alike(scores: dict[tuple[int, str, str], Scores]) -> None:
 
 def _supervision(root: str | Path, seed: int, pair: str) -> Supervision:
     path = seed_directory(root, seed) / pair / "vulnerable.parquet"
-    table = read_table(path, ["record_id", "teacher_member", "vulnerable"]).sort_by("record_id")
+    table = read_table(path, VULNERABLE).sort_by("record_id")
     table = table.filter(table["teacher_member"])
     if not len(table):
         raise DistilleakError(f"{path}: no member in it")
@@ -219,23 +234,20 @@ def _supervision(root: str | Path, seed: int, pair: str) -> Supervision:
 
 
 def _blind(path: Path) -> list[Blind]:
-    verdict = read_json(path)
-    try:
-        gate = {True: "open", False: "closed"}[verdict["passed"]]
-        shared = verdict["members"], verdict["nonmembers"], gate
-        return [
-            Blind(name, found["auc"], found["low"], found["high"], found["p_value"], *shared)
-            for name, found in verdict["classifiers"].items()
-        ]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DistilleakError(
-            f"{path}: not a verdict of the blind gate ({error!r}); needed: passed, members, "
-            "nonmembers and classifiers, each with auc, low, high, p_value"
-        ) from error
+    verdict = read_object(path, VERDICT)
+    shared = verdict["members"], verdict["nonmembers"], "open" if verdict["passed"] else "closed"
+    classifiers = {
+        name: check_object(found, CLASSIFIER, f"{path}: classifiers: {name}")
+        for name, found in verdict["classifiers"].items()
+    }
+    return [
+        Blind(name, found["auc"], found["low"], found["high"], found["p_value"], *shared)
+        for name, found in classifiers.items()
+    ]
 
 
 def _pools(path: Path) -> dict[str, PoolCount]:
-    table = read_table(path, ["pool"])
+    table = read_table(path, POOL)
     counted = pc.value_counts(table["pool"]).to_pylist()
     counts = {row["values"]: row["counts"] for row in counted}
     copies = json.loads((table.schema.metadata or {}).get(b"copies_removed", b"{}"))

@@ -96,7 +96,9 @@ def _vulnerable(
     members: Records, records: str | Path, vulnerability: str | Path
 ) -> NDArray[np.bool_]:
     """Whether each member is vulnerable, joined by record id."""
-    table = read_table(vulnerability, ["record_id", "vulnerable"])
+    table = read_table(
+        vulnerability, pa.schema({"record_id": pa.string(), "vulnerable": pa.bool_()})
+    )
     # Members that the attacker was shown and canaries are not evaluated: nothing identifies them.
     judged = np.isin(members.pool, EVIDENCE_POOLS)
     wanted = pa.array(members.record_id).filter(pa.array(judged))

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from distilleak.errors import DistilleakError
-from distilleak.files import read_json, write_json
+from distilleak.files import read_object, write_json
 from distilleak.machine import processes
 from distilleak.models import families, making
 from distilleak.models.batches import Batch, epoch_order, training_batch
@@ -79,7 +79,9 @@ def make(
     if isinstance(start, ArchitectureSettings):
         vocabulary = None
         if teacher is not None:
-            vocabulary = int(read_json(Path(teacher) / "config.json")["vocab_size"])
+            vocabulary = read_object(Path(teacher) / "config.json", {"vocab_size": int})[
+                "vocab_size"
+            ]
         return making.make(start, tokenizer, seed, vocabulary)
     if isinstance(start, CheckpointSettings):
         return making.make(start, tokenizer, seed)
