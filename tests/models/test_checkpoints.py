@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from distilleak.errors import DistilleakError
 from distilleak.models import checkpoints, families, making
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.settings.architecture import (
     ArchitectureSettings,
     CheckpointSettings,

@@ -18,7 +18,7 @@ ALL = """
     machine.processes machine.signals
     models.batches models.checkpoints models.families models.family_table models.making
     models.surgery.base
-    records.framing records.streaming records.table records.tokenization records.window
+    records.framing records.streaming records.table records.tokenizer records.window
     settings.architecture settings.base
     stages.base
 """
@@ -38,13 +38,13 @@ BEFORE_TRAINING = {
     "split_records": """
         records.evaluation records.splitting seeding settings.base settings.pools
     """,
-    "train_tokenizer": "records.framing records.tokenization settings.base settings.tokenizer",
+    "train_tokenizer": "records.framing records.tokenizer settings.base settings.tokenizer",
     "copy_tokenizer": """
-        models.checkpoints models.family_table records.framing records.tokenization
+        models.checkpoints models.family_table records.framing records.tokenizer
         settings.architecture settings.base
     """,
     "encode_records": """
-        records.canaries records.encoding records.framing records.insertion records.tokenization
+        records.canaries records.encoding records.framing records.insertion records.tokenizer
         seeding settings.base settings.canaries
     """,
     "draw_shadow": "records.evaluation records.shadows seeding",

@@ -16,9 +16,9 @@ from distilleak.machine import processes
 from distilleak.models import checkpoints, families
 from distilleak.models.batches import Tokens
 from distilleak.models.surgery.base import Changes, operate
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.records.framing import Framing
-from distilleak.records.tokenization import copy_tokenizer
+from distilleak.records.tokenizer import copy_tokenizer
 from distilleak.settings.architecture import CheckpointSettings, ModelSettings
 
 

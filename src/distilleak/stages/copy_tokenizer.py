@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from distilleak.errors import DistilleakError
 from distilleak.models import checkpoints
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.settings.architecture import CheckpointSettings
 from distilleak.stages import base
 

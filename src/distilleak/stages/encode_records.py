@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from distilleak.files import read_table, write_table
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.records.encoding import encode
 from distilleak.records.insertion import insert
 from distilleak.settings.canaries import CanarySettings

@@ -163,9 +163,11 @@ def save_pretrained(tokenizer: Any, path: str | Path) -> None:
 def cut(tokenizer: Tokenizer, text: str, length: int) -> tuple[str, list[int]]:
     """The longest start of `text`, in full words and at most `length` tokens, and its tokens.
 
-    Words are those of the tokenizer, whose spaces stand before them. The tokens are always those
-    of encoding the returned text; merely dropping the last tokens would not give that. Only a first
-    word longer than `length` is cut inside.
+    Words are those of the tokenizer, whose spaces stand before them, and end before white space at
+    the latest: a tokenizer without rules for words, such as those of Llama and Gemma, calls a whole
+    text or paragraph one word. The tokens are always those of encoding the returned text; merely
+    dropping the last tokens would not give that. Only a first word longer than `length` is cut
+    inside.
 
     Raises:
         ValueError: `length` is below 4, and one character may take four tokens.
@@ -177,19 +179,23 @@ def cut(tokenizer: Tokenizer, text: str, length: int) -> tuple[str, list[int]]:
         if len(encoding.ids) <= length:
             return text, encoding.ids
         # A character that is normalised to several words may end behind the text's last one.
-        text = text[: min(_end(encoding, length), len(text) - 1)]
+        text = text[: min(_end(encoding, text, length), len(text) - 1)]
 
 
-def _end(encoding: Encoding, length: int) -> int:
-    """Characters up to the last end of a word among the first `length` of more tokens."""
+def _end(encoding: Encoding, text: str, length: int) -> int:
+    """Characters of `text` up to the last end of a word among the first `length` of more tokens."""
     words, offsets = encoding.word_ids, encoding.offsets
     inside = length
     while inside and words[inside] == words[inside - 1]:
         inside -= 1
-    if inside:
-        return int(offsets[inside - 1][1])
-    # All in the first word: up to the character that no longer fits.
-    return max(1, int(offsets[length][0]))
+    whole = int(offsets[inside - 1][1]) if inside else 0
+    # From here on no character fits.
+    limit = min(int(offsets[length][0]), len(text) - 1)
+    for end in range(limit, whole, -1):
+        if text[end].isspace() and not text[end - 1].isspace():
+            return end
+    # If all is in the first word: up to the character that no longer fits.
+    return whole or max(1, limit)
 
 
 def _literal(tokenizer: Tokenizer) -> Tokenizer:
