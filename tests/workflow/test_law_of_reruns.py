@@ -16,8 +16,8 @@ from distilleak.study.closure import import_closure
 ALL = """
     catalogue errors files seeding
     machine.processes machine.signals
-    models.batches models.checkpoints models.families models.family_table models.making
-    models.surgery.base
+    models.batches models.checkpoints models.families models.family_fields models.family_table
+    models.heads models.making models.surgery.base models.vocabulary
     records.framing records.streaming records.table records.tokenizer records.window
     settings.architecture settings.base
     stages.base
@@ -40,7 +40,8 @@ BEFORE_TRAINING = {
     """,
     "train_tokenizer": "records.framing records.tokenizer settings.base settings.tokenizer",
     "copy_tokenizer": """
-        models.checkpoints models.family_table records.framing records.tokenizer
+        models.checkpoints models.family_fields models.family_table models.heads
+        records.framing records.tokenizer
         settings.architecture settings.base
     """,
     "encode_records": """

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,11 @@ START = "<|endoftext|>"
 MASK = "<|mask|>"
 PAD = "<|pad|>"
 FILES = ("tokenizer.json", "tokenizer_config.json")
+NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
+    "causal": (("bos_token", "eos_token"),),
+    "masked": (("cls_token", "bos_token"), ("sep_token", "eos_token"), ("mask_token",)),
+}
+"""The special tokens that a model of each kind reads besides a record; any one of a tuple."""
 
 
 def train(texts: Iterable[str], vocabulary: int, masked: bool = False) -> Tokenizer:
@@ -96,6 +101,11 @@ def load(path: str | Path) -> Tokenizer:
         ) from error
 
 
+def rows(tokenizer: Tokenizer) -> int:
+    """The rows that a model needs for all tokens: their largest id plus one, however many."""
+    return 1 + max(tokenizer.get_vocab().values(), default=-1)
+
+
 def rules(tokenizer: Any) -> dict[str, Any]:
     """All that decides into which tokens a fast tokenizer of transformers cuts a text."""
     given: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -119,19 +129,18 @@ def framing(path: str | Path, masked: bool) -> Framing:
         DistilleakError: the tokenizer lacks a token that is needed.
     """
     kind = "masked" if masked else "causal"
+    found = []
+    for names in NEEDED[kind]:
+        number = _special(path, *names)
+        if number is None:
+            raise lacking(str(Path(path) / FILES[1]), names, kind)
+        found.append(number)
+    return Framing(*found)
 
-    def number(*names: str) -> int:
-        found = _special(path, *names)
-        if found is None:
-            file = Path(path) / FILES[1]
-            raise DistilleakError(f"{file}: no {names[0]}, which a {kind} model needs")
-        return found
 
-    if not masked:
-        return Framing(number("bos_token", "eos_token"))
-    return Framing(
-        number("cls_token", "bos_token"), number("sep_token", "eos_token"), number("mask_token")
-    )
+def lacking(shown: str, names: Sequence[str], kind: str) -> DistilleakError:
+    """The error of a tokenizer without any of some special tokens that a model needs."""
+    return DistilleakError(f"{shown}: no {' and no '.join(names)}, which a {kind} model needs")
 
 
 def padding_token(path: str | Path) -> int | None:
