@@ -10,6 +10,7 @@ from workflow_project import Project
 POOLS = {"member": 20, "nonmember": 20, "holdout": 20, "auxiliary": 30}
 SPLIT = "results/small/seed-0/split.parquet"
 TOKENIZER = "results/small/seed-0/tokenizer"
+ROLES = ("teacher", "student")
 NOISE = re.compile(r"Using workflow specific profile|Config file .* is extended|^$")
 
 
@@ -54,6 +55,10 @@ def answer(project: Project, *options: str) -> str:
         (
             {"corpus__path": "yours.jsonl"},
             "error: corpus: yours.jsonl: no such file",
+        ),
+        (
+            {"pairs": {"mine": {role: {"directory": "models/no"} for role in ROLES}}},
+            "error: study.yaml: pairs.mine.teacher: models/no: no model here (no such directory)",
         ),
     ],
 )

@@ -10,7 +10,7 @@ from snakemake.utils import update_config
 
 from distilleak.errors import DistilleakError
 from distilleak.settings.problems import ConfigurationError, explained
-from distilleak.study import study
+from distilleak.study import pretrained, study
 from distilleak.study.configuration import Configuration, Raw
 from distilleak.study.study import Study
 
@@ -45,6 +45,22 @@ def load(raw: Mapping[str, Any], sources: Mapping[str, Raw]) -> Study:
     except ConfigurationError as error:
         problem = error
     raise DistilleakError(f"{_origin(problem.key, sources)}: {problem}")
+
+
+def check_models(given: Study, sources: Mapping[str, Raw]) -> None:
+    """Check the pretrained models on this machine, in addition to what the configuration says.
+
+    Args:
+        given: what `read` gave.
+        sources: what it was given.
+
+    Raises:
+        DistilleakError: names the source, the key, the model and what is wrong with it.
+    """
+    try:
+        pretrained.check(given)
+    except ConfigurationError as problem:
+        raise DistilleakError(f"{_origin(problem.key, sources)}: {problem}") from problem
 
 
 def read_yaml(path: str | Path) -> Raw:
