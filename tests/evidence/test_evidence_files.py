@@ -46,7 +46,8 @@ from distilleak.evidence.table import (
 )
 from distilleak.metrics.thresholds import at_fpr
 from distilleak.models import making
-from distilleak.records import pools, tokenization, window
+from distilleak.records import pools, window
+from distilleak.records import tokenizer as tokenization
 from distilleak.records.table import Records, read_records
 from distilleak.scoring import attacking
 from distilleak.stages import base, compute_evidence, join_evidence

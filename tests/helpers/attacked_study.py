@@ -17,7 +17,7 @@ from distilleak.evidence.table import SCHEMA, Evidence, schema
 from distilleak.files import write_table
 from distilleak.models import families, making
 from distilleak.models.batches import Tokens
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.records.framing import Framing
 from distilleak.records.pools import EVIDENCE_POOLS
 from distilleak.records.table import Records, read_records

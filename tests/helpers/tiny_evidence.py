@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from distilleak.models import families, making
 from distilleak.models.batches import Tokens
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.settings.architecture import ArchitectureSettings
 from distilleak.stages import compute_evidence
 

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from distilleak.models import families, making
 from distilleak.models.batches import Batch, Tokens, batch
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.records.framing import Framing
 from distilleak.settings.architecture import ArchitectureSettings
 from distilleak.settings.training import TrainingSettings

@@ -1,5 +1,6 @@
 """Batches: what predicts what, padding, masks, and the order in which records are shown."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tiny_families import CAUSAL, MASKED, VOCABULARY, fresh, tiny
+from tiny_families import CAUSAL, MASKED, VOCABULARY, fresh, randomise, tiny
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
+from distilleak.evidence.probing import read_context
 from distilleak.models.batches import Batch, Tokens, batch, by_length, epoch_order, training_batch
 from distilleak.records.framing import Framing
 
@@ -237,3 +240,80 @@ def test_batches_by_length_hold_every_record_once_within_the_budget(
     assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
     for rows in batches:
         assert len(rows) == 1 or len(rows) * max(lengths[row] for row in rows) <= budget
+
+
+def switching(rope: dict[str, object]) -> PreTrainedModel:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=32,
+        rope_parameters={"rope_theta": 10000.0, **rope},
+    )
+    model = LlamaForCausalLM(config)
+    randomise(model, 0.2)
+    return model.eval()  # type: ignore[no-untyped-call, no-any-return]
+
+
+ROPES: dict[str, dict[str, object]] = {
+    "default": {},
+    "linear": {"factor": 2.0},
+    "dynamic": {"factor": 4.0},
+    "yarn": {"factor": 4.0, "original_max_position_embeddings": 8},
+    "longrope": {
+        "factor": 4.0,
+        "original_max_position_embeddings": 8,
+        "short_factor": [1.0] * 4,
+        "long_factor": [2.0, 3.0, 4.0, 5.0],
+    },
+    "llama3": {
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8,
+    },
+}
+
+
+@pytest.mark.parametrize("prefix", [[], [7, 9, 11]])
+@pytest.mark.parametrize("kind", ROPES)
+def test_states_do_not_depend_on_what_shares_the_batch(kind: str, prefix: list[int]) -> None:
+    """Some positions are rotated by frequencies that follow the longest row of a batch."""
+    model = switching({"rope_type": kind, **ROPES[kind]})
+    rng = np.random.default_rng(0)
+    tokens = [rng.integers(2, VOCABULARY, length) for length in (3, 20, 8, 9, 1, 28, 5)]
+    context = read_context([model], Framing(START), prefix)
+
+    def states(rows: list[int]) -> torch.Tensor:
+        past = copy.deepcopy(context.caches[0])
+        if past is not None:
+            past.batch_repeat_interleave(len(rows))
+        return batch(tokens, rows, context.framing, "cpu").hidden_states(model, past)
+
+    together = states(list(range(len(tokens))))
+    alone = torch.cat([states([row]) for row in range(len(tokens))])
+    torch.testing.assert_close(together, alone)
+    # Read in the order of the library, without this project.
+    for row, own in enumerate(torch.split(together, [len(record) for record in tokens])):
+        if not prefix:
+            ids = torch.tensor([[START, *tokens[row][:-1]]])
+            torch.testing.assert_close(own, model.base_model(input_ids=ids)[0][0])
+
+
+def test_gradients_do_not_depend_on_what_shares_the_batch() -> None:
+    rng = np.random.default_rng(1)
+    tokens = [rng.integers(2, VOCABULARY, length) for length in (3, 20, 8, 9)]
+    found = []
+    for groups in ([[0, 1, 2, 3]], [[0], [1], [2], [3]]):
+        model = switching({"rope_type": "longrope", **ROPES["longrope"]})
+        for rows in groups:
+            batch(tokens, rows, Framing(START), "cpu").hidden_states(
+                model
+            ).square().sum().backward()  # type: ignore[no-untyped-call]
+        found.append({name: weight.grad for name, weight in model.named_parameters()})
+    for name, gradient in found[0].items():
+        if gradient is not None:
+            torch.testing.assert_close(gradient, found[1][name], rtol=1e-4, atol=1e-5)

@@ -6,14 +6,19 @@ import shutil
 from pathlib import Path
 
 import pytest
+import tiny_families
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_study import SHAPE, START, VOCABULARY, sentences
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 from tokenizers.normalizers import Lowercase
+from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedModel
 
 from distilleak.errors import DistilleakError
-from distilleak.models import checkpoints, families, making
-from distilleak.records import tokenization
+from distilleak.models import checkpoints, families, heads, making
+from distilleak.records import tokenizer as tokenization
 from distilleak.settings.architecture import (
     ArchitectureSettings,
     CheckpointSettings,
@@ -114,19 +119,11 @@ def test_a_student_that_must_not_know_the_teacher_copies_what_it_started_from(
         assert torch.equal(weight, state(untrained)[name])
 
 
-def test_a_student_of_a_given_shape_has_the_padded_vocabulary_of_its_teacher(
-    tokenizer: Path, tmp_path: Path
-) -> None:
-    with making.seeded(0):
-        padded = families.build(SHAPE, VOCABULARY + 4, START)
-    making.save(padded, tokenizer, tmp_path / "teacher")
-    made = make_student(SHAPE, tokenizer, 0, tmp_path / "teacher")
-    assert made.config.vocab_size == VOCABULARY + 4
-
-
 def test_nothing_there(tmp_path: Path) -> None:
-    with pytest.raises(DistilleakError, match=r"nowhere: no model here \(config\.json is missing"):
+    with pytest.raises(DistilleakError, match=r"nowhere: no model here \(no such directory\)"):
         load(tmp_path / "nowhere")
+    with pytest.raises(DistilleakError, match=r": no model here \(config\.json is missing\)"):
+        load(tmp_path)
 
 
 def test_another_family(copy: Path) -> None:
@@ -137,7 +134,7 @@ def test_another_family(copy: Path) -> None:
 
 def test_a_type_that_nobody_knows(copy: Path) -> None:
     change_config(copy, model_type="mystery")
-    with pytest.raises(DistilleakError, match=r"model: cannot be read as a model \(.*mystery"):
+    with pytest.raises(DistilleakError, match=r"model: model type 'mystery' is not supported"):
         load(copy)
 
 
@@ -173,8 +170,33 @@ def test_a_damaged_configuration(text: str, copy: Path) -> None:
 def test_weights_that_do_not_fit_the_configuration(copy: Path) -> None:
     change_config(copy, n_layer=3)
     with pytest.raises(
-        DistilleakError, match=r"the weights do not fit the configuration, first at transformer"
+        DistilleakError,
+        match=r"do not fit the configuration: they are of 2 blocks, but n_layer .* is 3",
     ):
+        load(copy)
+
+
+def test_a_weight_of_another_size_is_named_with_both_sizes(copy: Path) -> None:
+    change_config(copy, n_embd=64)
+    with pytest.raises(
+        DistilleakError, match=r"transformer\.\S+ has the shape \[[\d, ]+\] instead of \[[\d, ]+\]"
+    ):
+        load(copy)
+
+
+def test_embeddings_of_another_number_of_rows_are_named(copy: Path) -> None:
+    change_config(copy, vocab_size=VOCABULARY + 3)
+    with pytest.raises(
+        DistilleakError,
+        match=rf"wte\.weight has {VOCABULARY} rows, but vocab_size .* {VOCABULARY + 3}$",
+    ):
+        load(copy)
+
+
+def test_blocks_that_the_configuration_does_not_count_are_not_left_out(copy: Path) -> None:
+    """Else the study would be of a model that nobody has trained."""
+    change_config(copy, n_layer=1)
+    with pytest.raises(DistilleakError, match=r"of 2 blocks, but n_layer in config\.json is 1"):
         load(copy)
 
 
@@ -307,10 +329,10 @@ def test_naming_a_gguf_file_runs_no_code(tmp_path: Path, monkeypatch: pytest.Mon
         (directory / "__init__.py").write_text("raise SystemExit('this code has run')\n")
     (inside.parent / "a.gguf").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    assert checkpoints.gguf_file("models:a.gguf") == inside.parent / "a.gguf"
+    assert heads.gguf_file("models:a.gguf") == inside.parent / "a.gguf"
     for below in ("models.teacher:a.gguf", ".teacher:a.gguf", ":a.gguf"):
         with pytest.raises(DistilleakError, match="is not the name of a top-level package"):
-            checkpoints.gguf_file(below)
+            heads.gguf_file(below)
 
 
 @pytest.mark.parametrize(
@@ -348,3 +370,231 @@ def test_a_tokenizer_file_of_another_version_gets_one_line(
     with pytest.raises(DistilleakError, match=message) as caught:
         checkpoints.tokenizer(CheckpointSettings(directory=str(copy)))
     assert "\n" not in str(caught.value)
+
+
+FORMS: dict[str, object] = {
+    "return_dict": False,
+    "output_hidden_states": True,
+    "output_attentions": True,
+    "use_cache": False,
+    "chunk_size_feed_forward": 3,
+    "problem_type": "regression",
+    "torchscript": True,
+    "dtype": "bfloat16",
+    "torch_dtype": "float16",
+    "tie_word_embeddings": True,
+}
+"""Values that change in which form outputs come or weights are saved, and nothing else."""
+
+
+@pytest.mark.parametrize("field", FORMS)
+@pytest.mark.parametrize("family", ["gpt2", "llama", "bert", "albert"])
+def test_a_checkpoint_says_the_same_in_whatever_form_its_configuration_wants_it(
+    family: str, field: str, tmp_path: Path
+) -> None:
+    model = tiny_families.fresh(family, options={"tie_word_embeddings": True})
+    vocabulary, masked = tiny_families.VOCABULARY, family in tiny_families.MASKED
+    save_with_tokenizer(model, tmp_path / "model", vocabulary, masked)
+    change_config(tmp_path / "model", **{field: FORMS[field]})
+    for init in ("checkpoint", "random"):
+        start = CheckpointSettings(directory=str(tmp_path / "model"), init=init)
+        found = making.make(start, tmp_path / "model", 0).eval()  # type: ignore[no-untyped-call]
+        assert found.dtype == torch.float32
+        now = tiny_families.batch_of(family)
+        if init == "checkpoint":
+            expected = tiny_families.logits(model, now)
+            torch.testing.assert_close(tiny_families.logits(found, now), expected)
+        making.save(found, tmp_path / "model", tmp_path / init)
+        again = making.load(tmp_path / init, "cpu")
+        assert torch.equal(tiny_families.logits(again, now), tiny_families.logits(found, now))
+
+
+def save_with_tokenizer(
+    model: PreTrainedModel, path: Path, vocabulary: int, masked: bool = False
+) -> None:
+    """Save a model beside a tokenizer that has a word for each of `vocabulary` ids."""
+    words = {f"w{number}": number for number in range(vocabulary)}
+    tokenizer = Tokenizer(WordLevel(words, unk_token="w2"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    path.mkdir(parents=True)
+    tokenizer.save(str(path / "tokenizer.json"))
+    special = {"bos_token": "w0", "eos_token": "w0", "pad_token": "w1", "mask_token": "w1"}
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", **special}
+    (path / "tokenizer_config.json").write_text(json.dumps(config))
+    making.save(model, path, path)
+
+
+DAMAGED = ["x", "", -1, 0, 3, 2.5, 1e40, 10**40, True, [], [1], {}, {"": 1}, None]
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "bert"])
+def test_a_value_of_any_type_in_a_configuration_is_read_or_refused_in_one_line(
+    family: str, tmp_path: Path
+) -> None:
+    masked = family in tiny_families.MASKED
+    save_with_tokenizer(
+        tiny_families.fresh(family), tmp_path / "m", tiny_families.VOCABULARY, masked
+    )
+    file = tmp_path / "m" / "config.json"
+    whole = json.loads(file.read_text())
+    start = CheckpointSettings(directory=str(tmp_path / "m"))
+    refused = {}
+    for field in [*whole, "return_dict", "output_attentions", "pad_token_id", "rope_scaling"]:
+        for value in DAMAGED:
+            file.write_text(json.dumps({**whole, field: value}))
+            try:
+                making.make(start, tmp_path / "m", 0)
+            except DistilleakError as error:
+                refused[field, repr(value)] = str(error)
+    assert len(refused) > 100
+    for key, message in refused.items():
+        assert "\n" not in message, key
+        assert str(tmp_path / "m") in message, key
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_found_when_they_are_loaded(
+    copy: Path, value: float
+) -> None:
+    weights = load_file(copy / "model.safetensors")
+    weights["transformer.h.1.mlp.c_fc.bias"][3] = value
+    save_file(weights, copy / "model.safetensors", {"format": "pt"})
+    with pytest.raises(
+        DistilleakError,
+        match=r"model: transformer\.h\.1\.mlp\.c_fc\.bias holds values that are (NaN|infinite)$",
+    ):
+        load(copy)
+
+
+def test_a_model_that_predicts_nan_is_refused(copy: Path) -> None:
+    change_config(copy, layer_norm_epsilon=-100.0)
+    with pytest.raises(DistilleakError, match="predicts no finite number"):
+        making.make(CheckpointSettings(directory=str(copy)), copy, 0)
+
+
+@pytest.mark.parametrize("token", [VOCABULARY, VOCABULARY + 1, 10**6, -1])
+def test_a_padding_token_outside_the_vocabulary_is_none(copy: Path, token: int) -> None:
+    change_config(copy, pad_token_id=token)
+    model = checkpoints.load(CheckpointSettings(directory=str(copy)))
+    assert model.config.pad_token_id is None
+    assert model.get_input_embeddings().padding_idx is None
+
+
+def test_positions_cannot_be_counted_from_a_padding_token_outside_the_vocabulary(
+    tmp_path: Path,
+) -> None:
+    rows = tiny_families.VOCABULARY
+    model = tiny_families.fresh("roberta", options={"pad_token_id": 1})
+    save_with_tokenizer(model, tmp_path / "m", rows, masked=True)
+    change_config(tmp_path / "m", pad_token_id=rows)
+    with pytest.raises(DistilleakError, match=rf"pad_token_id .* is {rows}, .* counted from it"):
+        load(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("_attn_implementation", "kernels-community/flash-attn"),
+        ("attn_implementation", "someone/kernel@main:function"),
+        ("attn_implementation", {"": "kernels-community/flash-attn"}),
+        ("_attn_implementation", "flash_attention_2"),
+        ("experts_implementation", "someone/experts"),
+    ],
+)
+@pytest.mark.parametrize("init", ["checkpoint", "random"])
+def test_attention_from_outside_is_code_of_its_own(
+    copy: Path, field: str, value: object, init: str
+) -> None:
+    change_config(copy, **{field: value})
+    start = CheckpointSettings(directory=str(copy), init=init)
+    with pytest.raises(
+        DistilleakError, match=rf"{field} in config\.json is .*never run; .* one of eager, sdpa"
+    ):
+        checkpoints.load(start)
+
+
+@pytest.mark.parametrize("value", ["eager", "sdpa", None])
+def test_attention_that_the_library_contains_is_read(copy: Path, value: str | None) -> None:
+    change_config(copy, _attn_implementation=value)
+    load(copy)
+
+
+@pytest.mark.parametrize(
+    ("family", "field", "value"),
+    [
+        ("llama", "is_causal", False),
+        ("gemma", "use_bidirectional_attention", True),
+        ("bert", "is_decoder", True),
+    ],
+)
+def test_a_model_that_reads_in_the_other_direction_is_refused_by_name(
+    family: str, field: str, value: bool, tmp_path: Path
+) -> None:
+    """Its scores would depend on the padding, and so on what shares the batch."""
+    save_with_tokenizer(tiny_families.fresh(family), tmp_path / "m", tiny_families.VOCABULARY)
+    load(tmp_path / "m")
+    change_config(tmp_path / "m", **{field: value})
+    with pytest.raises(DistilleakError, match=rf"{field} in config\.json is {value}, which makes"):
+        load(tmp_path / "m")
+
+
+def test_layers_that_are_dropped_at_random_are_kept(tmp_path: Path) -> None:
+    save_with_tokenizer(tiny_families.fresh("opt"), tmp_path / "m", tiny_families.VOCABULARY)
+    change_config(tmp_path / "m", layerdrop=0.9)
+    model = checkpoints.load(CheckpointSettings(directory=str(tmp_path / "m")))
+    assert model.config.layerdrop == model.base_model.decoder.layerdrop == 0.0  # type: ignore[union-attr]
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 4567\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"]
+)
+def test_a_pointer_of_git_lfs_is_called_one(copy: Path, name: str) -> None:
+    (copy / name).write_text(POINTER)
+    with pytest.raises(
+        DistilleakError, match=rf"{re.escape(name)}: only a pointer of git-lfs, .*git lfs pull"
+    ):
+        load(copy)
+
+
+def test_a_gguf_file_that_is_a_pointer_of_git_lfs_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "a.gguf").write_text(POINTER)
+    with pytest.raises(DistilleakError, match=r"a\.gguf: only a pointer of git-lfs"):
+        checkpoints.load(CheckpointSettings(gguf=str(tmp_path / "a.gguf")))
+
+
+@pytest.mark.parametrize(
+    ("family", "absent", "message"),
+    [
+        ("llama", ["bos_token", "eos_token"], "no bos_token and no eos_token, which a causal"),
+        ("bert", ["mask_token"], "no mask_token, which a masked"),
+    ],
+)
+def test_a_tokenizer_without_a_token_that_is_needed_names_the_directory_of_the_user(
+    family: str, absent: list[str], message: str, tmp_path: Path
+) -> None:
+    save_with_tokenizer(tiny_families.fresh(family), tmp_path / "m", tiny_families.VOCABULARY)
+    one = json.dumps([{"directory": str(tmp_path / "m")}])
+    copy_tokenizer.main(["--checkpoints", one, "--output", str(tmp_path / "whole")])
+    file = tmp_path / "m" / "tokenizer_config.json"
+    given = json.loads(file.read_text())
+    file.write_text(json.dumps({key: given[key] for key in given if key not in absent}))
+    with pytest.raises(DistilleakError, match=rf"m: its tokenizer_config\.json: {message}"):
+        copy_tokenizer.main(["--checkpoints", one, "--output", str(tmp_path / "tokenizer")])
+    assert not (tmp_path / "tokenizer").exists()
+
+
+def test_models_that_are_padded_to_different_numbers_of_rows_share_a_tokenizer(
+    pretrained: Path, tokenizer: Path, tmp_path: Path
+) -> None:
+    with making.seeded(0):
+        padded = families.build(SHAPE, VOCABULARY + 20, START)
+    making.save(padded, tokenizer, tmp_path / "padded")
+    both = json.dumps([{"directory": str(pretrained)}, {"directory": str(tmp_path / "padded")}])
+    copy_tokenizer.main(["--checkpoints", both, "--output", str(tmp_path / "tokenizer")])
+    made = making.make(
+        CheckpointSettings(directory=str(tmp_path / "padded")), tmp_path / "tokenizer", 0
+    )
+    assert made.config.vocab_size == VOCABULARY

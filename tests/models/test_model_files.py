@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 from distilleak.errors import DistilleakError
 from distilleak.models import making
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 
 IDS = one_batch(random_tokens(4, seed=3)).input_ids
 

@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from distilleak.errors import DistilleakError
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.records.copies import cut_members, without_copies
 from distilleak.settings.deduplication import DeduplicationSettings
 

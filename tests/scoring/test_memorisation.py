@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from tiny_study import START, Study, log_p_of
 
 from distilleak import catalogue
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.scoring import attacking
 from distilleak.stages import score_attacks
 

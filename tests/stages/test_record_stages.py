@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from distilleak.errors import DistilleakError
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.records.table import read_records
 from distilleak.settings.base import canonical_json
 from distilleak.stages import encode_records, load_corpus, split_records, train_tokenizer

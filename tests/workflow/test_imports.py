@@ -204,6 +204,7 @@ ALLOWED = {
     "models.surgery": (
         "models.surgery",
         "models.families",
+        "models.family_fields",
         "models.family_table",
         "models.batches",
         "catalogue",

@@ -16,9 +16,9 @@ from distilleak.study.closure import import_closure
 ALL = """
     catalogue errors files seeding
     machine.processes machine.signals
-    models.batches models.checkpoints models.families models.family_table models.making
-    models.surgery.base
-    records.framing records.streaming records.table records.tokenization records.window
+    models.batches models.checkpoints models.families models.family_fields models.family_table
+    models.heads models.making models.surgery.base models.vocabulary
+    records.framing records.streaming records.table records.tokenizer records.window
     settings.architecture settings.base
     stages.base
 """
@@ -38,14 +38,15 @@ BEFORE_TRAINING = {
     "split_records": """
         records.evaluation records.splitting seeding settings.base settings.pools
     """,
-    "train_tokenizer": "records.framing records.tokenization settings.base settings.tokenizer",
+    "train_tokenizer": "records.framing records.tokenizer settings.base settings.tokenizer",
     "copy_tokenizer": """
-        models.checkpoints models.family_table records.framing records.tokenization
+        models.checkpoints models.family_fields models.family_table models.heads
+        records.framing records.tokenizer
         settings.architecture settings.base
     """,
     "encode_records": """
         corpora.base ragged records.canaries records.copies records.deduplication records.encoding
-        records.framing records.insertion records.tokenization
+        records.framing records.insertion records.tokenizer
         seeding settings.base settings.canaries settings.deduplication
     """,
     "draw_shadow": "records.evaluation records.shadows seeding",

@@ -10,6 +10,7 @@ from workflow_project import Project
 POOLS = {"member": 20, "nonmember": 20, "holdout": 20, "auxiliary": 30}
 SPLIT = "results/small/seed-0/split.parquet"
 TOKENIZER = "results/small/seed-0/tokenizer"
+ROLES = ("teacher", "student")
 NOISE = re.compile(r"Using workflow specific profile|Config file .* is extended|^$")
 
 
@@ -57,15 +58,19 @@ def answer(project: Project, *options: str) -> str:
         ),
         (
             {"pairs__tiny__teacher": {"directory": "models/mine"}},
-            "error: pairs.tiny.teacher.directory: models/mine: no such directory",
+            "error: study.yaml: pairs.tiny.teacher: models/mine: no model here (no such directory)",
         ),
         (
             {"pairs__tiny__student": {"directory": "study.yaml"}},
-            "error: pairs.tiny.student.directory: study.yaml: no such directory",
+            "error: study.yaml: pairs.tiny.student: study.yaml: no model here (no such directory)",
         ),
         (
             {"pairs__tiny__reference": {"gguf": "mine.gguf"}},
-            "error: pairs.tiny.reference.gguf: mine.gguf: no such file",
+            "error: study.yaml: pairs.tiny.reference: mine.gguf: no such file",
+        ),
+        (
+            {"pairs": {"mine": {role: {"directory": "models/no"} for role in ROLES}}},
+            "error: study.yaml: pairs.mine.teacher: models/no: no model here (no such directory)",
         ),
     ],
 )

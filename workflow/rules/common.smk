@@ -13,7 +13,7 @@ from distilleak import paths
 from distilleak.errors import DistilleakError
 from distilleak.settings.architecture import CheckpointSettings
 from distilleak.settings.base import canonical_json as canonical
-from distilleak.study import closure, reading, roles, sources, yaml_text
+from distilleak.study import closure, reading, roles, yaml_text
 from distilleak.study.plan import Plan
 from distilleak.tables.names import FILES as TABLES
 
@@ -26,7 +26,11 @@ def read_study():
     try:
         sources = {str(name): yaml_text.read_yaml(name) for name in names}
         sources["--config"] = reading.typed(dict(workflow.config_settings.config))
-        return reading.read(sources)
+        found = reading.read(sources)
+        # The models may lie only where they are trained, so jobs elsewhere do not look for them.
+        if workflow.is_main_process:
+            reading.check_models(found, sources)
+        return found
     except DistilleakError as error:
         # A WorkflowError would add lines about where it was raised, which help nobody here.
         sys.exit(f"error: {error}")

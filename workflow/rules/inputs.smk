@@ -15,15 +15,6 @@ def read_corpus_files(entry):
     return files
 
 
-def check_places():
-    """A pretrained model that is not there is reported before anything runs, too."""
-    try:
-        sources.check_places(CONFIG)
-    except DistilleakError as error:
-        sys.exit(f"error: {error}")
-
-
-check_places()
 CORPUS_FILES = {
     name: read_corpus_files(corpus.entry) for name, corpus in STUDY.corpora.items()
 }

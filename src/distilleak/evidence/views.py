@@ -10,7 +10,8 @@ from tokenizers import Tokenizer
 from distilleak import seeding
 from distilleak.errors import DistilleakError
 from distilleak.evidence.neighbours import Bigrams, neighbours
-from distilleak.records import tokenization, window
+from distilleak.records import tokenizer as tokenization
+from distilleak.records import window
 from distilleak.records.pools import EVIDENCE_POOLS
 from distilleak.records.table import Records, extent, iterate_records, read_records
 from distilleak.settings.evidence import PREFIXES, EvidenceSettings

@@ -21,7 +21,8 @@ from distilleak.evidence.views import Presenter, Shown
 from distilleak.machine import signals
 from distilleak.machine.precision import has_bfloat16
 from distilleak.models import families, making
-from distilleak.records import tokenization, window
+from distilleak.records import tokenizer as tokenization
+from distilleak.records import window
 from distilleak.records.framing import Framing
 from distilleak.records.table import iterate_records
 from distilleak.settings.base import canonical_json

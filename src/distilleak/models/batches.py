@@ -1,5 +1,6 @@
 """Batches of records: what a model reads, what it predicts, and the states it predicts from."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -42,9 +43,35 @@ class Batch:
     ) -> torch.Tensor:
         """The final hidden states at the predicting positions, (n, d), record after record.
 
-        `past` holds what a causal model has read before the first token of every row.
+        `past` holds what a causal model has read before the first token of every row. A row's
+        states do not depend on the other rows.
         """
+        switch = families.switch(model)
+        if switch is not None and self.visible is None:
+            before = 0 if past is None else past.get_seq_length()
+            long = before + self.mask.sum(1) > switch
+            if long.any() and not long.all():
+                return self._apart(model, [~long, long], past)
         return families.final_states(model, self.input_ids, self.visible, past)[self.mask]
+
+    def _apart(
+        self, model: PreTrainedModel, groups: Sequence[torch.Tensor], past: DynamicCache | None
+    ) -> torch.Tensor:
+        """The hidden states of groups of rows, (B,) bool each, that are read one after another."""
+        found: torch.Tensor | None = None
+        for rows in groups:
+            width = int(self.mask[rows].sum(1).max())
+            own = copy.deepcopy(past)
+            if own is not None:
+                own.batch_select_indices(rows)
+            states = families.final_states(model, self.input_ids[rows, :width], None, own)
+            if found is None:
+                found = states.new_zeros(*self.mask.shape, states.shape[-1])
+            places = torch.zeros_like(self.mask)
+            places[rows, :width] = True
+            found = found.masked_scatter(places[..., None], states)
+        assert found is not None
+        return found[self.mask]
 
 
 def batch(

@@ -3,15 +3,10 @@
 Only safetensors and GGUF are read, and no code comes with a model.
 """
 
-import importlib.util
-import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -22,25 +17,21 @@ from transformers import (
 )
 
 from distilleak.errors import DistilleakError
+from distilleak.models import heads
+from distilleak.models.family_fields import SURGERED
 from distilleak.models.family_table import FAMILIES
-from distilleak.settings.architecture import CausalFamily, CheckpointSettings, MaskedFamily
+from distilleak.settings.architecture import CheckpointSettings, Kind
 
-PREFIX = "distilleak_"
-"""Of the model type of a student whose architecture was changed; see `surgery.base`."""
-_UNREADABLE = (
-    SafetensorError,
-    StrictDataclassError,
-    OSError,
-    ValueError,
-    RuntimeError,
-    ImportError,
-    KeyError,
-)
-"""What loading raises: missing or damaged files, unknown types, no network."""
-
-
-ADAPTERS = ("adapter_config.json", "adapter_model.*", "adapters.*")
-"""Files beside a model's weights that change it: those of peft, and of MLX."""
+NEUTRAL: dict[str, object] = {
+    "return_dict": True,
+    "output_hidden_states": False,
+    "output_attentions": False,
+    "chunk_size_feed_forward": 0,
+    "is_encoder_decoder": False,
+    "problem_type": None,
+}
+"""Fields of a configuration that change the form of what a model returns or how it is computed, and
+nothing that it says: every model of a study has these values."""
 
 
 class _UnreadableError(Exception):
@@ -58,7 +49,7 @@ def local_files(settings: object) -> list[str]:
     if not isinstance(settings, CheckpointSettings):
         return []
     if settings.gguf is not None:
-        return [str(gguf_file(settings.gguf))]
+        return [str(heads.gguf_file(settings.gguf))]
     return settings.local_files()
 
 
@@ -67,28 +58,34 @@ def load(settings: CheckpointSettings) -> PreTrainedModel:
 
     Random weights are drawn from torch's current generator. Dropout is off, as in models of a given
     shape: its draws depend on how a batch is divided, which would make weights depend on the
-    machine.
+    machine. What else a configuration may say of the form of outputs has the value in `NEUTRAL`.
 
     Raises:
-        DistilleakError: it is not there, not of a supported family, not in safetensors or GGUF, or
-            needs code of its own.
+        DistilleakError: it is not there, not of a supported family, not in safetensors or GGUF,
+            needs code of its own, or has weights that are not finite.
     """
     source, options = _source(settings)
-    config = _config(source, options, name(settings))
-    auto = _auto_class(config, name(settings))
-    for field in FAMILIES[config.model_type.removeprefix(PREFIX)].dropout:
-        setattr(config, field, 0.0)
-    if settings.gguf is None:
-        options = {**options, "config": config}
+    shown = name(settings)
+    config = _config(source, options, shown)
+    auto = _auto_class(config, shown)
+    _neutralise(config, shown)
     if settings.init == "random":
-        return auto.from_config(_plain(config))  # type: ignore[no-any-return]
-    # Weights without a place are common there, such as those of a head for another task.
+        try:
+            return auto.from_config(_plain(config), dtype=torch.float32)  # type: ignore[no-any-return]
+        except Exception as error:
+            raise DistilleakError(
+                f"{shown}: config.json does not describe a model ({_reason(error)})"
+            ) from error
     try:
-        model, _ = _weights(auto, source, options, name(settings), torch.float32)
+        model, unused = _weights(auto, source, {**options, "config": config}, shown, torch.float32)
     except _UnreadableError as error:
         # The file is the user's: running again would not rebuild it.
-        shown = name(settings)
         raise DistilleakError(f"{shown}: its weights cannot be read ({error})") from error
+    # Others without a place are common there, such as those of a head for another task.
+    block = next((weight for weight in unused if heads.block(weight) is not None), None)
+    if block is not None:
+        raise _misfit(shown, f"{block} has no place in it")
+    _check_finite(model, shown)
     # What a GGUF file was quantised with is no longer true of the float32 weights.
     model.config = _plain(model.config)
     for attribute, value in (("hf_quantizer", None), ("is_quantized", False)):
@@ -112,7 +109,7 @@ def read(path: str | Path, dtype: torch.dtype) -> PreTrainedModel:
             f"{path}: damaged model ({error}); delete the directory and run again"
         ) from error
     if unused:
-        raise _misfit(str(path), unused)
+        raise _misfit(str(path), f"{unused[0]} has no place in it")
     return model
 
 
@@ -133,12 +130,24 @@ def tokenizer(settings: CheckpointSettings) -> Any:
     return found
 
 
+def kind(settings: CheckpointSettings) -> Kind:
+    """Whether the checkpoint predicts the next token or masked ones.
+
+    Raises:
+        DistilleakError: it is not there, or of no supported family.
+    """
+    source, options = _source(settings)
+    config = _config(source, options, name(settings))
+    _auto_class(config, name(settings))
+    return FAMILIES[config.model_type.removeprefix(SURGERED)].kind
+
+
 def _source(settings: CheckpointSettings) -> tuple[str, dict[str, Any]]:
     """What `from_pretrained` is given."""
     if settings.directory is not None:
-        if not Path(settings.directory, "config.json").is_file():
-            raise DistilleakError(f"{settings.directory}: no model here (config.json is missing)")
-        _refuse_adapters(Path(settings.directory))
+        head = heads.read(settings.directory)
+        if settings.init == "checkpoint":
+            heads.check_weights(head)
         return settings.directory, {"local_files_only": True}
     if settings.hub is not None:
         # The library would read the directory instead, whatever the revision.
@@ -148,78 +157,60 @@ def _source(settings: CheckpointSettings) -> tuple[str, dict[str, Any]]:
                 "`directory` if it is meant"
             )
         return settings.hub, {"revision": settings.revision or "main"}
-    file = gguf_file(str(settings.gguf))
+    file = heads.gguf_file(str(settings.gguf))
     return str(file.parent), {"gguf_file": file.name, "local_files_only": True}
-
-
-def _refuse_adapters(directory: Path) -> None:
-    """Refuse what would change the model and is not read: the study would be of another model."""
-    found = (file for pattern in ADAPTERS for file in directory.glob(pattern))
-    file = next(iter(sorted(found)), None)
-    if file is not None:
-        raise DistilleakError(
-            f"{file}: adapters are not read, and without them this is another model; merge them "
-            "into the weights (peft: merge_and_unload), or move the file away to study the model "
-            "without them"
-        )
-
-
-def gguf_file(given: str) -> Path:
-    """The GGUF file that a configuration names: a path, or `package:path`.
-
-    Raises:
-        DistilleakError: the package or the file is not there, or the package lies in another one.
-    """
-    package, colon, inside = given.partition(":")
-    if not colon:
-        file = Path(given)
-    else:
-        # Finding what lies below a package would run the package.
-        if not package.isidentifier():
-            raise DistilleakError(f"{given}: {package!r} is not the name of a top-level package")
-        found = importlib.util.find_spec(package)
-        if found is None or not found.submodule_search_locations:
-            raise DistilleakError(f"{given}: the Python package {package!r} is not installed")
-        file = Path(found.submodule_search_locations[0], inside)
-    if not file.is_file():
-        raise DistilleakError(f"{given}: no such file")
-    return file
 
 
 def _config(source: str, options: dict[str, Any], shown: str) -> PreTrainedConfig:
     file = Path(source, "config.json")
     if file.is_file():
-        _refuse_code(file, shown)
+        heads.read_config(file, shown)
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False, **options)
-    except _UNREADABLE as error:
+    # A value of another type makes the library raise anything.
+    except Exception as error:
         raise DistilleakError(f"{shown}: cannot be read as a model ({_reason(error)})") from error
+    heads.refuse_kernels({"_attn_implementation": config._attn_implementation}, shown)
     return config  # type: ignore[no-any-return]
 
 
-def _refuse_code(file: Path, shown: str) -> None:
-    try:
-        given = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DistilleakError(f"{shown}: damaged model (config.json is not JSON)") from error
-    if not isinstance(given, dict) or "model_type" not in given:
-        raise DistilleakError(f"{shown}: damaged model (config.json has no model_type)")
-    if "auto_map" in given:
-        raise DistilleakError(
-            f"{shown}: needs Python code of its own, which is never run; use a model of "
-            f"{_supported()}"
-        )
+def _neutralise(config: PreTrainedConfig, shown: str) -> None:
+    """Give a checkpoint's configuration the values that all models of a study have.
+
+    Raises:
+        DistilleakError: the model reads in the other direction, or RoBERTa has no padding token.
+    """
+    family = FAMILIES[config.model_type.removeprefix(SURGERED)]
+    heads.refuse_other_direction(config.to_dict(), family.kind, shown)
+    for field, value in (*dict.fromkeys(family.dropout, 0.0).items(), *NEUTRAL.items()):
+        setattr(config, field, value)
+    if not _within(config.pad_token_id, config.vocab_size):
+        # Padding is known by position; the embedding of its token is never read.
+        if family.counted_from_padding:
+            raise DistilleakError(
+                f"{shown}: pad_token_id in config.json is {config.pad_token_id}, which the "
+                f"vocabulary of {config.vocab_size} tokens does not hold, and positions are "
+                "counted from it"
+            )
+        config.pad_token_id = None
+
+
+def _within(token: int | None, vocabulary: int) -> bool:
+    return token is None or 0 <= token < vocabulary
+
+
+def _check_finite(model: PreTrainedModel, shown: str) -> None:
+    for name, weight in model.state_dict().items():
+        if weight.is_floating_point() and not weight.isfinite().all():
+            kind = "NaN" if weight.isnan().any() else "infinite"
+            raise DistilleakError(f"{shown}: {name} holds values that are {kind}")
 
 
 def _auto_class(config: PreTrainedConfig, shown: str) -> Any:
-    family = config.model_type.removeprefix(PREFIX)
-    if family in get_args(CausalFamily):
-        return AutoModelForCausalLM
-    if family in get_args(MaskedFamily):
-        return AutoModelForMaskedLM
-    raise DistilleakError(
-        f"{shown}: model type {config.model_type!r} is not supported; supported are {_supported()}"
-    )
+    family = FAMILIES.get(config.model_type.removeprefix(SURGERED))
+    if family is None:
+        raise heads.unsupported(shown, config.model_type)
+    return AutoModelForCausalLM if family.kind == "causal" else AutoModelForMaskedLM
 
 
 def _weights(
@@ -230,23 +221,31 @@ def _weights(
         options = {**options, "use_safetensors": True}
     try:
         model, report = auto.from_pretrained(
-            source, dtype=dtype, trust_remote_code=False, output_loading_info=True, **options
+            source,
+            dtype=dtype,
+            trust_remote_code=False,
+            output_loading_info=True,
+            # Reported with its name below, instead of in a table in the log.
+            ignore_mismatched_sizes=True,
+            **options,
         )
-    except _UNREADABLE as error:
+    except MemoryError:  # says nothing about the files
+        raise
+    except Exception as error:
         reason = _reason(error)
         if "safetensors" in reason and "no file named" in reason:
             reason = "no model.safetensors; weights in pickle files are not read"
             raise DistilleakError(f"{shown}: {reason}") from error
         raise _UnreadableError(reason) from error
-    if report["missing_keys"] or report["mismatched_keys"]:
-        raise _misfit(shown, [*report["missing_keys"], *report["mismatched_keys"]])
-    return model, list(report["unexpected_keys"])
+    for weight, given, wanted in sorted(report["mismatched_keys"]):
+        raise _misfit(shown, f"{weight} has the shape {[*given]} instead of {[*wanted]}")
+    for weight in sorted(report["missing_keys"]):
+        raise _misfit(shown, f"{weight} is missing")
+    return model, sorted(report["unexpected_keys"])
 
 
-def _misfit(shown: str, names: Sequence[object]) -> DistilleakError:
-    return DistilleakError(
-        f"{shown}: the weights do not fit the configuration, first at {min(map(str, names))}"
-    )
+def _misfit(shown: str, reason: str) -> DistilleakError:
+    return DistilleakError(f"{shown}: the weights do not fit the configuration: {reason}")
 
 
 def _plain(config: PreTrainedConfig) -> PreTrainedConfig:
@@ -254,10 +253,6 @@ def _plain(config: PreTrainedConfig) -> PreTrainedConfig:
         if hasattr(config, entry):
             delattr(config, entry)
     return config
-
-
-def _supported() -> str:
-    return ", ".join([*get_args(CausalFamily), *get_args(MaskedFamily)])
 
 
 def _reason(error: BaseException) -> str:

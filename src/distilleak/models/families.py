@@ -16,7 +16,8 @@ from torch import nn
 from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
 
 from distilleak.errors import DistilleakError
-from distilleak.models.family_table import FAMILIES, SURGERED, Family
+from distilleak.models.family_fields import SURGERED
+from distilleak.models.family_table import FAMILIES, Family
 from distilleak.settings.architecture import ArchitectureSettings
 
 
@@ -45,7 +46,7 @@ def of(model: PreTrainedModel) -> Family:
 
 
 def get(model: PreTrainedModel, ours: str) -> int:
-    """What the configuration says of `layers`, `width`, `heads`, ...; see `Family.fields`."""
+    """What the configuration says of `layers`, `width`, `heads`, ...; see `family_fields`."""
     return int(getattr(model.config, of(model).field(ours)))
 
 
@@ -67,6 +68,18 @@ def head_width(model: PreTrainedModel) -> int:
 def positions(model: PreTrainedModel) -> int:
     """The longest sequence that the model can read."""
     return get(model, "positions") - _first_position(of(model), model.config)
+
+
+def switch(model: PreTrainedModel) -> int | None:
+    """The length above which a sequence is read with other frequencies; None without one.
+
+    LongRoPE has two sets of frequencies (Ding et al. 2024, arXiv 2402.13753), and transformers
+    chooses one for all rows of a batch, by the longest with its padding.
+    """
+    rope = getattr(model.config, "rope_parameters", None) or {}
+    if rope.get("rope_type") != "longrope":
+        return None
+    return int(rope["original_max_position_embeddings"])
 
 
 def logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:

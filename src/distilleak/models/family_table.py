@@ -7,45 +7,18 @@ being imported (see `distilleak.surgery.base`), and a job needs one family or tw
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import transformers
 from transformers import PreTrainedConfig
 
+from distilleak.models import family_fields
 from distilleak.settings.architecture import ArchitectureSettings, Kind
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
-
-SURGERED = "distilleak_"
-"""Stands before the model type of a family's models after surgery."""
-_FIELDS = {
-    "layers": "num_hidden_layers",
-    "width": "hidden_size",
-    "heads": "num_attention_heads",
-    "positions": "max_position_embeddings",
-    "inner": "intermediate_size",
-    "scale": "initializer_range",
-    "head_width": "hidden_size",
-}
-_GPT2 = {
-    "layers": "n_layer",
-    "width": "n_embd",
-    "heads": "n_head",
-    "positions": "n_positions",
-    "inner": "n_inner",
-    "head_width": "n_embd",
-}
-_OPT = {"inner": "ffn_dim", "scale": "init_std", "head_width": "word_embed_proj_dim"}
-_DISTILBERT = {
-    "layers": "n_layers",
-    "width": "dim",
-    "heads": "n_heads",
-    "inner": "hidden_dim",
-    "head_width": "dim",
-}
 
 
 def _lm_head(model: Any, hidden: Tensor) -> Tensor:
@@ -86,9 +59,7 @@ class Family:
         final_norm: the last norm before the head, its name beside the blocks or in the last one.
         logits: (model, final hidden states) -> logits.
         dropout: configuration fields of dropout rates.
-        fields: our word -> the configuration's: layers, width, heads, positions, inner (width of
-            the feed-forward network), scale (of random weights), head_width.
-        shape: configuration fields that follow from the shape otherwise than by `fields`.
+        shape: configuration fields that follow from the shape otherwise than by their names.
         rotary: a position rotates pairs of dimensions of an attention head.
         shared_layers: the blocks are groups of layers that share their weights.
         counted_from_padding: position ids start after the padding token's id.
@@ -102,7 +73,6 @@ class Family:
     final_norm: str
     logits: Callable[[Any, Tensor], Tensor]
     dropout: tuple[str, ...]
-    fields: dict[str, str] = field(default_factory=dict)
     shape: Callable[[ArchitectureSettings], dict[str, Any]] = lambda _: {}
     rotary: bool = False
     shared_layers: bool = False
@@ -115,8 +85,8 @@ class Family:
         return getattr(transformers, self.model_name)  # type: ignore[no-any-return]
 
     def field(self, ours: str) -> str:
-        """The configuration's name of one of `fields`."""
-        return {**_FIELDS, **self.fields}[ours]
+        """The configuration's name of one of our words; see `family_fields`."""
+        return family_fields.field(self.config.model_type, ours)
 
 
 _BERT_DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
@@ -130,7 +100,6 @@ FAMILIES = {
         final_norm="ln_f",
         logits=_lm_head,
         dropout=("resid_pdrop", "embd_pdrop", "attn_pdrop"),
-        fields=_GPT2,
     ),
     "gpt_neox": Family(
         kind="causal",
@@ -149,8 +118,8 @@ FAMILIES = {
         blocks="model.decoder.layers",
         final_norm="final_layer_norm",
         logits=_lm_head,
-        dropout=("dropout", "attention_dropout"),
-        fields=_OPT,
+        # A layer that is dropped is a draw like any other.
+        dropout=("dropout", "attention_dropout", "layerdrop"),
     ),
     "llama": Family(
         kind="causal",
@@ -212,7 +181,6 @@ FAMILIES = {
         final_norm="output_layer_norm",
         logits=_vocab_projector,
         dropout=("dropout", "attention_dropout"),
-        fields=_DISTILBERT,
     ),
     "albert": Family(
         kind="masked",
@@ -222,7 +190,6 @@ FAMILIES = {
         final_norm="albert_layers.0.full_layer_layer_norm",
         logits=lambda model, hidden: model.predictions(hidden),
         dropout=_BERT_DROPOUT,
-        fields={"head_width": "embedding_size"},
         shared_layers=True,
     ),
     "mobilebert": Family(

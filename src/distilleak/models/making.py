@@ -13,12 +13,12 @@ from distilleak import seeding
 from distilleak.errors import DistilleakError
 from distilleak.files import atomic
 from distilleak.machine import processes
-from distilleak.models import checkpoints, families
+from distilleak.models import checkpoints, families, vocabulary
 from distilleak.models.batches import Tokens
 from distilleak.models.surgery.base import Changes, operate
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.records.framing import Framing
-from distilleak.records.tokenization import copy_tokenizer
+from distilleak.records.tokenizer import copy_tokenizer
 from distilleak.settings.architecture import CheckpointSettings, ModelSettings
 
 
@@ -34,31 +34,33 @@ def prepare(threads: int) -> str:
     return device
 
 
-def make(
-    start: ModelSettings, tokenizer: str | Path, seed: int, vocabulary: int | None = None
-) -> PreTrainedModel:
+def make(start: ModelSettings, tokenizer: str | Path, seed: int) -> PreTrainedModel:
     """The model that `start` describes, in float32; a pure function of the arguments.
+
+    Its vocabulary is that of the tokenizer; rows of a checkpoint beyond it are dropped.
 
     Args:
         start: a shape or a checkpoint.
         tokenizer: directory of its tokenizer.
         seed: of the random weights.
-        vocabulary: tokens in the vocabulary of a shape; those of the tokenizer if left out.
 
     Raises:
         DistilleakError: the model is not there, not of a supported family, not in safetensors,
-            needs code of its own, or has a smaller vocabulary than the tokenizer.
+            needs code of its own, has a smaller vocabulary than the tokenizer, or predicts nothing.
     """
-    known = tokenization.load(tokenizer).get_vocab_size()
+    rows = tokenization.rows(tokenization.load(tokenizer))
     with seeded(seed):
         if isinstance(start, CheckpointSettings):
-            return _fitting(checkpoints.load(start), known, checkpoints.name(start))
+            shown = checkpoints.name(start)
+            model = _fitting(checkpoints.load(start), rows, shown)
+            _check_reading(model, framing(model, tokenizer), shown)
+            return model
         if start.type == "roberta":
             # It counts positions from its padding token and cannot be read without one.
             padding = {"pad_token_id": tokenization.padding_token(tokenizer)}
             start = start.model_copy(update={"options": {**padding, **start.options}})
         first = tokenization.framing(tokenizer, start.kind == "masked").start
-        return families.build(start, known if vocabulary is None else vocabulary, first)
+        return families.build(start, rows, first)
 
 
 def framing(model: PreTrainedModel, tokenizer: str | Path) -> Framing:
@@ -81,14 +83,32 @@ def check_length(model: PreTrainedModel, framing: Framing, tokens: Sequence[Toke
         )
 
 
-def _fitting(model: PreTrainedModel, vocabulary: int, name: str) -> PreTrainedModel:
-    """The model; its vocabulary may be larger than the tokenizer's, since many are padded."""
-    if model.config.vocab_size < vocabulary:
+def _fitting(model: PreTrainedModel, rows: int, name: str) -> PreTrainedModel:
+    """The model with the vocabulary of the tokenizer, which may be smaller: many are padded."""
+    if model.config.vocab_size < rows:
         raise DistilleakError(
             f"{name}: a vocabulary of {model.config.vocab_size} tokens, but its tokenizer has "
-            f"{vocabulary}"
+            f"{rows}"
         )
-    return model
+    return vocabulary.trim(model, rows)
+
+
+def _check_reading(model: PreTrainedModel, framing: Framing, name: str) -> None:
+    """Let a checkpoint read something: what no part checks when it is built shows only then."""
+    kept = model.training
+    model.eval()  # type: ignore[no-untyped-call]
+    ids = torch.full((1, 2), framing.start)
+    visible = torch.ones_like(ids, dtype=torch.bool) if framing.masked else None
+    try:
+        with torch.no_grad():
+            logits = families.logits(model, families.final_states(model, ids, visible, None))
+    # A value in config.json that does not fit the others makes the library raise anything.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise DistilleakError(f"{name}: config.json describes no model ({reason})") from error
+    model.train(kept)
+    if logits.shape != (1, 2, model.config.vocab_size) or not logits.isfinite().all():
+        raise DistilleakError(f"{name}: predicts no finite number for every token")
 
 
 def change(model: PreTrainedModel, surgery: Changes, seed: int) -> PreTrainedModel:
@@ -123,4 +143,6 @@ def load(path: str | Path, device: str, dtype: torch.dtype = torch.float32) -> P
     """
     if not (Path(path) / "config.json").is_file():
         raise DistilleakError(f"{path}: no model here (config.json is missing)")
-    return checkpoints.read(path, dtype).to(device).eval()  # type: ignore[no-any-return,arg-type]
+    model = checkpoints.read(path, dtype)
+    model = vocabulary.trim(model, tokenization.rows(tokenization.load(path)))
+    return model.to(device).eval()  # type: ignore[no-any-return,arg-type]

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from distilleak.corpora.base import MEMBER
 from distilleak.errors import DistilleakError
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.records.deduplication import distinct_first
 from distilleak.settings.deduplication import DeduplicationSettings
 

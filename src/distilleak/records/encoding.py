@@ -6,7 +6,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from distilleak.errors import DistilleakError
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 
 
 def encode(

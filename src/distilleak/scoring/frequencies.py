@@ -16,9 +16,9 @@ def count_tokens(records: str | Path, tokenizer: str | Path) -> NDArray[np.int64
         DistilleakError: a file is missing or damaged.
     """
     # Few attacks need it, and importing it takes longer than scoring them.
-    from distilleak.records import tokenization
+    from distilleak.records import tokenizer as tokenization
 
-    vocabulary = tokenization.load(tokenizer).get_vocab_size()
+    vocabulary = tokenization.rows(tokenization.load(tokenizer))
     counts = np.zeros(vocabulary, np.int64)
     for held in iterate_records(records, ["auxiliary"], window.SIZE):
         counts += np.bincount(np.concatenate(held.tokens), minlength=vocabulary)

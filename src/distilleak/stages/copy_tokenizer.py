@@ -3,10 +3,11 @@
 import argparse
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from distilleak.errors import DistilleakError
 from distilleak.models import checkpoints
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.settings.architecture import CheckpointSettings
 from distilleak.stages import base
 
@@ -17,13 +18,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage.
 
     Raises:
-        DistilleakError: a model has no fast tokenizer, or two have different ones.
+        DistilleakError: a model has no fast tokenizer, or one without a token that it needs, or two
+            have different ones.
     """
     arguments = _parser().parse_args(argv)
     found = {
         checkpoints.name(settings): checkpoints.tokenizer(settings)
         for settings in arguments.checkpoints
     }
+    for settings in arguments.checkpoints:
+        _check_needed(settings, found[checkpoints.name(settings)])
     (first, tokenizer), *others = found.items()
     for name, other in others:
         if tokenization.rules(other) != tokenization.rules(tokenizer):
@@ -35,6 +39,19 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
     tokenization.save_pretrained(tokenizer, arguments.output)
     log.info("tokenizer of %s: %d tokens", first, len(tokenizer.get_vocab()))
+
+
+def _check_needed(settings: CheckpointSettings, tokenizer: Any) -> None:
+    """Check that a model's tokenizer has the special tokens that the model reads.
+
+    Raises:
+        DistilleakError: it lacks one; names what the user gave.
+    """
+    kind = checkpoints.kind(settings)
+    for names in tokenization.NEEDED[kind]:
+        if all(getattr(tokenizer, name) is None for name in names):
+            shown = f"{checkpoints.name(settings)}: its tokenizer_config.json"
+            raise tokenization.lacking(shown, names, kind)
 
 
 def _parser() -> argparse.ArgumentParser:

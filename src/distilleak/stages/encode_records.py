@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from distilleak.files import read_table, write_table
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.records.copies import cut_members, without_copies
 from distilleak.records.encoding import encode
 from distilleak.records.insertion import insert

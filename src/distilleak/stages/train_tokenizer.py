@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from distilleak.files import read_table
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.settings.tokenizer import TokenizerSettings
 from distilleak.stages import base
 

@@ -53,12 +53,6 @@ class Arm:
         """Whether students start from layers of the teacher."""
         return isinstance(self.roles.student, TeacherLayersSettings)
 
-    @property
-    def has_checkpoint_vocabulary(self) -> bool:
-        """Whether a student of a given shape takes its vocabulary from a pretrained teacher."""
-        made = isinstance(self.roles.student, ArchitectureSettings)
-        return made and isinstance(self.roles.teacher, CheckpointSettings)
-
 
 def name(pair: str, corpus: str) -> str:
     """The name of a pair on a corpus, which is empty where the study has one."""

@@ -1,12 +1,12 @@
 """Conditions that go beyond a single entry of a configuration, checked on the resolved parts."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from distilleak import catalogue
 from distilleak.attacks.base import Needs
 from distilleak.errors import DistilleakError
-from distilleak.settings.architecture import ArchitectureSettings, TeacherLayersSettings
+from distilleak.settings.architecture import ArchitectureSettings, Kind, TeacherLayersSettings
 from distilleak.settings.evidence import PREFIXES
 from distilleak.settings.problems import ConfigurationError, shown
 from distilleak.study import arms
@@ -94,10 +94,7 @@ def check_pairs(configuration: Configuration) -> None:
             for role in ("teacher", "student", "reference")
             if isinstance(settings := getattr(pair, role), ArchitectureSettings)
         }
-        if len(set(kinds.values())) > 1:
-            raise ConfigurationError(
-                f"pairs.{name}", f"all of a pair are causal or all are masked, not {kinds}"
-            )
+        check_kinds(f"pairs.{name}", kinds)
         if (
             isinstance(pair.student, TeacherLayersSettings)
             and isinstance(pair.teacher, ArchitectureSettings)
@@ -107,6 +104,39 @@ def check_pairs(configuration: Configuration) -> None:
                 f"pairs.{name}.student.layers",
                 f"{pair.student.layers}, but the teacher has only {pair.teacher.layers}",
             )
+
+
+def check_kinds(key: str, kinds: Mapping[str, Kind]) -> None:
+    """Check that the models of the pair at `key`, role -> kind, are of one kind.
+
+    Raises:
+        ConfigurationError: they are not.
+    """
+    if len(set(kinds.values())) > 1:
+        raise ConfigurationError(
+            key, f"all of a pair are causal or all are masked, not {dict(kinds)}"
+        )
+
+
+def needed_positions(
+    kind: Kind, configuration: Configuration, views: Collection[str]
+) -> tuple[int, str]:
+    """The positions for the longest record behind the longest prefix, and what takes them.
+
+    Args:
+        kind: of the model.
+        configuration: says how long records and prefixes are.
+        views: what the attacks of the study are shown.
+    """
+    prefix = configuration.evidence.prefix_tokens if PREFIXES.keys() & views else 0
+    context = configuration.encoding.context
+    ends = 2 if kind == "masked" else 1
+    tokens = "start and end token" if ends == 2 else "start token"
+    needed = ends + prefix + context
+    return needed, (
+        f"{tokens}, evidence.prefix_tokens ({prefix}) and encoding.context ({context}) need "
+        f"{needed}"
+    )
 
 
 def check_students(
@@ -220,21 +250,15 @@ def _check_needs(
 
 def _check_positions(configuration: Configuration, attacks: Mapping[str, Needs]) -> None:
     views = {view for needs in attacks.values() for view in needs.views}
-    prefix = configuration.evidence.prefix_tokens if views & PREFIXES.keys() else 0
-    context = configuration.encoding.context
     for name, pair in configuration.pairs.items():
         for role in ("teacher", "student", "reference"):
             settings = getattr(pair, role)
             if not isinstance(settings, ArchitectureSettings):
                 continue
-            ends = 2 if settings.kind == "masked" else 1
-            needed = ends + prefix + context
+            needed, why = needed_positions(settings.kind, configuration, views)
             if settings.positions < needed:
-                tokens = "start and end token" if ends == 2 else "start token"
                 raise ConfigurationError(
-                    f"pairs.{name}.{role}.positions",
-                    f"{settings.positions} is too short: {tokens}, evidence.prefix_tokens "
-                    f"({prefix}) and encoding.context ({context}) need {needed}",
+                    f"pairs.{name}.{role}.positions", f"{settings.positions} is too short: {why}"
                 )
 
 

@@ -39,7 +39,7 @@ class Reads:
 
     Attributes:
         targets: the stored logits of its teacher.
-        teacher: the model of its teacher, which it queries, copies or takes the vocabulary of.
+        teacher: the model of its teacher, which it queries or copies.
         vulnerability: which members are vulnerable.
         teacher_start: what the teacher started from, to copy layers that have seen no member.
     """
@@ -197,7 +197,7 @@ class Plan:
         queried = method.needs_teacher and (not stored or arm.copies_layers)
         return Reads(
             targets=method.needs_teacher and stored,
-            teacher=queried or arm.has_checkpoint_vocabulary,
+            teacher=queried,
             vulnerability=method.needs_vulnerability,
             teacher_start=arm.copies_layers and not method.needs_teacher,
         )

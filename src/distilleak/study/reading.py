@@ -8,7 +8,7 @@ from snakemake.utils import update_config
 
 from distilleak.errors import DistilleakError
 from distilleak.settings.problems import ConfigurationError, explained
-from distilleak.study import study, yaml_text
+from distilleak.study import pretrained, study, yaml_text
 from distilleak.study.configuration import Configuration, Raw
 from distilleak.study.study import Study
 
@@ -43,6 +43,22 @@ def load(raw: Mapping[str, Any], sources: Mapping[str, Raw]) -> Study:
     except ConfigurationError as error:
         problem = error
     raise DistilleakError(f"{_origin(problem.key, sources)}: {problem}")
+
+
+def check_models(given: Study, sources: Mapping[str, Raw]) -> None:
+    """Check the pretrained models on this machine, in addition to what the configuration says.
+
+    Args:
+        given: what `read` gave.
+        sources: what it was given.
+
+    Raises:
+        DistilleakError: names the source, the key, the model and what is wrong with it.
+    """
+    try:
+        pretrained.check(given)
+    except ConfigurationError as problem:
+        raise DistilleakError(f"{_origin(problem.key, sources)}: {problem}") from problem
 
 
 def typed(given: Mapping[str, Any]) -> Raw:

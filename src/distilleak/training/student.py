@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from distilleak.errors import DistilleakError
-from distilleak.files import read_object, write_json
+from distilleak.files import write_json
 from distilleak.machine import processes
 from distilleak.models import families, making
 from distilleak.models.batches import Batch, epoch_order, training_batch
@@ -67,8 +67,7 @@ def make(
         start: a shape, a checkpoint, or layers of the teacher.
         tokenizer: directory of its tokenizer.
         seed: of the random weights.
-        teacher: the teacher's model directory: for a start from its layers, and for its vocabulary,
-            which may be larger than the tokenizer's.
+        teacher: the teacher's model directory, for a start from its layers.
         teacher_start: without `teacher`, what the teacher started from: for a start from the layers
             of a teacher that the student must not know.
         teacher_seed: of the random weights of `teacher_start`.
@@ -76,14 +75,7 @@ def make(
     Raises:
         DistilleakError: as `making.make`; or the start is layers of a teacher, and there is none.
     """
-    if isinstance(start, ArchitectureSettings):
-        vocabulary = None
-        if teacher is not None:
-            vocabulary = read_object(Path(teacher) / "config.json", {"vocab_size": int})[
-                "vocab_size"
-            ]
-        return making.make(start, tokenizer, seed, vocabulary)
-    if isinstance(start, CheckpointSettings):
+    if isinstance(start, ArchitectureSettings | CheckpointSettings):
         return making.make(start, tokenizer, seed)
     if teacher is not None:
         original = making.load(teacher, "cpu")

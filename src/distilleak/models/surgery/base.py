@@ -17,7 +17,8 @@ import transformers
 from transformers import AutoConfig, PreTrainedConfig
 
 from distilleak import catalogue
-from distilleak.models.family_table import FAMILIES, SURGERED, Family
+from distilleak.models.family_fields import SURGERED
+from distilleak.models.family_table import FAMILIES, Family
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
+from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import BPE, Unigram, WordLevel, WordPiece
 from tokenizers.normalizers import NFKC
 from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.trainers import BpeTrainer, UnigramTrainer, WordPieceTrainer
 
 from distilleak.errors import DistilleakError
 from distilleak.files import write_json
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.records.framing import Framing
 
 TEXTS = [
@@ -209,3 +210,123 @@ def test_a_character_that_is_read_as_several_words_can_be_cut_away(length: int) 
     kept, tokens = tokenization.cut(tokenizer, text, length)
     assert text.startswith(kept)
     assert 0 < len(tokens) <= length
+
+
+WORDS = ["ba", "dela", "kiro", "mu", "nolatesi", "pe", "ruso", "takimo", "vi", "zebalu"]
+
+
+def without_rules_for_words(rewriting: normalizers.Normalizer) -> Tokenizer:
+    """Merges learnt inside words, then applied to a whole text, whose spaces are rewritten."""
+    tokenizer = Tokenizer(BPE(unk_token="<unk>", fuse_unk=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    alphabet = list("\u2581\n\tabcdefghijklmnopqrstuvwxyz")
+    tokenizer.train_from_iterator(
+        WORDS,
+        BpeTrainer(
+            vocab_size=60,
+            special_tokens=["<unk>"],
+            initial_alphabet=alphabet,
+            show_progress=False,
+        ),
+    )
+    tokenizer.normalizer = rewriting
+    tokenizer.pre_tokenizer = None
+    return tokenizer
+
+
+def as_gpt2() -> Tokenizer:
+    return tokenization.train([" ".join(WORDS)] * 3, 290)
+
+
+def as_llama_2() -> Tokenizer:
+    return without_rules_for_words(
+        normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    )
+
+
+def as_llama_3() -> Tokenizer:
+    tokenizer = as_gpt2()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(
+                Regex(r"[^\r\n\p{L}]?\p{L}+|\s*[\r\n]+|\s+(?!\S)|\s+"), "isolated"
+            ),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    return tokenizer
+
+
+def as_gemma() -> Tokenizer:
+    """Its rule for words looks for spaces that are no longer there; lines are added tokens."""
+    tokenizer = without_rules_for_words(normalizers.Replace(" ", "\u2581"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    tokenizer.add_tokens([AddedToken(run, normalized=False) for run in ("\n", "\n\n")])
+    return tokenizer
+
+
+def as_metaspace_without_split() -> Tokenizer:
+    tokenizer = without_rules_for_words(normalizers.Sequence([]))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    return tokenizer
+
+
+def as_albert() -> Tokenizer:
+    tokenizer = Tokenizer(Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.train_from_iterator(
+        WORDS, UnigramTrainer(vocab_size=40, unk_token="<unk>", special_tokens=["<unk>"])
+    )
+    return tokenizer
+
+
+def as_bert() -> Tokenizer:
+    tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.train_from_iterator(
+        WORDS, WordPieceTrainer(vocab_size=60, special_tokens=["[UNK]"], show_progress=False)
+    )
+    return tokenizer
+
+
+STYLES = {
+    "gpt2": as_gpt2(),
+    "llama 2": as_llama_2(),
+    "llama 3": as_llama_3(),
+    "gemma": as_gemma(),
+    "metaspace without split": as_metaspace_without_split(),
+    "albert": as_albert(),
+    "bert": as_bert(),
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+@settings(max_examples=100, deadline=None)
+@given(
+    words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=30),
+    gaps=st.lists(st.sampled_from([" ", " ", " ", "  ", "\n", "\n\n"]), min_size=30, max_size=30),
+    length=st.integers(12, 30),
+)
+def test_whatever_the_style_of_the_tokenizer_a_record_ends_where_a_word_of_the_text_ends(
+    style: str, words: list[str], gaps: list[str], length: int
+) -> None:
+    tokenizer = STYLES[style]
+    text = "".join(gap + word for gap, word in zip(gaps, words, strict=False)).lstrip()
+    kept, tokens = tokenization.cut(tokenizer, text, length)
+    assert tokens == tokenizer.encode(kept, add_special_tokens=False).ids
+    assert 0 < len(tokens) <= length
+    ends = [
+        end for end in range(1, len(text) + 1) if text[end : end + 1].isspace() or end == len(text)
+    ]
+    whole = [text[:end] for end in ends if not text[end - 1].isspace()]
+    # White space after a word may be a word of the tokenizer's own.
+    assert kept.rstrip() in whole
+    fitting = [t for t in whole if len(tokenizer.encode(t, add_special_tokens=False).ids) <= length]
+    assert kept.rstrip() == fitting[-1]
+
+
+def test_a_text_without_white_space_is_cut_between_its_characters() -> None:
+    kept, tokens = tokenization.cut(STYLES["llama 2"], "kiro" * 20, 10)
+    assert 0 < len(tokens) <= 10
+    assert ("kiro" * 20).startswith(kept)

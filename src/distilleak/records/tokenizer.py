@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,11 @@ START = "<|endoftext|>"
 MASK = "<|mask|>"
 PAD = "<|pad|>"
 FILES = ("tokenizer.json", "tokenizer_config.json")
+NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
+    "causal": (("bos_token", "eos_token"),),
+    "masked": (("cls_token", "bos_token"), ("sep_token", "eos_token"), ("mask_token",)),
+}
+"""The special tokens that a model of each kind reads besides a record; any one of a tuple."""
 
 
 def train(texts: Iterable[str], vocabulary: int, masked: bool = False) -> Tokenizer:
@@ -96,6 +101,11 @@ def load(path: str | Path) -> Tokenizer:
         ) from error
 
 
+def rows(tokenizer: Tokenizer) -> int:
+    """The rows that a model needs for all tokens: their largest id plus one, however many."""
+    return 1 + max(tokenizer.get_vocab().values(), default=-1)
+
+
 def rules(tokenizer: Any) -> dict[str, Any]:
     """All that decides into which tokens a fast tokenizer of transformers cuts a text."""
     given: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -119,19 +129,18 @@ def framing(path: str | Path, masked: bool) -> Framing:
         DistilleakError: the tokenizer lacks a token that is needed.
     """
     kind = "masked" if masked else "causal"
+    found = []
+    for names in NEEDED[kind]:
+        number = _special(path, *names)
+        if number is None:
+            raise lacking(str(Path(path) / FILES[1]), names, kind)
+        found.append(number)
+    return Framing(*found)
 
-    def number(*names: str) -> int:
-        found = _special(path, *names)
-        if found is None:
-            file = Path(path) / FILES[1]
-            raise DistilleakError(f"{file}: no {names[0]}, which a {kind} model needs")
-        return found
 
-    if not masked:
-        return Framing(number("bos_token", "eos_token"))
-    return Framing(
-        number("cls_token", "bos_token"), number("sep_token", "eos_token"), number("mask_token")
-    )
+def lacking(shown: str, names: Sequence[str], kind: str) -> DistilleakError:
+    """The error of a tokenizer without any of some special tokens that a model needs."""
+    return DistilleakError(f"{shown}: no {' and no '.join(names)}, which a {kind} model needs")
 
 
 def padding_token(path: str | Path) -> int | None:
@@ -163,9 +172,11 @@ def save_pretrained(tokenizer: Any, path: str | Path) -> None:
 def cut(tokenizer: Tokenizer, text: str, length: int) -> tuple[str, list[int]]:
     """The longest start of `text`, in full words and at most `length` tokens, and its tokens.
 
-    Words are those of the tokenizer, whose spaces stand before them. The tokens are always those
-    of encoding the returned text; merely dropping the last tokens would not give that. Only a first
-    word longer than `length` is cut inside.
+    Words are those of the tokenizer, whose spaces stand before them, and end before white space at
+    the latest: a tokenizer without rules for words, such as those of Llama and Gemma, calls a whole
+    text or paragraph one word. The tokens are always those of encoding the returned text; merely
+    dropping the last tokens would not give that. Only a first word longer than `length` is cut
+    inside.
 
     Raises:
         ValueError: `length` is below 4, and one character may take four tokens.
@@ -177,19 +188,23 @@ def cut(tokenizer: Tokenizer, text: str, length: int) -> tuple[str, list[int]]:
         if len(encoding.ids) <= length:
             return text, encoding.ids
         # A character that is normalised to several words may end behind the text's last one.
-        text = text[: min(_end(encoding, length), len(text) - 1)]
+        text = text[: min(_end(encoding, text, length), len(text) - 1)]
 
 
-def _end(encoding: Encoding, length: int) -> int:
-    """Characters up to the last end of a word among the first `length` of more tokens."""
+def _end(encoding: Encoding, text: str, length: int) -> int:
+    """Characters of `text` up to the last end of a word among the first `length` of more tokens."""
     words, offsets = encoding.word_ids, encoding.offsets
     inside = length
     while inside and words[inside] == words[inside - 1]:
         inside -= 1
-    if inside:
-        return int(offsets[inside - 1][1])
-    # All in the first word: up to the character that no longer fits.
-    return max(1, int(offsets[length][0]))
+    whole = int(offsets[inside - 1][1]) if inside else 0
+    # From here on no character fits.
+    limit = min(int(offsets[length][0]), len(text) - 1)
+    for end in range(limit, whole, -1):
+        if text[end].isspace() and not text[end - 1].isspace():
+            return end
+    # If all is in the first word: up to the character that no longer fits.
+    return whole or max(1, limit)
 
 
 def _literal(tokenizer: Tokenizer) -> Tokenizer:
