@@ -14,6 +14,7 @@ from distilleak.settings.architecture import TAGS
 
 Location = tuple[int | str, ...]
 
+MISSING = "missing"
 _WANTED = {
     "bool_type": "should be true or false",
     "dict_type": "should be a mapping of keys to values",
@@ -32,20 +33,34 @@ class ConfigurationError(DistilleakError):
 
     Attributes:
         key: the full key, such as `training.student.epochs`.
+        problem: what is wrong, and what is allowed.
+        also: further keys with the same problem.
     """
 
-    def __init__(self, key: str, problem: str) -> None:
+    def __init__(self, key: str, problem: str, also: Sequence[str] = ()) -> None:
         self.key = key
-        super().__init__(f"{key}: {problem}")
+        self.problem = problem
+        self.also = also
+        super().__init__(f"{', '.join([key, *also])}: {problem}")
 
 
 def explained(error: ValidationError, model: type[BaseModel], *above: str) -> ConfigurationError:
-    """The first problem that pydantic found in `model`, which is located at the key `above`."""
+    """The first problem that pydantic found in `model`, which is located at the key `above`.
+
+    Missing keys are one problem together.
+    """
     # A mistyped key is also a missing one; the mistyped one is what to fix.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    location = tuple(part for part in first["loc"] if part != "[key]")
-    shown = [*above, *(part for part in location if part not in TAGS)]
-    return ConfigurationError(".".join(map(str, shown)), _problem(first, location, model))
+    alike = [found for found in error.errors() if found["type"] == first["type"] == "missing"]
+    key, *also = [
+        ".".join(str(part) for part in (*above, *_location(found)) if part not in TAGS)
+        for found in alike or [first]
+    ]
+    return ConfigurationError(key, _problem(first, _location(first), model), also)
+
+
+def _location(error: ErrorDetails) -> Location:
+    return tuple(part for part in error["loc"] if part != "[key]")
 
 
 def _problem(error: ErrorDetails, location: Location, model: type[BaseModel]) -> str:
@@ -54,7 +69,7 @@ def _problem(error: ErrorDetails, location: Location, model: type[BaseModel]) ->
         known = _keys_at(model, location[:-1])
         return f"unknown key{catalogue.suggestion(str(location[-1]), known)}"
     if error["type"] == "missing":
-        return "missing"
+        return MISSING
     if "[key]" in error["loc"]:
         return f"names must be text; put {value!r} in quotes"
     wanted = _WANTED.get(error["type"])

@@ -18,7 +18,9 @@ from distilleak.settings.gate import GateSettings
 from distilleak.settings.pools import PoolSettings
 from distilleak.settings.tokenizer import TokenizerSettings
 from distilleak.settings.training import (
+    Epochs,
     HardwareSettings,
+    LearningRate,
     StudentTrainingSettings,
     TrainingSettings,
 )
@@ -27,14 +29,37 @@ from distilleak.settings.vulnerability import VulnerabilitySettings
 Raw = dict[str, Any]
 
 
-class TrainingSection(Settings):
-    """How each kind of model is trained."""
+class TeacherTrainingSettings(TrainingSettings):
+    """As for any model, with what suits small models from scratch: enough to memorise."""
 
-    teacher: TrainingSettings
+    epochs: Epochs = 5
+    learning_rate: LearningRate = 0.002
+
+
+class PupilTrainingSettings(StudentTrainingSettings):
+    """As for any student, with what suits small models from scratch."""
+
+    epochs: Epochs = 5
+    learning_rate: LearningRate = 0.002
+
+
+class ReferenceTrainingSettings(TrainingSettings):
+    """As for any model, with fewer epochs than the teacher: it should know the language, not its
+    own records."""
+
+    epochs: Epochs = 3
+    learning_rate: LearningRate = 0.002
+
+
+class TrainingSection(Settings):
+    """How each kind of model is trained. Where a pair starts from pretrained weights, the learning
+    rates have no default."""
+
+    teacher: TeacherTrainingSettings = TeacherTrainingSettings()
     """The teacher."""
-    student: StudentTrainingSettings
+    student: PupilTrainingSettings = PupilTrainingSettings()
     """Every student, whatever its method."""
-    reference: TrainingSettings
+    reference: ReferenceTrainingSettings = ReferenceTrainingSettings()
     """The attacker's reference models."""
 
 
@@ -43,7 +68,7 @@ class Configuration(Settings):
 
     study: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     """Name of the study; results go to results/<study>/."""
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0], min_length=1)
     """Different whole numbers; every seed repeats everything from the split on."""
     split_seed: int | None = Field(default=None, ge=0)
     """Seed of one split that all seeds share; they then differ in training alone. Left out: each
@@ -63,7 +88,7 @@ class Configuration(Settings):
     encoding: EncodingSettings = EncodingSettings()
     pairs: dict[str, PairSettings] = Field(min_length=1)
     """Name -> teacher and student."""
-    training: TrainingSection
+    training: TrainingSection = TrainingSection()
     hardware: HardwareSettings = HardwareSettings()
     distillation: DistillationSettings = DistillationSettings()
     methods: dict[str, Raw | None] = Field(min_length=1)
