@@ -340,7 +340,9 @@ def test_all_missing_keys_are_told_at_once() -> None:
     ):
         reading.load(given, {"a.yaml": given})
     given = {"study": "mine", "corpus": {"source": "sotu"}}
-    with pytest.raises(DistilleakError, match=r"^a\.yaml: pools, pairs, methods, attacks: missing$"):
+    with pytest.raises(
+        DistilleakError, match=r"^a\.yaml: pools, pairs, methods, attacks: missing$"
+    ):
         reading.load(given, {"a.yaml": given})
 
 

@@ -7,7 +7,6 @@ import threading
 
 from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
-from snakemake_interface_executor_plugins.settings import ExecMode
 
 from distilleak.study.screen import Interruption, OneLine
 
