@@ -7,8 +7,8 @@ if not workflow.configfiles:
     configfile: f"{workflow.basedir}/config/config.yaml"
 
 
-include: "workflow/rules/output.smk"
 include: "workflow/rules/common.smk"
+include: "workflow/rules/output.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/records.smk"
 include: "workflow/rules/teacher.smk"

@@ -1,6 +1,7 @@
 """`python -m distilleak` as a program, in a directory and an environment that are the user's."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from distilleak.__main__ import STAGES
+from distilleak.machine.signals import EXIT_STATUS
 
 SOURCE = Path(__file__).parents[1] / "src"
 
@@ -44,3 +46,28 @@ def test_without_a_stage_it_lists_them(tmp_path: Path) -> None:
     assert done.stderr == f"error: no stage given; allowed: {', '.join(STAGES)}\n"
     assert run(tmp_path, "--help").stdout.startswith("usage: python -m distilleak STAGE")
     assert "did you mean 'load_corpus'?" in run(tmp_path, "load_corpu").stderr
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_an_interrupt_is_one_line_and_leaves_no_file(twice: bool, tmp_path: Path) -> None:
+    """In a stage that cannot be resumed."""
+    lines = "".join(f"passage {row} of a hundred thousand others\n\n" for row in range(100_000))
+    (tmp_path / "mine.txt").write_text(lines)
+    source = """{"source": "local", "parameters": {"path": "mine.txt"}}"""
+    words = ["load_corpus", "--corpus", source, "--output", "results/passages.parquet"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "distilleak", *words],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stderr is not None
+    # It has read the passages, and compares them for seconds.
+    assert "100000 passages" in run.stderr.readline()
+    for _ in range(1 + twice):
+        run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == EXIT_STATUS
+    assert said == "interrupted; run again\n"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["mine.txt"]

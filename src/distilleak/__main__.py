@@ -8,6 +8,7 @@ import os
 import sys
 
 from distilleak import catalogue
+from distilleak.machine import signals
 from distilleak.stages.base import run
 
 STAGES = tuple(catalogue.names("stages"))
@@ -26,6 +27,7 @@ def main() -> None:
         sys.exit(f"error: no stage given; allowed: {', '.join(STAGES)}")
     if name not in STAGES:
         sys.exit(f"error: unknown stage {name!r}{catalogue.suggestion(name, STAGES)}")
+    signals.interrupt_in_one_line()
     # Figures are drawn into files. A notebook names a backend that the jobs do not have.
     os.environ["MPLBACKEND"] = "agg"
     # While torch and transformers are imported, and once more at exit, the garbage collector scans

@@ -2,6 +2,7 @@
 
 import csv
 import datetime
+import gzip
 import json
 import os
 import random
@@ -266,7 +267,7 @@ def test_a_value_that_is_not_a_label_is_an_error(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
     assert refusal(tmp_path / name) == f"corpus.path: {name}: no such file"
     (tmp_path / name).mkdir()
-    assert refusal(tmp_path / name) == f"corpus.path: {name}: no such file"
+    assert refusal(tmp_path / name) == f"corpus.path: {name}: no file is there"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
@@ -349,6 +350,154 @@ def test_a_csv_row_that_is_not_a_passage_is_named(
     assert refusal(path) == f"mine.csv:{problem}"
 
 
+@pytest.mark.parametrize("name", ["mine.txt", "mine.jsonl", "mine.csv"])
+def test_byte_order_marks_inside_a_file_are_skipped(name: str, tmp_path: Path) -> None:
+    """As in a file that was put together from several."""
+    lines = {
+        "mine.txt": ["one\n", "\n", "two\n"],
+        "mine.jsonl": ['{"text": "one"}\n', '{"text": "two"}\n'],
+        "mine.csv": ["text\n", "one\n", "two\n"],
+    }
+    path = tmp_path / name
+    path.write_bytes(b"".join(b"\xef\xbb\xbf" + line.encode() for line in lines[name]))
+    assert [passage.text for passage in read(path)] == ["one", "two"]
+
+
+# Compressed files, directories and patterns.
+
+
+PLAIN = ("mine.txt", "mine.jsonl", "mine.ndjson", "mine.csv")
+
+
+def compressed(path: Path, content: bytes) -> Path:
+    """A file with this content, compressed as its extension says."""
+    codec = {".gz": "gzip", ".zst": "zstd"}[path.suffix]
+    with path.open("wb") as file, pa.CompressedOutputStream(file, codec) as stream:
+        stream.write(content)
+    return path
+
+
+def passages_file(name: str) -> bytes:
+    texts = [f"passage {row}" for row in range(1000)]
+    if name.endswith(".txt"):
+        return "\n\n".join(texts).encode()
+    if name.endswith(".csv"):
+        return "\n".join(["text", *texts]).encode()
+    return "\n".join(json.dumps({"text": text}) for text in texts).encode()
+
+
+@pytest.mark.parametrize("extension", [".gz", ".zst"])
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_compressed_file_holds_the_same_passages(
+    name: str, extension: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(passages_file(name))
+    expected = [passage.text for passage in read(tmp_path / name)]
+    assert len(expected) == 1000
+    path = compressed(tmp_path / f"{name}{extension}", passages_file(name))
+    assert [passage.text for passage in read(path)] == expected
+    if name != "mine.csv":
+        # Two of them in a row, as from `cat`.
+        whole = compressed(path, passages_file(name) + b"\n\n").read_bytes()
+        path.write_bytes(2 * whole)
+        assert [passage.text for passage in read(path)] == 2 * expected
+
+
+def test_python_and_the_command_line_compress_alike(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt.gz").write_bytes(gzip.compress(b"one\n\ntwo\n"))
+    assert [passage.text for passage in read(tmp_path / "mine.txt.gz")] == ["one", "two"]
+
+
+@pytest.mark.parametrize("name", ["mine.txt.gz", "mine.jsonl.zst", "mine.csv.gz"])
+def test_a_damaged_compressed_file_is_reported_in_one_line(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    whole = compressed(path, passages_file(path.stem)).read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    wanted = f"{name}: damaged {path.suffix} file (Truncated compressed stream)"
+    assert refusal(path) == wanted
+    path.write_bytes(b"not compressed at all" * 10)
+    assert refusal(path).startswith(f"{name}: damaged {path.suffix} file (")
+
+
+def test_flipped_bits_in_a_compressed_file_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "mine.txt.gz"
+    whole = compressed(path, passages_file("mine.txt")).read_bytes()
+    for place in (len(whole) // 3, len(whole) // 2, len(whole) - 6):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert refusal(path).startswith("mine.txt.gz: damaged .gz file (")
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    """A directory with files of three formats, one of them deeper, and hidden ones."""
+    directory = tmp_path / "texts"
+    (directory / "more").mkdir(parents=True)
+    (directory / ".git").mkdir()
+    (directory / "b.txt").write_text("b\n\nb too\n")
+    write(directory / "a.jsonl", [{"text": "a"}])
+    compressed(directory / "more" / "c.txt.gz", b"c\n")
+    (directory / ".DS_Store").write_bytes(b"\xff")
+    (directory / ".git" / "x").write_text("hidden")
+    return directory
+
+
+def test_a_directory_stands_for_its_files_in_the_order_of_their_names(texts: Path) -> None:
+    assert [passage.text for passage in read(texts)] == ["a", "b", "b too", "c"]
+    names = [f"{texts}/a.jsonl", f"{texts}/b.txt", f"{texts}/more/c.txt.gz"]
+    assert local.files(local.Parameters(path=str(texts))) == names
+    # Each file once, those of a name that stands before another first.
+    again = [f"{texts}/b.txt", str(texts), f"{texts}/*.txt"]
+    assert local.files(local.Parameters(path=again)) == [names[1], names[0], names[2]]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [("*.txt", ["b"]), ("*.*", ["a", "b"]), ("**/*.gz", ["c"]), ("[ab].*", ["a", "b"])],
+)
+def test_a_pattern_stands_for_the_files_that_fit(
+    pattern: str, found: list[str], texts: Path
+) -> None:
+    (texts / "b.txt").write_text("b\n")
+    assert [passage.text for passage in read(texts / pattern)] == found
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "notes[1].txt").write_text("this one\n")
+    (tmp_path / "notes1.txt").write_text("another\n")
+    assert [passage.text for passage in read(tmp_path / "notes[1].txt")] == ["this one"]
+
+
+def test_what_in_a_directory_cannot_be_read_is_named(texts: Path) -> None:
+    (texts / "more" / "LIESMICH.md").write_text("# notes")
+    with pytest.raises(DistilleakError) as caught:
+        read(texts)
+    assert str(caught.value) == (
+        f"corpus.path: {texts}/more/LIESMICH.md, in {texts}, should end in .csv, .jsonl, .ndjson, "
+        ".parquet, .txt; remove it, or choose files by a pattern such as *.txt"
+    )
+    assert [passage.text for passage in read(texts / "**" / "*.txt")] == ["b", "b too"]
+
+
+def test_plain_text_in_a_directory_has_no_columns(texts: Path) -> None:
+    with pytest.raises(DistilleakError) as caught:
+        read(texts, date_column="when")
+    assert str(caught.value) == (
+        f"corpus.date_column: {texts}/b.txt is plain text, which has no columns"
+    )
+
+
+def test_a_pattern_that_no_file_fits_and_an_empty_directory_are_named(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "*.txt") == "corpus.path: *.txt: no file is there"
+    (tmp_path / "none").mkdir()
+    assert refusal(tmp_path / "none") == "corpus.path: none: no file is there"
+
+
+def test_a_file_name_that_is_not_text_is_shown_and_refused(texts: Path) -> None:
+    Path(os.fsdecode(os.fsencode(texts) + b"/\xff.txt")).write_text("x")
+    with pytest.raises(DistilleakError, match=r"texts/\\udcff\.txt: the file's name is not UTF-8"):
+        read(texts)
+
+
 def test_a_csv_field_may_be_long(tmp_path: Path) -> None:
     text = "word " * 100_000
     assert [passage.text for passage in read(write(tmp_path / "mine.csv", [{"text": text}]))] == [
@@ -414,9 +563,24 @@ def test_only_the_current_rows_are_in_memory(tmp_path: Path) -> None:
     [
         (
             {"path": "mine.doc"},
-            "corpus.path: should end in .csv, .jsonl, .parquet or .txt, not 'mine.doc'",
+            "corpus.path: should end in .csv, .jsonl, .ndjson, .parquet or .txt, or be a "
+            "directory, not 'mine.doc'",
         ),
-        ({"path": ["a.txt", "b"]}, "corpus.path: 'b' should end in .csv, .jsonl, .parquet or .txt"),
+        (
+            {"path": ["a.txt", "b"]},
+            "corpus.path: 'b' should end in .csv, .jsonl, .ndjson, .parquet or .txt, or be a "
+            "directory",
+        ),
+        (
+            {"path": ["a.txt.bz2"]},
+            "corpus.path: 'a.txt.bz2' should end in .csv, .jsonl, .ndjson, .parquet or .txt, or be "
+            "a directory",
+        ),
+        (
+            {"path": "a.parquet.gz"},
+            "corpus.path: should end in .parquet: it compresses its columns itself, not "
+            "'a.parquet.gz'",
+        ),
         ({"path": ""}, "corpus.path: should be the name of a file or a list of such names, not ''"),
         ({"path": []}, "corpus.path: should be the name of a file or a list of such names"),
         ({"path": 3}, "corpus.path: should be the name of a file or a list of such names, not 3"),

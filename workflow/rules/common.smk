@@ -7,13 +7,13 @@ ROOT = Path(workflow.basedir)
 PACKAGE = ROOT / "src" / "distilleak"
 sys.path.insert(0, str(PACKAGE.parent))
 
-from snakemake_interface_executor_plugins.settings import DeploymentMethod
+from snakemake_interface_executor_plugins.settings import DeploymentMethod, ExecMode
 
 from distilleak import paths
 from distilleak.errors import DistilleakError
 from distilleak.settings.architecture import CheckpointSettings
 from distilleak.settings.base import canonical_json as canonical
-from distilleak.study import closure, reading, roles, yaml_text
+from distilleak.study import closure, contents, reading, roles, texts, yaml_text
 from distilleak.study.plan import Plan
 from distilleak.tables.names import FILES as TABLES
 

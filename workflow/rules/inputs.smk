@@ -6,18 +6,48 @@ def get_corpus(split):
     return STUDY.corpora[split.removeprefix("/")].entry
 
 
-def read_corpus_files(entry):
+def read_corpus_files(corpus):
     """The user's files that a corpus is made of; a missing one is reported before anything runs."""
-    files = entry.module.files(entry.parameters)
-    for file in files:
-        if not os.path.isfile(file):
-            sys.exit(f"error: corpus: {file}: no such file")
+    try:
+        files = corpus.entry.module.files(corpus.entry.parameters)
+        for file in files:
+            if not os.path.isfile(file):
+                sys.exit(f"error: corpus: {file}: no such file")
+        # A job on a cluster node has been planned elsewhere.
+        if workflow.exec_mode == ExecMode.DEFAULT:
+            texts.check(corpus)
+    except DistilleakError as error:
+        sys.exit(f"error: {error}")
     return files
 
 
 CORPUS_FILES = {
-    name: read_corpus_files(corpus.entry) for name, corpus in STUDY.corpora.items()
+    name: read_corpus_files(corpus) for name, corpus in STUDY.corpora.items()
 }
+
+
+def get_corpus_files(wildcards):
+    """Those of the corpus whose split lies in this directory."""
+    return CORPUS_FILES[wildcards.split.removeprefix("/")]
+
+
+def watched(files):
+    """Files of the user's as inputs of a rule that has `get_contents` of them among its params.
+
+    Their contents count, so their dates do not, except those of files that are only sampled.
+    """
+    return [
+        file if not os.path.isfile(file) or contents.is_large(file) else ancient(file)
+        for file in files
+    ]
+
+
+def get_contents(files):
+    """What is in files of the user's; a job runs again when it changes."""
+    try:
+        return contents.digest([file for file in files if os.path.isfile(file)])
+    except DistilleakError as error:
+        sys.exit(f"error: {error}")
 
 
 def get_teacher(wildcards):
@@ -134,11 +164,14 @@ def get_labelled(wildcards):
     return "--labelled" if corpus.pools.assignment == "labels" else ""
 
 
-def get_local_files(settings):
-    """The files of a pretrained model that lies on this machine."""
-    if isinstance(settings, CheckpointSettings):
-        return settings.local_files()
-    return []
+def get_local_files(*several):
+    """The files of pretrained models that lie on this machine."""
+    return [
+        file
+        for settings in several
+        if isinstance(settings, CheckpointSettings)
+        for file in settings.local_files()
+    ]
 
 
 def evidence_directories(files):

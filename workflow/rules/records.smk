@@ -1,6 +1,6 @@
 rule load_corpus:
     input:
-        texts=lambda wildcards: CORPUS_FILES[wildcards.split.removeprefix("/")],
+        texts=lambda wildcards: watched(get_corpus_files(wildcards)),
         code=lambda wildcards: get_code(
             "load_corpus", f"corpora.{get_corpus(wildcards.split).name}"
         ),
@@ -15,6 +15,7 @@ rule load_corpus:
     params:
         corpus=lambda wildcards: canonical(get_corpus(wildcards.split).named()),
         deduplication=canonical(CONFIG.deduplication),
+        contents=lambda wildcards: get_contents(get_corpus_files(wildcards)),
     message:
         "load the corpus and remove copies"
     shell:
@@ -71,11 +72,9 @@ rule train_tokenizer:
 
 rule copy_tokenizer:
     input:
-        files=lambda wildcards: [
-            file
-            for settings in get_arm(wildcards.data).checkpoints
-            for file in settings.local_files()
-        ],
+        files=lambda wildcards: watched(
+            get_local_files(*get_arm(wildcards.data).checkpoints)
+        ),
         code=get_code("copy_tokenizer"),
     output:
         directory(f"{SEED}{{data}}/tokenizer"),
@@ -88,6 +87,9 @@ rule copy_tokenizer:
     params:
         checkpoints=lambda wildcards: canonical(
             [settings.model_dump() for settings in get_arm(wildcards.data).checkpoints]
+        ),
+        contents=lambda wildcards: get_contents(
+            get_local_files(*get_arm(wildcards.data).checkpoints)
         ),
     message:
         "copy the tokenizer of the pretrained models (seed {wildcards.seed})"

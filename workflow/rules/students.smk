@@ -4,7 +4,7 @@ rule train_student:
         records=get_data("records.parquet"),
         tokenizer=get_data("tokenizer"),
         verdict=ancient(get_data("blind.json")),
-        start=lambda wildcards: get_local_files(get_start(wildcards)),
+        start=lambda wildcards: watched(get_local_files(get_start(wildcards))),
         code=lambda wildcards: get_method_code("train_student", wildcards.model),
     output:
         model=directory(f"{MODEL}/model"),
@@ -32,6 +32,7 @@ rule train_student:
     params:
         method=lambda wildcards: canonical(STUDENTS[wildcards.model].entry.named()),
         start=lambda wildcards: canonical(get_start(wildcards)),
+        contents=lambda wildcards: get_contents(get_local_files(get_start(wildcards))),
         training=lambda wildcards: canonical(STUDENTS[wildcards.model].training),
         seed=get_seed,
         teacher_start=get_teacher_start,
@@ -62,6 +63,7 @@ use rule train_student as train_kept_student with:
     params:
         method=lambda wildcards: canonical(STUDENTS[wildcards.model].entry.named()),
         start=lambda wildcards: canonical(get_start(wildcards)),
+        contents=lambda wildcards: get_contents(get_local_files(get_start(wildcards))),
         training=lambda wildcards: canonical(STUDENTS[wildcards.model].training),
         seed=get_seed,
         teacher_start=get_teacher_start,

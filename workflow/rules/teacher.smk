@@ -8,7 +8,9 @@ rule train_teacher:
         records=get_data("records.parquet"),
         tokenizer=get_data("tokenizer"),
         verdict=ancient(get_data("blind.json")),
-        start=lambda wildcards: get_local_files(ARMS[wildcards.pair].roles.teacher),
+        start=lambda wildcards: watched(
+            get_local_files(ARMS[wildcards.pair].roles.teacher)
+        ),
         code=get_code("train_model"),
     output:
         model=directory(f"{SEED}/{{pair}}/teacher/model"),
@@ -34,6 +36,9 @@ rule train_teacher:
         runtime=growing(12 * 60),
     params:
         start=lambda wildcards: canonical(ARMS[wildcards.pair].roles.teacher),
+        contents=lambda wildcards: get_contents(
+            get_local_files(ARMS[wildcards.pair].roles.teacher)
+        ),
         training=canonical(CONFIG.training.teacher),
         seed=get_seed,
     message:
@@ -68,6 +73,9 @@ use rule train_teacher as train_other_teacher with:
         runtime=growing(12 * 60),
     params:
         start=lambda wildcards: canonical(ARMS[wildcards.pair].roles.teacher),
+        contents=lambda wildcards: get_contents(
+            get_local_files(ARMS[wildcards.pair].roles.teacher)
+        ),
         training=lambda wildcards: canonical(STUDY.teachers[wildcards.other]),
         seed=get_seed,
     message:
@@ -79,7 +87,7 @@ rule train_reference:
         records=get_data("records.parquet"),
         tokenizer=get_data("tokenizer"),
         verdict=ancient(get_data("blind.json")),
-        start=lambda wildcards: get_local_files(ARMS[wildcards.pair].reference),
+        start=lambda wildcards: watched(get_local_files(ARMS[wildcards.pair].reference)),
         code=get_code("train_model"),
     output:
         model=directory(f"{SEED}/{{pair}}/reference-{{number}}/model"),
@@ -103,6 +111,9 @@ rule train_reference:
         runtime=growing(12 * 60),
     params:
         start=lambda wildcards: canonical(ARMS[wildcards.pair].reference),
+        contents=lambda wildcards: get_contents(
+            get_local_files(ARMS[wildcards.pair].reference)
+        ),
         training=canonical(CONFIG.training.reference),
         seed=get_seed,
     message:

@@ -1,6 +1,7 @@
 """Reading the user's files row by row, never all at once."""
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 
 from distilleak.corpora import _columns
 from distilleak.corpora._columns import ColumnSettings, Row, columns_of
+from distilleak.corpora._paths import COMPRESSIONS, suffix
 from distilleak.errors import DistilleakError
 
 BATCH = 1024
@@ -23,7 +25,7 @@ def rows(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:
     Raises:
         DistilleakError: the file is missing, unreadable or damaged, or lacks a column.
     """
-    return _READERS[path.suffix.lower()](_present(path), settings)
+    return _READERS[suffix(str(path))](_present(path), settings)
 
 
 def paragraphs(path: Path) -> Iterator[str]:
@@ -42,15 +44,33 @@ def _present(path: Path) -> Path:
 
 
 def _lines(path: Path) -> Iterator[str]:
+    compression = COMPRESSIONS.get(path.suffix.lower())
+    number = 0
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
+            lines = file if compression is None else _decompressed(file, compression)
+            for line in lines:
+                number += 1
                 # Some editors start a file with a byte order mark, which is not part of the text.
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+                # A file that was put together has such marks inside.
+                yield line.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DistilleakError(f"{path}:{number}: not UTF-8 ({error.reason})") from error
     except OSError as error:
+        if compression is not None and error.errno is None:
+            raise DistilleakError(
+                f"{path}: damaged {path.suffix.lower()} file ({_first_line(error)})"
+            ) from error
         raise DistilleakError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _decompressed(file: io.BufferedReader, compression: str) -> io.BufferedReader:
+    # Several compressed files in a row count as one, as for the programs that made them.
+    return io.BufferedReader(pa.CompressedInputStream(file, compression))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".")
 
 
 def _jsonl(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:
@@ -103,13 +123,13 @@ def _parquet(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:
                     number += 1
                     yield f"{path}: row {number}", row
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise DistilleakError(f"{path}: damaged Parquet file ({reason})") from error
+        raise DistilleakError(f"{path}: damaged Parquet file ({_first_line(error)})") from error
 
 
 _READERS: dict[str, Callable[[Path, ColumnSettings], Iterator[tuple[str, Row]]]] = {
     ".csv": _csv,
     ".jsonl": _jsonl,
+    ".ndjson": _jsonl,
     ".parquet": _parquet,
 }
 TEXT = ".txt"

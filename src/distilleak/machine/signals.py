@@ -1,12 +1,16 @@
 """Signals that request the end of a job, and the exit status of one that can be resumed."""
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-"""What batch systems send before they end a job: SIGTERM, or on request SIGUSR1 (`--signal`)."""
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+"""What batch systems send before they end a job: SIGTERM, or on request SIGUSR1 (`--signal`). What
+a terminal sends to all its programs at Ctrl-C: SIGINT."""
 EXIT_STATUS = 75
 """EX_TEMPFAIL of sysexits.h. Not 0, else a workflow would believe that the outputs are there."""
 
@@ -24,16 +28,19 @@ class Interrupted(Exception):  # noqa: N818  # not an error: nothing is wrong wi
 
 @contextmanager
 def noticed() -> Iterator[Callable[[], bool]]:
-    """Inside the block SIGTERM and SIGUSR1 are only noted; yields a function: has one arrived?
+    """Inside the block SIGNALS are only noted; yields a function: has one arrived?
 
-    Only the main thread can receive signals; in another one nothing is ever noted.
+    A SIGINT that is ignored, as in the background of a script, stays ignored. Only the main thread
+    can receive signals; in another one nothing is ever noted.
     """
     arrived: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    for number in SIGNALS:
+    if before[signal.SIGINT] == signal.SIG_IGN:
+        del before[signal.SIGINT]
+    for number in before:
         signal.signal(number, lambda number, _: arrived.append(number))
     try:
         yield lambda: bool(arrived)
@@ -41,3 +48,20 @@ def noticed() -> Iterator[Callable[[], bool]]:
         for number, handler in before.items():
             # None: a handler in C, which Python cannot put back.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def interrupt_in_one_line() -> None:
+    """From now on SIGINT ends this program with one line and the status of an interruption.
+
+    What is being written is removed on the way. A SIGINT that is ignored stays ignored.
+    """
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    # Pressing the keys again must not interrupt the cleaning up.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Not `print`, which fails if the signal arrives while it writes.
+    os.write(2, b"interrupted; run again\n")
+    sys.exit(EXIT_STATUS)

@@ -14,6 +14,7 @@ from distilleak.settings.architecture import TAGS
 
 Location = tuple[int | str, ...]
 
+MISSING = "missing"
 _WANTED = {
     "bool_type": "should be true or false",
     "dict_type": "should be a mapping of keys to values",
@@ -38,12 +39,16 @@ class ConfigurationError(DistilleakError):
 
     Attributes:
         key: the full key, such as `training.student.epochs`.
+        problem: what is wrong, and what is allowed.
+        also: further keys with the same problem.
     """
 
-    def __init__(self, key: str, problem: str) -> None:
+    def __init__(self, key: str, problem: str, also: Sequence[str] = ()) -> None:
         self.key = key
-        name = key if key.isprintable() else repr(key)
-        super().__init__(f"{shortened(name, LONGEST_VALUE * 2)}: {shortened(problem)}")
+        self.problem = problem
+        self.also = also
+        names = ", ".join(name if name.isprintable() else repr(name) for name in [key, *also])
+        super().__init__(f"{shortened(names, LONGEST_VALUE * 2)}: {shortened(problem)}")
 
 
 def shortened(text: str, longest: int = LONGEST_PROBLEM) -> str:
@@ -60,12 +65,22 @@ def shown(value: object) -> str:
 
 
 def explained(error: ValidationError, model: type[BaseModel], *above: str) -> ConfigurationError:
-    """The first problem that pydantic found in `model`, which is located at the key `above`."""
+    """The first problem that pydantic found in `model`, which is located at the key `above`.
+
+    Missing keys are one problem together.
+    """
     # A mistyped key is also a missing one; the mistyped one is what to fix.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    location = first["loc"][:-1] if _is_of_key(first) else first["loc"]
-    key = [*above, *(part for part in location if part not in TAGS)]
-    return ConfigurationError(".".join(map(str, key)), _problem(first, location, model))
+    alike = [found for found in error.errors() if found["type"] == first["type"] == "missing"]
+    key, *also = [
+        ".".join(str(part) for part in (*above, *_location(found)) if part not in TAGS)
+        for found in alike or [first]
+    ]
+    return ConfigurationError(key, _problem(first, _location(first), model), also)
+
+
+def _location(error: ErrorDetails) -> Location:
+    return error["loc"][:-1] if _is_of_key(error) else error["loc"]
 
 
 def _is_of_key(error: ErrorDetails) -> bool:
@@ -79,7 +94,7 @@ def _problem(error: ErrorDetails, location: Location, model: type[BaseModel]) ->
         known = _keys_at(model, location[:-1])
         return f"unknown key{catalogue.suggestion(str(location[-1]), known)}"
     if error["type"] == "missing":
-        return "missing"
+        return MISSING
     if _is_of_key(error):
         return f"names must be text; put {shown(value)} in quotes"
     wanted = _WANTED.get(error["type"])

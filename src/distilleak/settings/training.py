@@ -1,10 +1,20 @@
 """How a model is trained."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from distilleak.settings.base import Settings
+
+Epochs = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=10**5,
+        description="Passes over the model's own records; 0 leaves the model untrained.",
+    ),
+]
+LearningRate = Annotated[float, Field(gt=0, le=100, description="Peak learning rate.")]
 
 
 class PrivacySettings(Settings):
@@ -26,12 +36,10 @@ class TrainingSettings(Settings):
     """AdamW with linear warm-up and cosine decay. Every row of a batch is one record; batches are
     drawn without replacement in each epoch."""
 
-    epochs: int = Field(ge=0, le=10**5)
-    """Passes over the model's own records; 0 leaves the model untrained."""
+    epochs: Epochs
     batch_size: int = Field(default=16, ge=1, le=10**6)
     """Records per update."""
-    learning_rate: float = Field(gt=0, le=100)
-    """Peak learning rate."""
+    learning_rate: LearningRate
     warmup: float = Field(default=0.05, ge=0, lt=1)
     """Share of the updates during which the learning rate rises from zero."""
     weight_decay: float = Field(default=0.01, ge=0, le=1000)

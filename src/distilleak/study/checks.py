@@ -6,11 +6,17 @@ from collections.abc import Collection, Mapping
 from distilleak import catalogue
 from distilleak.attacks.base import Needs
 from distilleak.errors import DistilleakError
-from distilleak.settings.architecture import ArchitectureSettings, Kind, TeacherLayersSettings
+from distilleak.settings.architecture import (
+    ArchitectureSettings,
+    CheckpointSettings,
+    Kind,
+    PairSettings,
+    TeacherLayersSettings,
+)
 from distilleak.settings.evidence import PREFIXES
-from distilleak.settings.problems import ConfigurationError, shown
+from distilleak.settings.problems import MISSING, ConfigurationError, shown
 from distilleak.study import arms
-from distilleak.study.configuration import Configuration
+from distilleak.study.configuration import Configuration, TeacherTrainingSettings
 from distilleak.study.corpora import Corpus
 from distilleak.study.entries import Entry
 from distilleak.study.students import Student
@@ -137,6 +143,39 @@ def needed_positions(
         f"{tokens}, evidence.prefix_tokens ({prefix}) and encoding.context ({context}) need "
         f"{needed}"
     )
+
+
+def check_training(configuration: Configuration) -> None:
+    """Check that learning rates are given where a model does not start from random weights.
+
+    Raises:
+        ConfigurationError: one is not.
+    """
+    missing = [
+        (f"training.{role}.learning_rate", pair)
+        for role in ("teacher", "student", "reference")
+        if "learning_rate" not in (given := getattr(configuration.training, role)).model_fields_set
+        and given.epochs
+        for pair, roles in configuration.pairs.items()
+        if _pretrained(roles, role)
+    ]
+    if missing:
+        key, *also = dict.fromkeys(key for key, _ in missing)
+        default = TeacherTrainingSettings.model_fields["learning_rate"].default
+        raise ConfigurationError(
+            key,
+            f"{MISSING}; the default, {default}, is for models from scratch, and "
+            f"pairs.{missing[0][1]} starts from trained weights, where 0.0001 is usual",
+            also,
+        )
+
+
+def _pretrained(roles: PairSettings, role: str) -> bool:
+    """Whether a model starts from weights that were trained before the study."""
+    start = getattr(roles, role) or roles.student
+    if isinstance(start, TeacherLayersSettings):
+        start = roles.teacher
+    return isinstance(start, CheckpointSettings) and start.init == "checkpoint"
 
 
 def check_students(

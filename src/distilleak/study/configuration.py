@@ -18,7 +18,9 @@ from distilleak.settings.gate import GateSettings
 from distilleak.settings.pools import PoolSettings
 from distilleak.settings.tokenizer import TokenizerSettings
 from distilleak.settings.training import (
+    Epochs,
     HardwareSettings,
+    LearningRate,
     StudentTrainingSettings,
     TrainingSettings,
 )
@@ -29,14 +31,37 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """What every library takes as a seed."""
 
 
-class TrainingSection(Settings):
-    """How each kind of model is trained."""
+class TeacherTrainingSettings(TrainingSettings):
+    """As for any model, with what suits small models from scratch: enough to memorise."""
 
-    teacher: TrainingSettings
+    epochs: Epochs = 5
+    learning_rate: LearningRate = 0.002
+
+
+class PupilTrainingSettings(StudentTrainingSettings):
+    """As for any student, with what suits small models from scratch."""
+
+    epochs: Epochs = 5
+    learning_rate: LearningRate = 0.002
+
+
+class ReferenceTrainingSettings(TrainingSettings):
+    """As for any model, with fewer epochs than the teacher: it should know the language, not its
+    own records."""
+
+    epochs: Epochs = 3
+    learning_rate: LearningRate = 0.002
+
+
+class TrainingSection(Settings):
+    """How each kind of model is trained. Where a pair starts from pretrained weights, the learning
+    rates have no default."""
+
+    teacher: TeacherTrainingSettings = TeacherTrainingSettings()
     """The teacher."""
-    student: StudentTrainingSettings
+    student: PupilTrainingSettings = PupilTrainingSettings()
     """Every student, whatever its method."""
-    reference: TrainingSettings
+    reference: ReferenceTrainingSettings = ReferenceTrainingSettings()
     """The attacker's reference models."""
 
 
@@ -45,7 +70,7 @@ class Configuration(Settings):
 
     study: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)
     """Name of the study; results go to results/<study>/."""
-    seeds: list[Seed] = Field(min_length=1, max_length=1000)
+    seeds: list[Seed] = Field(default=[0], min_length=1, max_length=1000)
     """Different whole numbers; every seed repeats everything from the split on."""
     split_seed: Seed | None = None
     """Seed of one split that all seeds share; they then differ in training alone. Left out: each
@@ -65,7 +90,7 @@ class Configuration(Settings):
     encoding: EncodingSettings = EncodingSettings()
     pairs: dict[str, PairSettings] = Field(min_length=1)
     """Name -> teacher and student."""
-    training: TrainingSection
+    training: TrainingSection = TrainingSection()
     hardware: HardwareSettings = HardwareSettings()
     distillation: DistillationSettings = DistillationSettings()
     methods: dict[str, Raw | None] = Field(min_length=1)

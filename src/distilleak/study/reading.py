@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from snakemake.utils import update_config
 
 from distilleak.errors import DistilleakError
-from distilleak.settings.problems import ConfigurationError, explained
+from distilleak.settings.problems import MISSING, ConfigurationError, explained
 from distilleak.study import pretrained, study, yaml_text
 from distilleak.study.configuration import Configuration, Raw
 from distilleak.study.study import Study
@@ -40,6 +40,9 @@ def load(raw: Mapping[str, Any], sources: Mapping[str, Raw]) -> Study:
         return study.resolve(Configuration.model_validate(dict(raw)))
     except ValidationError as error:
         problem = explained(error, Configuration)
+        if problem.problem == MISSING and not raw.keys() & {"corpus", "corpora"}:
+            # One of the two is needed, which a field alone cannot say.
+            problem = ConfigurationError(problem.key, MISSING, [*problem.also, "corpus"])
     except ConfigurationError as error:
         problem = error
     raise DistilleakError(f"{_origin(problem.key, sources)}: {problem}")

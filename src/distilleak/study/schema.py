@@ -34,7 +34,7 @@ def schema() -> Schema:
         "training": {
             "type": "object",
             "description": "Keys of training.student that differ for this student.",
-            "properties": definitions["StudentTrainingSettings"]["properties"],
+            "properties": definitions["PupilTrainingSettings"]["properties"],
             "additionalProperties": False,
         },
         "student": {
@@ -59,7 +59,7 @@ def schema() -> Schema:
     }
     properties["teachers"]["additionalProperties"] = {
         "type": "object",
-        "properties": definitions["TrainingSettings"]["properties"],
+        "properties": definitions["TeacherTrainingSettings"]["properties"],
         "additionalProperties": False,
     }
     definitions |= {

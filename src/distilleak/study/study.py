@@ -100,6 +100,7 @@ def resolve(configuration: Configuration) -> Study:
     }
     checks.check_attacks(configuration, found, attacks)
     checks.check_pairs(configuration)
+    checks.check_training(configuration)
     teachers = students.teachers(configuration)
     pupils = students.resolve(configuration)
     checks.check_students(configuration, found, pupils)
