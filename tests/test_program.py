@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lacking import UNPRIVILEGED
 
 from distilleak.__main__ import STAGES
 
@@ -44,3 +45,37 @@ def test_without_a_stage_it_lists_them(tmp_path: Path) -> None:
     assert done.stderr == f"error: no stage given; allowed: {', '.join(STAGES)}\n"
     assert run(tmp_path, "--help").stdout.startswith("usage: python -m distilleak STAGE")
     assert "did you mean 'load_corpus'?" in run(tmp_path, "load_corpu").stderr
+
+
+def test_a_file_that_may_not_be_written_gets_one_line_with_path_and_cause(tmp_path: Path) -> None:
+    place = tmp_path / "locked"
+    place.mkdir(mode=0o500)
+    done = subprocess.run(
+        [*UNPRIVILEGED, sys.executable, "-m", "distilleak", "write_schema", "--output", "locked/x"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "error: locked/x: cannot be written: Permission denied\n"
+
+
+def test_where_the_log_cannot_be_written_the_screen_says_what_is_wrong(tmp_path: Path) -> None:
+    """As on a full disk: results and logs lie on the same one."""
+    screen = tmp_path / "screen"
+    command = "3>screen; python -m distilleak collect_costs --benchmarks no --facts-root no"
+    done = subprocess.run(
+        ["bash", "-c", f"exec {command} --output x > /dev/full 2>&1"],
+        cwd=tmp_path,
+        env=os.environ
+        | {
+            "PYTHONPATH": str(SOURCE),
+            "DISTILLEAK_SCREEN": "3",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        },
+        check=False,
+    )
+    assert done.returncode == 1
+    assert screen.read_text() == "error: no: no such directory; it holds the benchmark files\n"

@@ -85,6 +85,8 @@ wildcard_constraints:
 PREFIX = f"export PYTHONPATH='{PACKAGE.parent}' TOKENIZERS_PARALLELISM=false; "
 # A file of the user's in the working directory is never imported, whatever it is called.
 PREFIX += "export PYTHONSAFEPATH=1; "
+# Where a stage says what is wrong if its log cannot be written, as on a full disk.
+PREFIX += "exec 3>&2; export DISTILLEAK_SCREEN=3; "
 # No network unless the configuration names something on a hub.
 if not STUDY.uses_hub():
     PREFIX += "export HF_HUB_OFFLINE=1; "

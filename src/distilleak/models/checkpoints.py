@@ -21,7 +21,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from distilleak.errors import DistilleakError
+from distilleak.errors import DistilleakError, refusal
 from distilleak.models.family_table import FAMILIES
 from distilleak.settings.architecture import CausalFamily, CheckpointSettings, MaskedFamily
 
@@ -74,6 +74,7 @@ def load(settings: CheckpointSettings) -> PreTrainedModel:
             needs code of its own.
     """
     source, options = _source(settings)
+    _open_all(local_files(settings))
     config = _config(source, options, name(settings))
     auto = _auto_class(config, name(settings))
     for field in FAMILIES[config.model_type.removeprefix(PREFIX)].dropout:
@@ -108,6 +109,8 @@ def read(path: str | Path, dtype: torch.dtype) -> PreTrainedModel:
     try:
         model, unused = _weights(auto, str(path), {}, str(path), dtype)
     except _UnreadableError as error:
+        if refused := refusal(error):
+            raise DistilleakError(f"{path}: cannot be read: {refused}") from error
         raise DistilleakError(
             f"{path}: damaged model ({error}); delete the directory and run again"
         ) from error
@@ -123,6 +126,7 @@ def tokenizer(settings: CheckpointSettings) -> Any:
         DistilleakError: there is none, or only one in Python.
     """
     source, options = _source(settings)
+    _open_all(local_files(settings))
     try:
         found = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
     # A tokenizer file of another version makes the library raise anything, a bare Exception too.
@@ -162,6 +166,13 @@ def _refuse_adapters(directory: Path) -> None:
             "into the weights (peft: merge_and_unload), or move the file away to study the model "
             "without them"
         )
+
+
+def _open_all(files: Sequence[str]) -> None:
+    """Open each file once: the libraries call one that may not be read missing, or damaged."""
+    for file in files:
+        with open(file, "rb"):
+            pass
 
 
 def gguf_file(given: str) -> Path:

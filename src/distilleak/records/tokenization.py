@@ -12,8 +12,8 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
-from distilleak.errors import DistilleakError
-from distilleak.files import atomic, read_json, write_json
+from distilleak.errors import DistilleakError, refusal
+from distilleak.files import as_json, atomic, read_json
 from distilleak.records.framing import Framing
 
 START = "<|endoftext|>"
@@ -56,7 +56,7 @@ def save(tokenizer: Tokenizer, path: str | Path, context: int) -> None:
     with atomic(path) as temporary:
         temporary.mkdir()
         tokenizer.save(str(temporary / FILES[0]))
-        write_json(
+        settings = as_json(
             {
                 "tokenizer_class": "PreTrainedTokenizerFast",
                 "model_max_length": context,
@@ -74,9 +74,9 @@ def save(tokenizer: Tokenizer, path: str | Path, context: int) -> None:
                     if tokenizer.token_to_id(MASK) is not None
                     else {}
                 ),
-            },
-            temporary / FILES[1],
+            }
         )
+        (temporary / FILES[1]).write_text(settings, encoding="utf-8")
 
 
 def load(path: str | Path) -> Tokenizer:
@@ -91,6 +91,8 @@ def load(path: str | Path) -> Tokenizer:
     try:
         return _literal(Tokenizer.from_file(str(file)))
     except Exception as error:  # the library raises plain Exception for whatever it cannot parse
+        if refused := refusal(error):
+            raise DistilleakError(f"{file}: cannot be read: {refused}") from error
         raise DistilleakError(
             f"{file}: damaged tokenizer; delete the directory {path} and run again"
         ) from error
