@@ -219,6 +219,7 @@ ALLOWED = {
         "metrics",
         "settings",
         "catalogue",
+        "guards",
         "files",
         "paths",
         "errors",

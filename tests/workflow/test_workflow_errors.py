@@ -162,3 +162,17 @@ def test_an_edited_corpus_file_is_read_again(project: Project) -> None:
     done = project.snakemake(SPLIT, "-n", "--configfile", "study.yaml")
     assert re.search(r"^load_corpus +1$", done.stdout, re.MULTILINE)
     assert re.search(r"^split_records +1$", done.stdout, re.MULTILINE)
+
+
+def test_no_version_control_takes_results_in_whatever_was_asked_for(project: Project) -> None:
+    ignored = project.file("results/.gitignore")
+    project.snakemake("--dry-run", "--configfile", "study.yaml")
+    assert not ignored.exists()
+    assert run(project, "results/small/passages.parquet")[0] == 0
+    assert ignored.read_text() == "*\n"
+    # A file of the user's own stays, and neither is a reason to run anything again.
+    ignored.write_text("*\n!report.html\n")
+    code, said = run(project, SPLIT)
+    assert code == 0
+    assert "load the corpus" not in said
+    assert ignored.read_text() == "*\n!report.html\n"

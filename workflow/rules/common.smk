@@ -98,6 +98,14 @@ if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
 shell.prefix(PREFIX)
 
 
+def keep_out_of_git():
+    """Results are as private as the records: no version control takes them in by accident."""
+    ignored = paths.results_directory() / ".gitignore"
+    if not ignored.exists():
+        ignored.parent.mkdir(exist_ok=True)
+        ignored.write_text("*\n")
+
+
 def growing(amount):
     """A resource of which each attempt requests more, as the one before may have run out of it."""
     return lambda wildcards, attempt: amount * attempt

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distilleak.errors import DistilleakError
-from distilleak.files import read_json
+from distilleak.guards import sealed_json
 from distilleak.paths import model_directory
 
 UNKNOWN = ("-", "NA", "nan")  # for a job that ended before it could be sampled
@@ -72,6 +72,6 @@ def _tokens(wildcards: str, facts_root: Path) -> float:
     if facts is None or not facts.is_file():
         return math.nan
     try:
-        return float(read_json(facts)["training_tokens"])
+        return float(sealed_json.read(facts)["training_tokens"])
     except (KeyError, TypeError, ValueError) as error:
         raise DistilleakError(f"{facts}: training_tokens must be present and a number") from error

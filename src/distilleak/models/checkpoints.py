@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from distilleak.errors import DistilleakError, refusal
+from distilleak.guards.checksums import mending
 from distilleak.models.family_table import FAMILIES
 from distilleak.settings.architecture import CausalFamily, CheckpointSettings, MaskedFamily
 
@@ -111,9 +112,7 @@ def read(path: str | Path, dtype: torch.dtype) -> PreTrainedModel:
     except _UnreadableError as error:
         if refused := refusal(error):
             raise DistilleakError(f"{path}: cannot be read: {refused}") from error
-        raise DistilleakError(
-            f"{path}: damaged model ({error}); delete the directory and run again"
-        ) from error
+        raise DistilleakError(f"{path}: damaged model ({error}); {mending(path)}") from error
     if unused:
         raise _misfit(str(path), unused)
     return model

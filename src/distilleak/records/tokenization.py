@@ -14,6 +14,7 @@ from tokenizers.trainers import BpeTrainer
 
 from distilleak.errors import DistilleakError, refusal
 from distilleak.files import as_json, atomic, read_json
+from distilleak.guards import checksums
 from distilleak.records.framing import Framing
 
 START = "<|endoftext|>"
@@ -77,6 +78,7 @@ def save(tokenizer: Tokenizer, path: str | Path, context: int) -> None:
             }
         )
         (temporary / FILES[1]).write_text(settings, encoding="utf-8")
+        checksums.seal(temporary)
 
 
 def load(path: str | Path) -> Tokenizer:
@@ -85,17 +87,16 @@ def load(path: str | Path) -> Tokenizer:
     Raises:
         DistilleakError: it is missing or damaged.
     """
+    checksums.verify(path, FILES)
     file = Path(path) / FILES[0]
     if not file.is_file():
-        raise DistilleakError(f"{file}: no such file")
+        raise DistilleakError(f"{file}: no such file; {checksums.mending(path)}")
     try:
         return _literal(Tokenizer.from_file(str(file)))
     except Exception as error:  # the library raises plain Exception for whatever it cannot parse
         if refused := refusal(error):
             raise DistilleakError(f"{file}: cannot be read: {refused}") from error
-        raise DistilleakError(
-            f"{file}: damaged tokenizer; delete the directory {path} and run again"
-        ) from error
+        raise DistilleakError(f"{file}: damaged tokenizer; {checksums.mending(path)}") from error
 
 
 def rules(tokenizer: Any) -> dict[str, Any]:
@@ -106,7 +107,12 @@ def rules(tokenizer: Any) -> dict[str, Any]:
 
 
 def copy_tokenizer(source: str | Path, target: Path) -> None:
-    """Copy the tokenizer's files into a model directory."""
+    """Copy the tokenizer's files into a model directory.
+
+    Raises:
+        DistilleakError: one has changed or is missing.
+    """
+    checksums.verify(source, FILES)
     for name in FILES:
         shutil.copyfile(Path(source) / name, target / name)
 
@@ -160,6 +166,7 @@ def save_pretrained(tokenizer: Any, path: str | Path) -> None:
         for file in temporary.iterdir():
             if file.name not in FILES:
                 file.unlink()
+        checksums.seal(temporary)
 
 
 def cut(tokenizer: Tokenizer, text: str, length: int) -> tuple[str, list[int]]:

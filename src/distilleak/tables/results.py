@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
 from distilleak.evidence.table import read_view
-from distilleak.files import read_json, read_table
+from distilleak.files import read_table
+from distilleak.guards import sealed_json
 from distilleak.metrics.ranges import range_of
 from distilleak.paths import data_directory, evidence_file, model_directory, seed_directory
 from distilleak.records.evaluation import EVALUATION_POOLS
@@ -210,7 +211,7 @@ def _supervision(root: str | Path, seed: int, pair: str) -> Supervision:
 
 
 def _blind(path: Path) -> list[Blind]:
-    verdict = read_json(path)
+    verdict = sealed_json.read(path)
     try:
         gate = {True: "open", False: "closed"}[verdict["passed"]]
         shared = verdict["members"], verdict["nonmembers"], gate

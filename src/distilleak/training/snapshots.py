@@ -21,8 +21,8 @@ from torch import nn
 
 from distilleak.errors import DistilleakError, refusal
 from distilleak.files import as_json, atomic, read_json
+from distilleak.guards.checksums import digest
 from distilleak.machine import processes
-from distilleak.machine.fingerprint import digest
 from distilleak.machine.leftovers import delete_others
 from distilleak.settings.base import canonical_json
 

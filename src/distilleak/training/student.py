@@ -11,7 +11,8 @@ import torch
 from transformers import PreTrainedModel
 
 from distilleak.errors import DistilleakError
-from distilleak.files import read_json, write_json
+from distilleak.files import read_json
+from distilleak.guards import checksums, sealed_json
 from distilleak.machine import processes
 from distilleak.models import families, making
 from distilleak.models.batches import Batch, epoch_order, training_batch
@@ -79,6 +80,7 @@ def make(
     if isinstance(start, ArchitectureSettings):
         vocabulary = None
         if teacher is not None:
+            checksums.verify(teacher, ["config.json"])
             vocabulary = int(read_json(Path(teacher) / "config.json")["vocab_size"])
         return making.make(start, tokenizer, seed, vocabulary)
     if isinstance(start, CheckpointSettings):
@@ -142,7 +144,7 @@ def learn(
             place = kept_epochs(snapshots) / str(epoch)
             released = method.finish(copy.deepcopy(changed), choice.marked)
             making.save(released, teaching.tokenizer, place / "model")
-            write_json(choice.describe(facts, changed), place / "facts.json")
+            sealed_json.write(choice.describe(facts, changed), place / "facts.json")
 
     if processes.is_main():
         log.info(
