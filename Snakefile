@@ -36,6 +36,11 @@ localrules:
     write_report,
 
 
+# Before the first job, whatever was asked for; a dry run and a finished study change nothing.
+onstart:
+    keep_out_of_git()
+
+
 rule all:
     default_target: True
     input:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lacking import UNPRIVILEGED
 
 from distilleak.__main__ import STAGES
 from distilleak.machine.signals import EXIT_STATUS
@@ -71,3 +72,37 @@ def test_an_interrupt_is_one_line_and_leaves_no_file(twice: bool, tmp_path: Path
     assert run.returncode == EXIT_STATUS
     assert said == "interrupted; run again\n"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["mine.txt"]
+
+
+def test_a_file_that_may_not_be_written_gets_one_line_with_path_and_cause(tmp_path: Path) -> None:
+    place = tmp_path / "locked"
+    place.mkdir(mode=0o500)
+    done = subprocess.run(
+        [*UNPRIVILEGED, sys.executable, "-m", "distilleak", "write_schema", "--output", "locked/x"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "error: locked/x: cannot be written: Permission denied\n"
+
+
+def test_where_the_log_cannot_be_written_the_screen_says_what_is_wrong(tmp_path: Path) -> None:
+    """As on a full disk: results and logs lie on the same one."""
+    screen = tmp_path / "screen"
+    command = "3>screen; python -m distilleak collect_costs --benchmarks no --facts-root no"
+    done = subprocess.run(
+        ["bash", "-c", f"exec {command} --output x > /dev/full 2>&1"],
+        cwd=tmp_path,
+        env=os.environ
+        | {
+            "PYTHONPATH": str(SOURCE),
+            "DISTILLEAK_SCREEN": "3",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        },
+        check=False,
+    )
+    assert done.returncode == 1
+    assert screen.read_text() == "error: no: no such directory; it holds the benchmark files\n"

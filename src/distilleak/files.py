@@ -1,10 +1,16 @@
 """Reading and writing files: atomic writes, and a one-line error for a damaged file."""
 
+import errno
+import fcntl
+import glob
 import json
 import os
+import secrets
 import shutil
+import stat
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from distilleak.errors import DistilleakError
+from distilleak.errors import DistilleakError, refusal
 
 Columns: TypeAlias = Sequence[str] | pa.Schema
 """Columns that a reader wants: by name alone, or with the types that it works with."""
@@ -21,6 +27,10 @@ NUMBER: Kinds = (int, float)
 _IDS = ("record_id", "passage_id")
 _UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What pyarrow raises for damaged files, in which even column names may not be valid text."""
+_LOCK = ".lock"
+"""A file in a scratch directory, locked as long as the process lives that writes there."""
+_IDLE = 3600
+"""Seconds without a write after which another machine, whose lock may not show here, is dead."""
 
 
 @contextmanager
@@ -28,21 +38,105 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block succeeds.
 
     Works for files and for directories (the block must create the directory at the yielded path).
-    If the block fails or is interrupted, `path` is not written.
+    If the block fails or is interrupted, `path` is not written. What is written gets the
+    permissions that the umask gives, whatever library wrote it.
+
+    Raises:
+        DistilleakError: the machine refuses to write it: a full disk, a quota, missing rights.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        if temporary.is_dir() and target.is_dir():
-            shutil.rmtree(target)
-        os.replace(temporary, target)
+        with scratch(target) as place:
+            temporary = place / target.name
+            yield temporary
+            _share(temporary, place)
+            if temporary.is_dir() and target.is_dir():
+                shutil.rmtree(target)
+            os.replace(temporary, target)
+    except Exception as error:
+        reason = refusal(error)
+        if reason is None or _elsewhere(error, target):
+            raise
+        above = [path for path in target.parents if str(path) == getattr(error, "filename", None)]
+        where = f" ({above[0]})" if above else ""
+        raise DistilleakError(f"{target}: cannot be written: {reason}{where}") from error
+
+
+@contextmanager
+def scratch(target: Path) -> Iterator[Path]:
+    """A directory of this process beside `target`, gone after the block.
+
+    Those of processes that were killed are removed first: each holds a lock on a file in its
+    directory, which ends with it. Processes in two containers may have one id, so the name is
+    random.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{glob.escape(target.name)}.{'[0-9a-f]' * 16}.tmp"):
+        if _is_dead(left):
+            shutil.rmtree(left, ignore_errors=True)
+    place = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+    place.mkdir()
+    try:
+        with (place / _LOCK).open("w") as lock:
+            with suppress(OSError):  # a file system without locks: then nobody removes it
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock.write(_machine())
+            lock.flush()
+            yield place
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _machine() -> str:
+    """The running system; it is the same in all its containers."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return os.uname().nodename
+
+
+def _is_dead(place: Path) -> bool:
+    """Whether the process is known to have ended that made this scratch directory."""
+    machine = ""
+    try:
+        with (place / _LOCK).open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            machine = lock.read()
+    except FileNotFoundError:
+        pass  # it has only begun, or was killed right then
+    except OSError:
+        return False
+    if machine == _machine():
+        return True
+    try:
+        latest = max(path.stat().st_mtime for path in (place, *place.rglob("*")))
+    except OSError:
+        return False
+    return time.time() - latest > _IDLE
+
+
+def _share(written: Path, place: Path) -> None:
+    """Give what was written the permissions of what this process creates itself, in `place`."""
+    wanted = {
+        inside: stat.S_IMODE(path.stat().st_mode)
+        for inside, path in ((True, place), (False, place / _LOCK))
+    }
+    for path in (written, *written.rglob("*")):
+        mode = wanted[path.is_dir()]
+        if stat.S_IMODE(path.stat().st_mode) != mode:
+            path.chmod(mode)
+
+
+def _elsewhere(error: Exception, target: Path) -> bool:
+    """Whether the error is about another file than `target`, one that is only read for it."""
+    if not isinstance(error, OSError) or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return False
+    named = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if name]
+    ours = f".{target.name}."
+    return bool(named) and not any(
+        path in (target, *target.parents) or any(part.startswith(ours) for part in path.parts)
+        for path in named
+    )
 
 
 def write_table(table: pa.Table, path: str | Path, metadata: dict[str, str] | None = None) -> None:
@@ -58,11 +152,16 @@ def reading(path: str | Path) -> Iterator[None]:
     """Turn what pyarrow raises in the block into one clear line.
 
     Raises:
-        DistilleakError: the file is damaged.
+        DistilleakError: the file is damaged; or it may be sound, and the machine refuses to read it
+            for want of rights, memory, threads or open files.
     """
     try:
         yield
-    except _UNREADABLE as error:
+    except (*_UNREADABLE, MemoryError, RuntimeError) as error:
+        if reason := refusal(error):
+            raise DistilleakError(f"{path}: cannot be read: {reason}") from error
+        if not isinstance(error, _UNREADABLE):
+            raise
         raise _damaged(path, "Parquet", error) from error
 
 
@@ -203,7 +302,12 @@ def _kind(given: pa.DataType) -> str:
 
 def write_json(value: Any, path: str | Path) -> None:
     """Write `value` as indented JSON with sorted keys, atomically."""
-    write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", path)
+    write_text(as_json(value), path)
+
+
+def as_json(value: Any) -> str:
+    """Indented JSON with sorted keys, as files hold it."""
+    return json.dumps(value, indent=2, sort_keys=True) + "\n"
 
 
 def read_json(path: str | Path) -> Any:

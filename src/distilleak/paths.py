@@ -6,9 +6,14 @@ A name may be a pattern such as `{seed}` of the workflow.
 from pathlib import Path
 
 
+def results_directory() -> Path:
+    """Everything that the workflow makes."""
+    return Path("results")
+
+
 def study_directory(study: str) -> Path:
     """Everything of one study."""
-    return Path("results", study)
+    return results_directory() / study
 
 
 def seed_directory(root: str | Path, seed: int | str) -> Path:

@@ -28,6 +28,7 @@ LEVELS = (
     ("corpora",),
     ("metrics", "machine"),
     ("settings",),
+    ("guards",),
     ("files", "catalogue", "ragged", "paths", "seeding", "errors"),
 )
 """The wings of the package and its own modules, the highest first: every import points down. Wings

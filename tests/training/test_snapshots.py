@@ -7,6 +7,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -16,6 +18,7 @@ import numpy as np
 import pytest
 import tiny_training
 import torch
+from lacking import UNPRIVILEGED
 from safetensors.torch import load_file
 from tiny_training import FINGERPRINT, STEPS, finish, result, start
 
@@ -95,7 +98,7 @@ def test_a_signal_saves_at_the_next_step_and_ends_with_status_75(
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"), [("save_file", 2), ("write_json", 2), ("digest", 2), ("_flush", 2)]
+    ("name", "kept"), [("save_file", 2), ("as_json", 2), ("digest", 2), ("_flush", 2)]
 )
 def test_killed_while_it_writes_a_snapshot_it_goes_on_from_the_one_before(
     name: str, kept: int, uninterrupted: dict[str, Path], tmp_path: Path
@@ -178,6 +181,38 @@ def test_a_damaged_snapshot_is_told_of_and_training_starts_again(
     fresh, _ = tiny_training.tiny(dropout=True)
     assert facts == tiny_training.train(fresh, framing, steps=4)
     assert torch.equal(tiny_training.weights(model), tiny_training.weights(fresh))
+
+
+RESUMED = """
+import sys, tiny_training
+from distilleak.stages.base import run
+from distilleak.training import loop
+from distilleak.training.snapshots import Snapshots
+def main(arguments):
+    model, _ = tiny_training.tiny(dropout=True)
+    optimiser = loop._optimiser(model, tiny_training.settings())
+    print(Snapshots(arguments[0], tiny_training.FINGERPRINT, 1e9).load(model, optimiser)["step"])
+run(main, sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "progress.json"])
+def test_a_snapshot_that_may_not_be_read_is_not_given_up(name: str, tmp_path: Path) -> None:
+    """Training would start again, and its first snapshot would replace the sound one."""
+    file = saved(tmp_path).home / "step-000000003" / name
+    command = [*UNPRIVILEGED, sys.executable, "-c", RESUMED, str(tmp_path)]
+    given: Any = {
+        "env": os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        "capture_output": True,
+        "text": True,
+        "check": False,
+    }
+    file.chmod(0)
+    refused = subprocess.run(command, **given)
+    assert refused.returncode == 1
+    assert re.fullmatch(r"error: .*step-000000003.*: .*Permission denied\n", refused.stderr)
+    file.chmod(0o600)
+    assert subprocess.run(command, **given).stdout == "3\n"
 
 
 def test_where_the_last_snapshot_is_damaged_the_one_before_is_used(tmp_path: Path) -> None:

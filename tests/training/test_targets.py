@@ -1,6 +1,8 @@
 """The teacher's lessons: stored or queried each time, they say the same."""
 
 import copy
+import os
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -305,3 +307,31 @@ def test_a_file_that_does_not_fit_is_refused_in_one_line(
         open_targets(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_the_file_begins_with_what_numpy_writes(stored: Path) -> None:
+    written = BytesIO()
+    np.save(written, np.load(stored))
+    assert stored.read_bytes().startswith(written.getvalue())
+
+
+def test_a_file_that_fails_while_it_is_read_is_reported_and_ends_no_process(
+    stored: Path, tmp_path: Path
+) -> None:
+    """A memory map would end the process by SIGBUS."""
+    path = tmp_path / "targets.npy"
+    path.write_bytes(stored.read_bytes())
+    opened = open_targets(path)
+    os.truncate(path, 200)
+    lesson = opened.lesson(one_batch([*range(len(TOKENS))]))
+    with pytest.raises(DistilleakError, match=rf"^{path}: damaged file .*become shorter"):
+        lesson.logits(EVERY)
+
+
+def test_a_disk_without_room_for_the_logits_is_reported_before_they_are_computed(
+    tmp_path: Path,
+) -> None:
+    endless = [np.broadcast_to(np.int64(1), 2**50)]
+    with pytest.raises(DistilleakError, match=r"but only [0-9,]+ MiB are free on this disk$"):
+        targets.store(tiny("llama", 7), endless, CAUSAL, 20, tmp_path / "targets.npy")
+    assert list(tmp_path.iterdir()) == []

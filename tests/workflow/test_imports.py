@@ -220,6 +220,7 @@ ALLOWED = {
         "metrics",
         "settings",
         "catalogue",
+        "guards",
         "files",
         "paths",
         "errors",

@@ -14,7 +14,7 @@ from distilleak import catalogue
 from distilleak.study.closure import import_closure
 
 ALL = """
-    catalogue errors files seeding
+    catalogue errors files guards.checksums seeding
     machine.processes machine.signals
     models.batches models.checkpoints models.families models.family_fields models.family_table
     models.heads models.making models.surgery.base models.vocabulary
@@ -24,6 +24,7 @@ ALL = """
 """
 TRAINING = f"""
     {ALL}
+    guards.locks guards.sealed_json
     machine.fingerprint machine.leftovers machine.memory machine.precision
     settings.objective settings.training
     stages._training_options
@@ -38,15 +39,17 @@ BEFORE_TRAINING = {
     "split_records": """
         records.evaluation records.splitting seeding settings.base settings.pools
     """,
-    "train_tokenizer": "records.framing records.tokenizer settings.base settings.tokenizer",
+    "train_tokenizer": """
+        guards.checksums records.framing records.tokenizer settings.base settings.tokenizer
+    """,
     "copy_tokenizer": """
-        models.checkpoints models.family_fields models.family_table models.heads
+        guards.checksums models.checkpoints models.family_fields models.family_table models.heads
         records.framing records.tokenizer
         settings.architecture settings.base
     """,
     "encode_records": """
-        corpora.base ragged records.canaries records.copies records.deduplication records.encoding
-        records.framing records.insertion records.tokenizer
+        corpora.base guards.checksums ragged records.canaries records.copies records.deduplication
+        records.encoding records.framing records.insertion records.tokenizer
         seeding settings.base settings.canaries settings.deduplication
     """,
     "draw_shadow": "records.evaluation records.shadows seeding",
@@ -61,11 +64,15 @@ CHOICE = "methods.base records.pools settings.objective training.choice"
 COSTLY = {
     "train_model": f"{TRAINING} stages.train_model training.language_model",
     "train_student": f"{TRAINING} {CHOICE} stages.train_student training.student",
-    "finish_student": f"{ALL} {CHOICE} stages.finish_student",
-    "take_epoch": "errors files machine.signals stages.base stages.take_epoch",
-    "store_targets": f"{ALL} stages.store_targets training.targets",
+    "finish_student": f"{ALL} {CHOICE} guards.sealed_json stages.finish_student",
+    "take_epoch": """
+        errors files guards.checksums guards.sealed_json machine.signals stages.base
+        stages.take_epoch
+    """,
+    "store_targets": f"{ALL} guards.locks stages.store_targets training.targets",
     "compute_evidence": f"""
         {ALL}
+        guards.locks
         evidence.neighbours evidence.passes evidence.probing evidence.shards evidence.table
         evidence.views evidence.windows
         machine.fingerprint machine.leftovers machine.memory machine.precision

@@ -222,3 +222,17 @@ def test_a_new_file_in_a_directory_is_read(loaded: Project) -> None:
     assert planned(loaded) == []
     loaded.file("texts/more.ndjson").write_text('{"text": "one more"}\n')
     assert planned(loaded) == ["load_corpus", "split_records"]
+
+
+def test_no_version_control_takes_results_in_whatever_was_asked_for(project: Project) -> None:
+    ignored = project.file("results/.gitignore")
+    project.snakemake("--dry-run", "--configfile", "study.yaml")
+    assert not ignored.exists()
+    assert run(project, "results/small/passages.parquet")[0] == 0
+    assert ignored.read_text() == "*\n"
+    # A file of the user's own stays, and neither is a reason to run anything again.
+    ignored.write_text("*\n!report.html\n")
+    code, said = run(project, SPLIT)
+    assert code == 0
+    assert "load the corpus" not in said
+    assert ignored.read_text() == "*\n!report.html\n"

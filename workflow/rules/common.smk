@@ -91,6 +91,8 @@ wildcard_constraints:
 PREFIX = f"export PYTHONPATH='{PACKAGE.parent}' TOKENIZERS_PARALLELISM=false; "
 # A file of the user's in the working directory is never imported, whatever it is called.
 PREFIX += "export PYTHONSAFEPATH=1; "
+# Where a stage says what is wrong if its log cannot be written, as on a full disk.
+PREFIX += "exec 3>&2; export DISTILLEAK_SCREEN=3; "
 # No network unless the configuration names something on a hub.
 if not STUDY.uses_hub():
     PREFIX += "export HF_HUB_OFFLINE=1; "
@@ -100,6 +102,14 @@ PREFIX += f"export HARDWARE='{canonical(CONFIG.hardware).translate(BRACES)}'; "
 if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
     PREFIX += f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; "
 shell.prefix(PREFIX)
+
+
+def keep_out_of_git():
+    """Results are as private as the records: no version control takes them in by accident."""
+    ignored = paths.results_directory() / ".gitignore"
+    if not ignored.exists():
+        ignored.parent.mkdir(exist_ok=True)
+        ignored.write_text("*\n")
 
 
 def growing(amount):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distilleak.errors import DistilleakError
-from distilleak.files import NUMBER, read_object
+from distilleak.files import NUMBER, check_object
+from distilleak.guards import sealed_json
 from distilleak.paths import model_directory
 
 UNKNOWN = ("-", "NA", "nan")  # for a job that ended before it could be sampled
@@ -71,4 +72,5 @@ def _tokens(wildcards: str, facts_root: Path) -> float:
     facts = model_directory(facts_root, *parts) / "facts.json" if len(parts) == 3 else None
     if facts is None or not facts.is_file():
         return math.nan
-    return float(read_object(facts, {"training_tokens": NUMBER})["training_tokens"])
+    found = check_object(sealed_json.read(facts), {"training_tokens": NUMBER}, facts)
+    return float(found["training_tokens"])

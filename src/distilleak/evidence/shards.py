@@ -5,7 +5,6 @@ of records. Shards are renamed into place, so each is there completely or not at
 """
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from distilleak.files import atomic, read_table, write_table
+from distilleak.files import atomic, read_table, scratch, write_table
 from distilleak.machine.leftovers import delete_others
 
 
@@ -69,6 +68,5 @@ def kept(directory: str | Path, fingerprint: str) -> Iterator[Shards]:
 @contextmanager
 def passing(beside: str | Path) -> Iterator[Shards]:
     """Shards in a temporary directory inside `beside`, gone after the block."""
-    Path(beside).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".shards-", dir=beside) as home:
-        yield Shards(Path(home))
+    with scratch(Path(beside) / "shards") as home:
+        yield Shards(home)

@@ -9,6 +9,7 @@ import transformers
 from pydantic_core import to_jsonable_python
 
 from distilleak.errors import DistilleakError
+from distilleak.guards.checksums import digest
 from distilleak.settings.base import canonical_json
 
 PACKAGE = Path(__file__).parents[1]
@@ -39,9 +40,3 @@ def _contents(path: Path, pattern: str = "*") -> dict[str, str]:
         raise DistilleakError(f"{path}: no such file")
     inside = [path] if path.is_file() else [file for file in path.rglob(pattern) if file.is_file()]
     return {file.relative_to(path).as_posix(): digest(file) for file in inside}
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

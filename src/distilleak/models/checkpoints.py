@@ -3,6 +3,7 @@
 Only safetensors and GGUF are read, and no code comes with a model.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from transformers import (
     PreTrainedModel,
 )
 
-from distilleak.errors import DistilleakError
+from distilleak.errors import DistilleakError, refusal
+from distilleak.guards.checksums import mending
 from distilleak.models import heads
 from distilleak.models.family_fields import SURGERED
 from distilleak.models.family_table import FAMILIES
@@ -66,6 +68,7 @@ def load(settings: CheckpointSettings) -> PreTrainedModel:
     """
     source, options = _source(settings)
     shown = name(settings)
+    _open_all(local_files(settings))
     config = _config(source, options, shown)
     auto = _auto_class(config, shown)
     _neutralise(config, shown)
@@ -105,9 +108,9 @@ def read(path: str | Path, dtype: torch.dtype) -> PreTrainedModel:
     try:
         model, unused = _weights(auto, str(path), {}, str(path), dtype)
     except _UnreadableError as error:
-        raise DistilleakError(
-            f"{path}: damaged model ({error}); delete the directory and run again"
-        ) from error
+        if refused := refusal(error):
+            raise DistilleakError(f"{path}: cannot be read: {refused}") from error
+        raise DistilleakError(f"{path}: damaged model ({error}); {mending(path)}") from error
     if unused:
         raise _misfit(str(path), f"{unused[0]} has no place in it")
     return model
@@ -120,6 +123,7 @@ def tokenizer(settings: CheckpointSettings) -> Any:
         DistilleakError: there is none, or only one in Python.
     """
     source, options = _source(settings)
+    _open_all(local_files(settings))
     try:
         found = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
     # A tokenizer file of another version makes the library raise anything, a bare Exception too.
@@ -159,6 +163,13 @@ def _source(settings: CheckpointSettings) -> tuple[str, dict[str, Any]]:
         return settings.hub, {"revision": settings.revision or "main"}
     file = heads.gguf_file(str(settings.gguf))
     return str(file.parent), {"gguf_file": file.name, "local_files_only": True}
+
+
+def _open_all(files: Sequence[str]) -> None:
+    """Open each file once: the libraries call one that may not be read missing, or damaged."""
+    for file in files:
+        with open(file, "rb"):
+            pass
 
 
 def _config(source: str, options: dict[str, Any], shown: str) -> PreTrainedConfig:

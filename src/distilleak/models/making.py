@@ -12,6 +12,7 @@ from transformers.utils import logging as transformers_logging
 from distilleak import seeding
 from distilleak.errors import DistilleakError
 from distilleak.files import atomic
+from distilleak.guards import checksums
 from distilleak.machine import processes
 from distilleak.models import checkpoints, families, vocabulary
 from distilleak.models.batches import Tokens
@@ -133,16 +134,20 @@ def save(model: PreTrainedModel, tokenizer: str | Path, path: str | Path) -> Non
         temporary.mkdir()
         model.save_pretrained(temporary)
         copy_tokenizer(tokenizer, temporary)
+        checksums.seal(temporary)
 
 
 def load(path: str | Path, device: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """Load a model that a stage has written, in evaluation mode.
 
     Raises:
-        DistilleakError: there is no model at `path`, or its weights are damaged.
+        DistilleakError: there is no model at `path`, or a file of it has changed or is missing.
     """
+    checksums.verify(path)
     if not (Path(path) / "config.json").is_file():
-        raise DistilleakError(f"{path}: no model here (config.json is missing)")
+        raise DistilleakError(
+            f"{path}: no model here (config.json is missing); {checksums.mending(path)}"
+        )
     model = checkpoints.read(path, dtype)
     model = vocabulary.trim(model, tokenization.rows(tokenization.load(path)))
     return model.to(device).eval()  # type: ignore[no-any-return,arg-type]

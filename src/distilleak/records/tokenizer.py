@@ -12,8 +12,9 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
-from distilleak.errors import DistilleakError
-from distilleak.files import atomic, read_object, write_json
+from distilleak.errors import DistilleakError, refusal
+from distilleak.files import as_json, atomic, read_object
+from distilleak.guards import checksums
 from distilleak.records.framing import Framing
 
 START = "<|endoftext|>"
@@ -61,7 +62,7 @@ def save(tokenizer: Tokenizer, path: str | Path, context: int) -> None:
     with atomic(path) as temporary:
         temporary.mkdir()
         tokenizer.save(str(temporary / FILES[0]))
-        write_json(
+        settings = as_json(
             {
                 "tokenizer_class": "PreTrainedTokenizerFast",
                 "model_max_length": context,
@@ -79,9 +80,10 @@ def save(tokenizer: Tokenizer, path: str | Path, context: int) -> None:
                     if tokenizer.token_to_id(MASK) is not None
                     else {}
                 ),
-            },
-            temporary / FILES[1],
+            }
         )
+        (temporary / FILES[1]).write_text(settings, encoding="utf-8")
+        checksums.seal(temporary)
 
 
 def load(path: str | Path) -> Tokenizer:
@@ -90,15 +92,16 @@ def load(path: str | Path) -> Tokenizer:
     Raises:
         DistilleakError: it is missing or damaged.
     """
+    checksums.verify(path, FILES)
     file = Path(path) / FILES[0]
     if not file.is_file():
-        raise DistilleakError(f"{file}: no such file")
+        raise DistilleakError(f"{file}: no such file; {checksums.mending(path)}")
     try:
         return _literal(Tokenizer.from_file(str(file)))
     except Exception as error:  # the library raises plain Exception for whatever it cannot parse
-        raise DistilleakError(
-            f"{file}: damaged tokenizer; delete the directory {path} and run again"
-        ) from error
+        if refused := refusal(error):
+            raise DistilleakError(f"{file}: cannot be read: {refused}") from error
+        raise DistilleakError(f"{file}: damaged tokenizer; {checksums.mending(path)}") from error
 
 
 def rows(tokenizer: Tokenizer) -> int:
@@ -114,7 +117,12 @@ def rules(tokenizer: Any) -> dict[str, Any]:
 
 
 def copy_tokenizer(source: str | Path, target: Path) -> None:
-    """Copy the tokenizer's files into a model directory."""
+    """Copy the tokenizer's files into a model directory.
+
+    Raises:
+        DistilleakError: one has changed or is missing.
+    """
+    checksums.verify(source, FILES)
     for name in FILES:
         shutil.copyfile(Path(source) / name, target / name)
 
@@ -167,6 +175,7 @@ def save_pretrained(tokenizer: Any, path: str | Path) -> None:
         for file in temporary.iterdir():
             if file.name not in FILES:
                 file.unlink()
+        checksums.seal(temporary)
 
 
 def cut(tokenizer: Tokenizer, text: str, length: int) -> tuple[str, list[int]]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
 from distilleak.evidence.table import read_view
-from distilleak.files import read_object, read_table
+from distilleak.files import check_object, read_table
+from distilleak.guards import sealed_json
 from distilleak.metrics.bootstrap import interval, stratified, weights
 from distilleak.metrics.factorial import effects, groups
 from distilleak.metrics.measure import Measurement, measure, measure_exactly, measure_seen
@@ -136,7 +137,7 @@ def read_facts(path: str | Path) -> dict[str, float]:
     Raises:
         DistilleakError: the file is damaged, or a fact is no number.
     """
-    facts = read_object(path, {})
+    facts = check_object(sealed_json.read(path), {}, path)
     found = {name: facts[name] for name in FACTS if name in facts}
     for name, value in found.items():
         if isinstance(value, bool) or not isinstance(value, int | float):

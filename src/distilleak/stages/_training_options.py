@@ -2,8 +2,11 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from distilleak.guards import locks
+from distilleak.machine import processes
 from distilleak.machine.fingerprint import fingerprint
 from distilleak.settings.training import HardwareSettings, TrainingSettings
 from distilleak.stages import base
@@ -34,6 +37,11 @@ def add(parser: argparse.ArgumentParser, kind: type[TrainingSettings]) -> None:
         type=Path,
         help="directory for the state of an unfinished training, from which it is resumed",
     )
+
+
+def alone(snapshots: Path | None, output: str) -> AbstractContextManager[None]:
+    """Inside the block no other job trains what this one does, all its processes together."""
+    return locks.alone(snapshots or output) if processes.is_main() else nullcontext()
 
 
 def snapshots(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from distilleak.blind.gate import explain, judge
 from distilleak.blind.reading import read_records
 from distilleak.errors import DistilleakError
-from distilleak.files import write_json
+from distilleak.guards import sealed_json
 from distilleak.settings.gate import GateSettings
 from distilleak.stages import base
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if arguments.settings.on_failure == "stop":
             raise DistilleakError(f"{arguments.records}: {explain(verdict)}")
         log.warning("%s: %s", arguments.records, explain(verdict))
-    write_json(verdict.as_json(), arguments.output)
+    sealed_json.write(verdict.as_json(), arguments.output)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,6 +14,7 @@ import torch
 
 from distilleak.evidence import shards, windows
 from distilleak.evidence.views import VIEWS
+from distilleak.guards import locks
 from distilleak.machine import signals
 from distilleak.machine.fingerprint import fingerprint
 from distilleak.models import making
@@ -29,21 +30,26 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.records, arguments.views, arguments.settings, arguments.seed, arguments.part
     )
     mixtures = windows.check_mixtures(len(arguments.model), dict(arguments.mixture))
-    device = making.prepare(arguments.threads)
-    queried = windows.load_models(arguments.model, mixtures, arguments.settings.dtype, device)
-    counts = windows.count_records(query, queried)
-    place = (
-        shards.passing(arguments.output)
-        if arguments.shards is None
-        else shards.kept(arguments.shards, _fingerprint(query, queried, arguments.threads, device))
-    )
-    with signals.noticed() as stopped, place as kept:
-        windows.compute(query, queried, counts, kept, stopped)
-        for view in counts:
-            for name in mixtures:
-                inside = Path(name, "evidence") if arguments.mixture else Path()
-                path = arguments.output / inside / f"{view}.parquet"
-                kept.join(name, view, windows.described_schema(name, view, query, queried), path)
+    with locks.alone(arguments.shards or arguments.output):
+        device = making.prepare(arguments.threads)
+        queried = windows.load_models(arguments.model, mixtures, arguments.settings.dtype, device)
+        counts = windows.count_records(query, queried)
+        place = (
+            shards.passing(arguments.output)
+            if arguments.shards is None
+            else shards.kept(
+                arguments.shards, _fingerprint(query, queried, arguments.threads, device)
+            )
+        )
+        with signals.noticed() as stopped, place as kept:
+            windows.compute(query, queried, counts, kept, stopped)
+            for view in counts:
+                for name in mixtures:
+                    inside = Path(name, "evidence") if arguments.mixture else Path()
+                    path = arguments.output / inside / f"{view}.parquet"
+                    kept.join(
+                        name, view, windows.described_schema(name, view, query, queried), path
+                    )
 
 
 def _fingerprint(query: windows.Query, queried: windows.Queried, threads: int, device: str) -> str:

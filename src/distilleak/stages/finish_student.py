@@ -7,7 +7,8 @@ The method marks its tokens, changes the trained student, and what it gives is w
 import argparse
 from collections.abc import Sequence
 
-from distilleak.files import read_object, write_json, write_table
+from distilleak.files import check_object, write_table
+from distilleak.guards import sealed_json
 from distilleak.models import making
 from distilleak.stages import base
 from distilleak.training.choice import choose
@@ -25,11 +26,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.seed,
         student.config.vocab_size,
     )
-    facts = read_object(arguments.trained_facts, {})
+    facts = check_object(sealed_json.read(arguments.trained_facts), {}, arguments.trained_facts)
     released = choice.method.finish(student, choice.marked)
     making.save(released, arguments.tokenizer, arguments.output)
     write_table(choice.selection(), arguments.selection)
-    write_json(choice.describe(facts, student), arguments.facts)
+    sealed_json.write(choice.describe(facts, student), arguments.facts)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
+from distilleak.guards import locks
 from distilleak.models import making
 from distilleak.records.table import read_training_set
 from distilleak.stages import base
@@ -12,11 +13,12 @@ from distilleak.training import targets
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
-    device = making.prepare(arguments.threads)
-    teacher = making.load(arguments.teacher, device)
-    framing = making.framing(teacher, arguments.teacher)
-    members = read_training_set(arguments.records, "student")
-    targets.store(teacher, members.tokens, framing, arguments.batch_tokens, arguments.output)
+    with locks.alone(arguments.output):
+        device = making.prepare(arguments.threads)
+        teacher = making.load(arguments.teacher, device)
+        framing = making.framing(teacher, arguments.teacher)
+        members = read_training_set(arguments.records, "student")
+        targets.store(teacher, members.tokens, framing, arguments.batch_tokens, arguments.output)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distilleak.errors import DistilleakError
-from distilleak.files import atomic, read_object, write_json
+from distilleak.files import atomic, check_object
+from distilleak.guards import checksums, sealed_json
 from distilleak.stages import base
 
 
@@ -16,14 +17,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     kept = arguments.epochs / str(arguments.epoch)
     if not (kept / "model").is_dir():
         raise DistilleakError(
-            f"{arguments.epochs}: epoch {arguments.epoch} was not kept; delete the directory and "
-            "run again to train the student again"
+            f"{arguments.epochs}: epoch {arguments.epoch} is not there; "
+            f"{checksums.mending(arguments.epochs)}"
         )
+    checksums.verify(kept / "model", output=arguments.epochs)
+    facts = sealed_json.read(kept / "facts.json", output=arguments.epochs)
     with atomic(arguments.output) as temporary:
         shutil.copytree(kept / "model", temporary)
     with atomic(arguments.selection) as temporary:
         shutil.copyfile(arguments.selected, temporary)
-    write_json(read_object(kept / "facts.json", {}), arguments.facts)
+    sealed_json.write(check_object(facts, {}, kept / "facts.json"), arguments.facts)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from distilleak import seeding
-from distilleak.files import write_json
+from distilleak.guards import sealed_json
 from distilleak.machine import processes
 from distilleak.models import checkpoints, making
 from distilleak.settings.architecture import ModelSettings
@@ -17,7 +17,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
     files = [arguments.records, arguments.tokenizer, *checkpoints.local_files(arguments.model)]
-    with processes.processes():
+    with (
+        processes.processes(),
+        _training_options.alone(arguments.snapshots, arguments.output),
+    ):
         device = making.prepare(arguments.threads)
         seed = seeding.number(arguments.seed, arguments.role)
         tokens = language_model.read_tokens(arguments.records, arguments.role, arguments.seed)
@@ -37,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         if processes.is_main():
             making.save(model, arguments.tokenizer, arguments.output)
-            write_json(facts, arguments.facts)
+            sealed_json.write(facts, arguments.facts)
         if snapshots is not None:
             snapshots.finish()
 

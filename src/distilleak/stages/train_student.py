@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distilleak import seeding
-from distilleak.files import write_json, write_table
+from distilleak.files import atomic, write_table
+from distilleak.guards import sealed_json
 from distilleak.machine import processes
 from distilleak.models import checkpoints, making
 from distilleak.settings.architecture import ModelSettings, StudentSettings
@@ -31,7 +32,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         *checkpoints.local_files(arguments.student),
         *checkpoints.local_files(arguments.teacher_start),
     ]
-    with processes.processes():
+    with (
+        processes.processes(),
+        _training_options.alone(arguments.snapshots, arguments.output),
+    ):
         device = making.prepare(arguments.threads)
         seed = seeding.number(arguments.seed, "student")
         made = student.make(
@@ -73,13 +77,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         if processes.is_main():
             if arguments.epochs is not None:
                 assert snapshots is not None
-                shutil.copytree(
-                    student.kept_epochs(snapshots), arguments.epochs, dirs_exist_ok=True
-                )
+                with atomic(arguments.epochs) as temporary:
+                    shutil.copytree(student.kept_epochs(snapshots), temporary)
             released = choice.method.finish(trained, choice.marked)
             making.save(released, arguments.tokenizer, arguments.output)
             write_table(choice.selection(), arguments.selection)
-            write_json(choice.describe(facts, trained), arguments.facts)
+            sealed_json.write(choice.describe(facts, trained), arguments.facts)
         if snapshots is not None:
             snapshots.finish()
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
 from distilleak.evidence.table import read_view
-from distilleak.files import NUMBER, check_object, read_object, read_table
+from distilleak.files import NUMBER, check_object, read_table
+from distilleak.guards import sealed_json
 from distilleak.metrics.ranges import range_of
 from distilleak.paths import data_directory, evidence_file, model_directory, seed_directory
 from distilleak.records.evaluation import EVALUATION_POOLS
@@ -234,7 +235,7 @@ def _supervision(root: str | Path, seed: int, pair: str) -> Supervision:
 
 
 def _blind(path: Path) -> list[Blind]:
-    verdict = read_object(path, VERDICT)
+    verdict = check_object(sealed_json.read(path), VERDICT, path)
     shared = verdict["members"], verdict["nonmembers"], "open" if verdict["passed"] else "closed"
     classifiers = {
         name: check_object(found, CLASSIFIER, f"{path}: classifiers: {name}")

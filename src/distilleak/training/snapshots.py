@@ -19,10 +19,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from distilleak.errors import DistilleakError
-from distilleak.files import atomic, read_json, write_json
+from distilleak.errors import DistilleakError, refusal
+from distilleak.files import as_json, atomic, read_json
+from distilleak.guards.checksums import digest
 from distilleak.machine import processes
-from distilleak.machine.fingerprint import digest
 from distilleak.machine.leftovers import delete_others
 from distilleak.settings.base import canonical_json
 
@@ -65,7 +65,7 @@ class Snapshots:
                 path = temporary / "state.safetensors"
                 save_file(_state(model, optimiser), path)
                 content = {"progress": dict(progress), "sha256": _seal(path, progress)}
-                write_json(content, temporary / "progress.json")
+                (temporary / "progress.json").write_text(as_json(content), encoding="utf-8")
                 _flush(temporary)
             for other in self.home.glob("step-*"):
                 if other != made:
@@ -78,6 +78,10 @@ class Snapshots:
 
         None, and nothing is changed, where there is no snapshot or only damaged ones, which the log
         reports. Deletes what trainings with another fingerprint left.
+
+        Raises:
+            DistilleakError: a snapshot that may be sound cannot be read, for want of rights or of
+                open files.
         """
         if processes.is_main():
             delete_others(self.home)
@@ -86,6 +90,10 @@ class Snapshots:
                 state, progress = _read(found)
                 _restore(state, model, optimiser)
             except (DistilleakError, SafetensorError, OSError, LookupError, TypeError) as error:
+                # Training would start again, and its first snapshot replace this one.
+                refused = None if isinstance(error, FileNotFoundError) else refusal(error)
+                if refused is not None:
+                    raise DistilleakError(f"{found}: cannot be read: {refused}") from error
                 reason = str(error).splitlines()[0]
                 log.warning("%s: damaged snapshot, not used (%s)", found, reason)
             else:

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from distilleak.errors import DistilleakError
-from distilleak.files import write_json
+from distilleak.guards import sealed_json
 from distilleak.machine import processes
 from distilleak.models import families, making
 from distilleak.models.batches import Batch, epoch_order, training_batch
@@ -136,7 +136,7 @@ def learn(
             place = kept_epochs(snapshots) / str(epoch)
             released = method.finish(copy.deepcopy(changed), choice.marked)
             making.save(released, teaching.tokenizer, place / "model")
-            write_json(choice.describe(facts, changed), place / "facts.json")
+            sealed_json.write(choice.describe(facts, changed), place / "facts.json")
 
     if processes.is_main():
         log.info(

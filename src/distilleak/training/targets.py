@@ -1,17 +1,23 @@
 """What the teacher says about a batch: stored once for all students, or queried each time."""
 
+import math
+import os
+import shutil
+import weakref
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from distilleak.errors import DistilleakError
+from distilleak.errors import DistilleakError, refusal
 from distilleak.files import atomic
 from distilleak.models import families
 from distilleak.models.batches import Batch, Tokens, batch, by_length
@@ -21,6 +27,9 @@ _ONLINE = (
     "a masked model's masks change, so its logits cannot be stored; query the teacher for every "
     "batch"
 )
+
+BLOCK = 2**24
+"""Bytes of a file that are held in memory while its checksum is computed."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,9 @@ class MappedTargets:
 
 
 class StoredTargets:
-    """Exact logits in a file, one float32 row per token, read through a memory map.
+    """Exact logits in a file, one float32 row per token, read where they are needed.
+
+    They are not mapped into memory: if the disk fails, a map ends the process by a signal.
 
     For causal models: the masks of a masked model change, and its logits with them.
 
@@ -99,17 +110,16 @@ class StoredTargets:
         selected: NDArray[np.int64],
         vocabulary: int,
     ) -> None:
-        try:
-            self.rows = np.lib.format.open_memmap(path, mode="r")
-        except (OSError, ValueError) as error:
-            raise _damaged(path, str(error)) from error
+        self.path, self.file = path, _open(path)
+        weakref.finalize(self, self.file.close)
+        shape, dtype = _header(path, self.file)
         wanted = (int(lengths.sum()), vocabulary)
-        if self.rows.shape != wanted or self.rows.dtype != np.float32:
+        if shape != wanted or dtype != np.float32:
             raise DistilleakError(
-                f"{path}: holds {self.rows.dtype} {self.rows.shape}, expected float32 {wanted}; "
-                "delete it and run again"
+                f"{path}: holds {dtype} {shape}, expected float32 {wanted}; delete it and run again"
             )
-        _verify(path, self.rows)
+        self.begin, self.width = self.file.tell(), vocabulary
+        _verify(path, self.file, 4 * math.prod(shape))
         self.lengths, self.selected = lengths, selected
 
     def lesson(self, now: Batch) -> Lesson:
@@ -117,7 +127,21 @@ class StoredTargets:
             raise DistilleakError(_ONLINE)
         places = _places(self.lengths, self.selected[now.rows])
         device = now.labels.device
-        return Lesson(lambda chunk: torch.from_numpy(self.rows[places[chunk]]).to(device), None)
+        return Lesson(lambda chunk: torch.from_numpy(self._read(places[chunk])).to(device), None)
+
+    def _read(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The rows at `places`; those that follow each other are read at once."""
+        rows = np.empty((len(places), self.width), "<f4")
+        ends = [*(np.flatnonzero(np.diff(places) != 1) + 1).tolist(), len(places)]
+        first = 0
+        with _named(self.path):
+            for end in ends:
+                self.file.seek(self.begin + 4 * self.width * int(places[first]))
+                part = rows[first:end]
+                if self.file.readinto(part.data) != part.nbytes:
+                    raise _damaged(self.path, "it has become shorter")
+                first = end
+        return rows
 
 
 def store(
@@ -141,14 +165,37 @@ def store(
     lengths = np.array([len(record) for record in tokens], dtype=np.int64)
     online = OnlineTargets(teacher)
     shape = (int(lengths.sum()), teacher.config.vocab_size)
-    with atomic(path) as temporary:
-        stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+    form = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    with atomic(path) as temporary, temporary.open("w+b") as file:
+        np.lib.format.write_array_header_1_0(file, form)
+        _require_space(path, 4 * math.prod(shape))
+        # Written, and not mapped into memory: on a full disk a map ends the process by a signal.
+        begin, width = file.tell(), 4 * shape[1]
+        places = np.cumsum(lengths) - lengths
         for rows in by_length(lengths, batch_tokens):
             lesson = online.lesson(batch(tokens, rows, framing, teacher.device.type))
-            stored[_places(lengths, rows)] = lesson.logits(slice(None)).cpu().numpy()
-        stored.flush()
-        with temporary.open("ab") as file:
-            np.save(file, _checksum(stored))
+            logits = lesson.logits(slice(None)).cpu().numpy()
+            ends = np.cumsum(lengths[rows])
+            for row, record in zip(rows, np.split(logits, ends[:-1]), strict=True):
+                file.seek(begin + width * int(places[row]))
+                file.write(np.ascontiguousarray(record, dtype="<f4").data)
+        checksum = _checksum(file, begin, 4 * math.prod(shape))
+        file.seek(0, os.SEEK_END)
+        np.save(file, checksum)
+
+
+def _require_space(path: str | Path, size: int) -> None:
+    """Refuse what the disk has no room for, before it is computed.
+
+    Raises:
+        DistilleakError: it has fewer than `size` free bytes.
+    """
+    free = shutil.disk_usage(Path(path).parent).free
+    if free < size:
+        raise DistilleakError(
+            f"{path}: cannot be written: its logits need {size / 2**20:,.0f} MiB, but only "
+            f"{free / 2**20:,.0f} MiB are free on this disk"
+        )
 
 
 def _places(lengths: NDArray[np.int64], members: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -159,20 +206,51 @@ def _places(lengths: NDArray[np.int64], members: NDArray[np.int64]) -> NDArray[n
     return np.repeat(first - before, count) + np.arange(count.sum())
 
 
-def _checksum(rows: NDArray[np.float32]) -> NDArray[np.uint32]:
-    return np.array(zlib.crc32(rows.data), dtype=np.uint32)
+def _checksum(file: IO[bytes], begin: int, size: int) -> NDArray[np.uint32]:
+    """CRC-32 of `size` bytes of a file from `begin` on, or of as many as there are."""
+    file.seek(begin)
+    found = 0
+    while size and (block := file.read(min(size, BLOCK))):
+        found, size = zlib.crc32(block, found), size - len(block)
+    return np.array(found, dtype=np.uint32)
 
 
-def _verify(path: str | Path, rows: Any) -> None:
-    """Compare a memory-mapped array with the checksum that follows it in its file."""
+def _open(path: str | Path) -> BufferedReader:
+    with _named(path):
+        return open(path, "rb")
+
+
+def _header(path: str | Path, file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of the array that a file begins with; its rows come next."""
     try:
-        with open(path, "rb") as file:
-            file.seek(rows.offset + rows.nbytes)
+        with _named(path):
+            if np.lib.format.read_magic(file) != (1, 0):
+                raise ValueError("not version 1.0 of the format")
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    except ValueError as error:
+        raise _damaged(path, str(error).splitlines()[0]) from error
+    return shape, dtype
+
+
+def _verify(path: str | Path, file: IO[bytes], size: int) -> None:
+    """Compare the `size` bytes that come next with the checksum that follows them."""
+    try:
+        with _named(path):
+            found = _checksum(file, file.tell(), size)
             expected = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (ValueError, EOFError) as error:
         raise _damaged(path, "no checksum at its end") from error
-    if not np.array_equal(expected, _checksum(rows)):
+    if not np.array_equal(expected, found):
         raise _damaged(path, "its checksum differs")
+
+
+@contextmanager
+def _named(path: str | Path) -> Iterator[None]:
+    """Say which file it was where the machine refuses to read it in the block."""
+    try:
+        yield
+    except OSError as error:
+        raise DistilleakError(f"{path}: cannot be read: {refusal(error) or error}") from error
 
 
 def _damaged(path: str | Path, reason: str) -> DistilleakError:

@@ -1,0 +1,1 @@
+"""What protects finished work: checksums of files, locks of running jobs."""
