@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from distilleak.floors.floor import FLOORS
 from distilleak.tables.names import load
+from distilleak.tables.reading import AT_EQUAL_UTILITY
 
 STUDENTS = {  # method: (AUC of the loss attack, held-out loss)
     "kd": (0.66, 3.42),
@@ -213,7 +215,7 @@ def plausible(
         )
     ]
     frontier = []
-    for metric in ("auc", "tpr_at_fpr_0.01", "member_accuracy"):
+    for metric in AT_EQUAL_UTILITY:
         for _, model, kind, *_ in models:
             if kind in ("teacher", "vote"):
                 continue
@@ -229,6 +231,7 @@ def plausible(
                     pair,
                     model,
                     role,
+                    "",
                     metric,
                     "loss",
                     loss,
@@ -243,6 +246,24 @@ def plausible(
                     *compared,
                 )
             )
+    floors = []
+    for name, floor in FLOORS.items():
+        loss = 6.2 - 0.9 * floor.order - 0.1 * floor.members
+        auc = 0.5 + 0.1 * floor.order * floor.members
+        rows_of = [("", "heldout_loss", "", loss), ("", "perplexity", "", float(np.exp(loss)))]
+        rows_of += [("", "top1_accuracy", "", 0.1 * floor.order), ("loss", "auc", "", auc)]
+        floors += [
+            (pair, name, floor.order, floor.members, *key, value, value - 0.02, value + 0.02)
+            for *key, value in rows_of
+        ]
+        frontier += [
+            (
+                *(pair, name, "count model", "", metric, "loss", loss, loss - 0.01, loss + 0.01),
+                *(auc, auc - 0.02, auc + 0.02, 0.01 if seeds > 1 else np.nan, False, False),
+                *("", *(np.nan,) * 5, ""),
+            )
+            for metric in AT_EQUAL_UTILITY
+        ]
     luck = [
         (
             pair,
@@ -300,6 +321,7 @@ def plausible(
     ]
     rows: dict[str, list[Any]] = {
         "models": models,
+        "floors": floors,
         "metrics": metrics,
         "comparisons": comparisons,
         "success": success,

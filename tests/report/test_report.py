@@ -128,6 +128,50 @@ def test_no_leak_is_detected_only_when_no_interval_lies_above_chance(tables: Tab
     )
 
 
+def test_students_that_nobody_would_use_are_said_to_be_such_in_the_first_sentence(
+    tables: Tables,
+) -> None:
+    assert "nobody would use" not in first(tables)
+    bigram: dict[str, str | int] = {"floor": "bigram", "metric": "heldout_loss"}
+    change(tables["floors"], bigram, value=3.43)
+    assert first(tables).endswith(
+        "; but 3 of 4 students are models that nobody would use: their held-out loss lies above "
+        "the 3.430 nats per token of a table of pairs of words in public text; kd is not among "
+        "them."
+    )
+    change(tables["floors"], bigram, value=3.0)
+    assert first(tables).startswith("The distilled student leaks: ")
+    assert first(tables).endswith(
+        "; but all 4 students are models that nobody would use: their held-out loss lies above the "
+        "3.000 nats per token of a table of pairs of words in public text; kd has 3.420."
+    )
+
+
+def test_models_without_a_verdict_are_counted_with_the_reason(tables: Tables) -> None:
+    change(
+        tables["frontier"],
+        {"metric": "auc", "model": "nonvulnerable"},
+        verdict="less useful than a bigram",
+    )
+    said = answer(tables, "small", "loss")[4]
+    assert said.startswith("At the same held-out loss, 3 models were compared")
+    assert (
+        "; not compared, since they predict worse than pairs of words in public text do: 1." in said
+    )
+    verdicts = tables["frontier"]["verdict"]
+    tables["frontier"]["verdict"] = verdicts.where(verdicts == "", "less useful than a bigram")
+    assert answer(tables, "small", "loss")[4] == (
+        "At equal utility none of the 4 models is compared, since they predict worse than pairs of "
+        "words in public text do."
+    )
+
+
+def test_a_pair_without_floors_says_nothing_of_them(tables: Tables) -> None:
+    tables["floors"] = tables["floors"].iloc[:0]
+    assert first(tables).startswith("The distilled student leaks: ")
+    assert "nobody" not in first(tables)
+
+
 def test_an_attack_below_chance_is_not_called_a_leak(tables: Tables) -> None:
     strongest(tables, 0.42, 0.40, 0.44)
     assert first(tables).startswith("No leak was detected in the distilled student by the only")
@@ -200,7 +244,7 @@ def test_the_fifth_sentence_gives_the_verdicts_at_equal_utility(tables: Tables) 
         " With so few alternatives the comparison favours the methods; config/frontier.yaml has "
         "more."
     )
-    change(tables["frontier"], {"metric": "auc"}, role="trivial")
+    change(tables["frontier"], {"metric": "auc", "role": "method"}, role="trivial")
     assert "compared with the trivial alternatives (6) by" in answer(tables, "small", "loss")[4]
     change(tables["luck"], {"metric": "auc"}, seeds=1)
     assert answer(tables, "small", "loss")[4].endswith(

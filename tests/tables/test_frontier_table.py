@@ -28,7 +28,10 @@ def pooled(value: float, spread: float, rng: np.random.Generator) -> Pooled:
 
 
 def table(
-    methods: dict[str, tuple[float, float]], vocabulary: int | None = None, spread: float = 0.002
+    methods: dict[str, tuple[float, float]],
+    vocabulary: int | None = None,
+    spread: float = 0.002,
+    floors: dict[str, tuple[float, float]] | None = None,
 ) -> pd.DataFrame:
     rng = np.random.default_rng(4)
     models: list[dict[str, Any]] = [
@@ -59,8 +62,21 @@ def table(
         }
         for name, (loss, auc) in {**TRIVIAL, **methods, "teacher": (3.9, 0.95)}.items()
     }
-    nothing = Results({}, {}, {}, {}, {})
-    study = StudyResults(roster, EvaluationSettings(), nothing, metrics)
+    counted = {
+        ("small", name): {
+            ("", "heldout_loss", ""): pooled(loss, spread, rng),
+            **{
+                ("loss", metric, threshold): pooled(auc, spread, rng)
+                for metric, threshold in (
+                    *(("auc", ""), ("tpr_at_fpr_0.01", "")),
+                    ("member_accuracy", "cross_fitted"),
+                )
+            },
+        }
+        for name, (loss, auc) in (floors or {}).items()
+    }
+    nothing = Results({}, {}, {}, {}, {}, {})
+    study = StudyResults(roster, EvaluationSettings(), nothing, metrics, counted)
     found = frontier.build(study)
     return found[found["metric"] == "auc"].set_index("model")
 
@@ -118,3 +134,36 @@ def test_p_values_are_corrected_for_all_methods_and_trivial_ones_have_none() -> 
     np.testing.assert_allclose(tried["p_holm"], holm(tried["p_value"].to_numpy()))
     assert found.loc[[*TRIVIAL], ["difference", "p_holm"]].isna().all(axis=None)
     assert (found.loc[[*TRIVIAL], "verdict"] == "").all()
+
+
+COUNTED = {"bigram": (4.6, 0.52), "trigram": (4.2, 0.5), "bigram_of_members": (4.5, 0.9)}
+
+
+def test_a_model_that_predicts_worse_than_pairs_of_words_gets_no_verdict() -> None:
+    methods = {"useless": (4.7, 0.55), "weak": (4.4, 0.85), "strong": (4.1, 0.75)}
+    found = table(methods, floors=COUNTED)
+    assert found.loc["useless", "verdict"] == "less useful than a bigram"
+    assert found.loc["useless", ["difference", "p_value", "p_holm"]].isna().all()
+    assert list(found["floor"].loc[[*methods]]) == ["bigram", "trigram", ""]
+    # Of the trivial ones, too, it is said that nobody would use them.
+    assert list(found["floor"].loc[[*TRIVIAL]]) == ["", "trigram", "bigram", "bigram"]
+    assert (found.loc[[*TRIVIAL], "verdict"] == "").all()
+    # The correction counts the two that were compared.
+    p = found["p_value"].loc[["weak", "strong"]].to_numpy()
+    assert found["p_holm"].loc[["weak", "strong"]].to_numpy() == pytest.approx(holm(p))
+
+
+def test_count_models_are_alternatives_that_everybody_has() -> None:
+    alone = table({"weak": (4.4, 0.65)}).loc["weak"]
+    assert alone["verdict"] == "better"
+    found = table({"weak": (4.4, 0.65)}, floors=COUNTED)
+    # The trigram leaks nothing and is more useful.
+    assert found.loc["weak", "verdict"] == "worse"
+    assert found.loc["weak", "alternative"] == "less useful than all; trigram"
+    assert found.loc["trigram", "role"] == "count model"
+    assert list(found.index[found["trivial_front"]]) == ["kd", "trigram"]
+    assert set(found.loc[[*COUNTED], "verdict"]) == {""}
+
+
+def test_without_count_models_nothing_is_said_of_floors() -> None:
+    assert set(table({"method": (9.0, 0.6)})["floor"]) == {""}

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from distilleak.floors.floor import USELESS
 from distilleak.report.bar import CHANCE, against_bar, best_blind, least_auc
 from distilleak.tables.reading import DECISIONS, Tables, models_of, per_model, pick
 from distilleak.tables.wording import Interval, listed, p_text, signed
@@ -22,20 +23,20 @@ _ENOUGH = 5  # trivial alternatives, for a frontier that does not favour the met
 def answer(tables: Tables, pair: str, attack: str) -> list[str]:
     """What the study found of `pair` with `attack`; in brackets are 95 % intervals.
 
-    Reads the tables models, leak, metrics, comparisons, ensembles, frontier, luck, blind. Sentence
-    1: does plain distillation leak, to the strongest of all attacks? Sentence 2: more or less than
-    the teacher under `attack`, and does that attack on the teacher find more than classifiers do
-    that see no model? Sentence 3: which methods leak less than plain distillation, and at what
-    utility? Sentence 4: do ensembles leak less or vary less, and does distillation protect members
-    and non-members alike? Sentence 5, where there are trivial alternatives: which models leak less
-    than those at equal utility? Last, where there are several seeds: how much do results vary
-    between them?
+    Reads the tables models, floors, leak, metrics, comparisons, ensembles, frontier, luck, blind.
+    Sentence 1: does plain distillation leak, to the strongest of all attacks, and would anybody use
+    the students? Sentence 2: more or less than the teacher under `attack`, and does that attack on
+    the teacher find more than classifiers do that see no model? Sentence 3: which methods leak less
+    than plain distillation, and at what utility? Sentence 4: do ensembles leak less or vary less,
+    and does distillation protect members and non-members alike? Sentence 5, where there are trivial
+    alternatives: which models leak less than those at equal utility? Last, where there are several
+    seeds: how much do results vary between them?
 
     Raises:
         DistilleakError: there is no such pair.
     """
     return [
-        f"{_leak(tables, pair)}.",
+        f"{_leak(tables, pair)}{_of_no_use(tables, pair)}.",
         f"{_headline(tables, pair, attack)}{_bar(tables, pair, attack)}.",
         _methods(tables, pair, attack),
         f"{_ensembles(tables, pair, attack)}; {_sides(tables, pair, attack)}.",
@@ -74,6 +75,32 @@ def _leak(tables: Tables, pair: str) -> str:
         f"highest is that of {row['attack']}, with an AUC of {auc} on {_PLAIN}, where chance is "
         f"0.5; an AUC of {min(1.0, least + row['reach']):.3f} or more would have been found "
         f"with probability 0.8{_leak_of_teacher(found, least, beyond)}"
+    )
+
+
+def _of_no_use(tables: Tables, pair: str) -> str:
+    """Of no use: the held-out loss is above that of the count model `USELESS` of public text."""
+    counted = pick(tables["floors"], pair=pair, metric="heldout_loss", floor=USELESS)
+    if counted.empty:
+        return ""
+    floor = float(counted["value"].iloc[0])
+    models = models_of(tables, pair)
+    loss = per_model(tables, pair, metric="heldout_loss")["value"]
+    loss = loss[models.loc[loss.index, "kind"] == "student"]
+    useless = loss[loss > floor]
+    if useless.empty:
+        return ""
+    many = f"all {len(loss)}" if len(useless) == len(loss) else f"{len(useless)} of {len(loss)}"
+    own = (
+        f"; {_PLAIN} has {useless[_PLAIN]:.3f}"
+        if _PLAIN in useless.index
+        else f"; {_PLAIN} is not among them"
+        if _PLAIN in loss.index
+        else ""
+    )
+    return (
+        f"; but {many} students are models that nobody would use: their held-out loss lies above "
+        f"the {floor:.3f} nats per token of a table of pairs of words in public text{own}"
     )
 
 
@@ -197,6 +224,11 @@ def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
     rows = rows[rows["verdict"] != ""].sort_values("difference", kind="stable")
     if rows.empty:
         return []
+    useless = int((rows["verdict"] == f"less useful than a {USELESS}").sum())
+    reason = "since they predict worse than pairs of words in public text do"
+    if useless == len(rows):
+        return [f"At equal utility none of the {useless} models is compared, {reason}."]
+    rows = rows[rows["verdict"] != f"less useful than a {USELESS}"]
     labels = models_of(tables, pair)["label"]
 
     def named(verdict: str) -> list[str]:
@@ -233,7 +265,8 @@ def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
     return [
         f"At the same held-out loss, {len(rows)} models were compared with the trivial "
         f"alternatives ({against}) by the AUC of the strongest attack; after Holm correction, "
-        f"{'; '.join(parts)}.{''.join(warnings)}"
+        f"{'; '.join(parts)}{f'; not compared, {reason}: {useless}' if useless else ''}."
+        f"{''.join(warnings)}"
     ]
 
 

@@ -1,19 +1,20 @@
 """frontier: does a student leak less than the trivial alternatives of the same utility?"""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from distilleak.floors.floor import FLOORS, USELESS, worse_than
 from distilleak.metrics import frontier
 from distilleak.metrics.compare import holm, two_sided
 from distilleak.metrics.ranges import range_of
 from distilleak.metrics.rates import Floats
 from distilleak.metrics.seeds import difference_over_seeds, over_seeds
-from distilleak.tables.base import Columns
+from distilleak.tables.base import Columns, Key, Pooled
 from distilleak.tables.printing import (
     INTERVALS,
     NONE,
@@ -32,6 +33,7 @@ COLUMNS: Columns = {
     "pair": str,
     "model": str,
     "role": str,
+    "floor": str,
     "metric": str,
     "attack": str,
     "loss": float,
@@ -51,19 +53,25 @@ COLUMNS: Columns = {
     "p_holm": float,
     "verdict": str,
 }
-UNIFORM = Model(model="uniform", kind="student", method="", label="uniform", role="trivial")
+UNIFORM = "uniform"
 """What everybody has without any training: all tokens equally likely."""
 TRIVIAL = "trivial"
+COUNTED = "count model"
+"""The role of a count model: an alternative that everybody has, and a row of the table."""
 LEVEL = 0.05
+_LOSS = ("", "heldout_loss", "")
 MORE = "more useful than all"
 LESS = "less useful than all"
+NO_USE = f"less useful than a {USELESS}"
+"""The verdict on a model that predicts worse than counts do: what it leaks is of no interest."""
 
 
 @dataclass(frozen=True)
 class _Point:
     """One model under the strongest attack; (S,) of seeds, (S, B) of their replicates."""
 
-    model: Model
+    model: str
+    role: str
     attack: str
     loss: Floats
     losses: Floats
@@ -79,9 +87,14 @@ def build(study: StudyResults) -> pd.DataFrame:
     most seeds pick. `seed_sd` is the standard deviation of leakage between seeds. `front` marks the
     Pareto front of all models at their means, `trivial_front` the trivial alternatives that span
     the frontier. So does a model by which all tokens are equally likely, which has no row: it
-    leaks nothing, and whoever predicts worse has learned nothing. `difference` is leakage minus
-    that of this frontier at the model's own loss, `alternative` what it is compared with there.
-    `p_holm` corrects for all models of the pair and metric, and the verdict goes by it.
+    leaks nothing, and whoever predicts worse has learned nothing; and so do count models, which
+    have a row each. `floor` is the first count model of public text, of `floors.floor.USELESS` and
+    `WEAK`, that a model predicts worse than. One worse than `USELESS` is compared with nothing: its
+    verdict is `NO_USE`.
+
+    `difference` is leakage minus that of this frontier at the model's own loss, `alternative` what
+    it is compared with there. `p_holm` corrects for all models of the pair and metric, and the
+    verdict goes by it.
 
     A model shown to be more useful than all alternatives is compared with the most useful one; if
     it does not leak less, the two cannot be compared, and the verdict says so. So it is with one
@@ -99,7 +112,9 @@ def build(study: StudyResults) -> pd.DataFrame:
     families = found.groupby(["pair", "metric"])["p_value"]
     found["p_holm"] = families.transform(_adjusted).astype(float)
     found["verdict"] = [
-        _verdict(row["difference"], row["p_holm"], row["alternative"])
+        NO_USE
+        if row["floor"] == USELESS and row["role"] != TRIVIAL
+        else _verdict(row["difference"], row["p_holm"], row["alternative"])
         for row in found.to_dict("records")
     ]
     return found[list(COLUMNS)]
@@ -107,36 +122,52 @@ def build(study: StudyResults) -> pd.DataFrame:
 
 def _points(study: StudyResults, pair: str, models: list[Model], metric: str) -> list[_Point]:
     points = []
-    attacks = study.roster.attacks
     for model in models:
         found = study.pooled[pair, model.model]
-        loss = found.get(("", "heldout_loss", ""))
-        if model.kind == "teacher" or loss is None:
-            continue
-        threshold = model.decision if metric == "member_accuracy" else ""
-        ranked_by = metric if metric.startswith("tpr") else "auc"
-        ranks = np.array([found[attack, ranked_by, ""].by_seed for attack in attacks])
-        estimates = [found[attack, metric, threshold] for attack in attacks]
-        best = frontier.strongest(ranks)
-        seeds = range(len(best))
-        most = int(np.bincount(best).argmax())
-        points.append(
-            _Point(
-                model,
-                attacks[most],
-                loss.by_seed,
-                loss.replicates,
-                np.array([estimates[best[seed]].by_seed[seed] for seed in seeds]),
-                np.stack([estimates[best[seed]].replicates[seed] for seed in seeds]),
+        if model.kind != "teacher" and _LOSS in found:
+            threshold = model.decision if metric == "member_accuracy" else ""
+            points.append(
+                _point(found, model.model, model.role, study.roster.attacks, metric, threshold)
             )
-        )
+    for (of, name), found in study.floors.items():
+        if of == pair and points:
+            attacks = [attack for attack, which, _ in found if which == "auc"]
+            threshold = "cross_fitted" if metric == "member_accuracy" else ""
+            points.append(_point(found, name, COUNTED, attacks, metric, threshold))
     return points
 
 
+def _point(
+    found: Mapping[Key, Pooled],
+    name: str,
+    role: str,
+    attacks: list[str],
+    metric: str,
+    threshold: str,
+) -> _Point:
+    loss = found[_LOSS]
+    ranked_by = metric if metric.startswith("tpr") else "auc"
+    ranks = np.array([found[attack, ranked_by, ""].by_seed for attack in attacks])
+    estimates = [found[attack, metric, threshold] for attack in attacks]
+    best = frontier.strongest(ranks)
+    seeds = range(len(best))
+    most = int(np.bincount(best).argmax())
+    return _Point(
+        name,
+        role,
+        attacks[most],
+        loss.by_seed,
+        loss.replicates,
+        np.array([estimates[best[seed]].by_seed[seed] for seed in seeds]),
+        np.stack([estimates[best[seed]].replicates[seed] for seed in seeds]),
+    )
+
+
 def _rows(pair: Pair, name: str, metric: str, points: list[_Point]) -> list[tuple[object, ...]]:
-    trivial = [point for point in points if point.model.role == TRIVIAL]
+    trivial = [point for point in points if point.role in (TRIVIAL, COUNTED)]
     if trivial and pair.vocabulary is not None:
         trivial.append(_uniform(trivial[0], math.log(pair.vocabulary), AT_EQUAL_UTILITY[metric]))
+    losses = {point.model: float(point.loss.mean()) for point in points if point.role == COUNTED}
     on_front = _named(points, frontier.front)
     on_trivial = _named(trivial, frontier.hull)
     rows: list[tuple[object, ...]] = []
@@ -144,14 +175,16 @@ def _rows(pair: Pair, name: str, metric: str, points: list[_Point]) -> list[tupl
         loss = over_seeds(point.loss, point.losses, within=range_of("heldout_loss"))
         leakage = over_seeds(point.leakage, point.leakages, within=range_of(metric))
         spread = float(point.leakage.std(ddof=1)) if len(point.leakage) > 1 else math.nan
+        floor = "" if point.role == COUNTED else worse_than(float(point.loss.mean()), losses)
         compared: tuple[object, ...] = ("", *(math.nan,) * 4)
-        if point.model.role != TRIVIAL and trivial:
+        if point.role not in (TRIVIAL, COUNTED) and trivial and floor != USELESS:
             compared = _compare(point, trivial)
         rows.append(
             (
                 name,
-                point.model.model,
-                point.model.role,
+                point.model,
+                point.role,
+                floor,
                 metric,
                 point.attack,
                 loss.value,
@@ -161,8 +194,8 @@ def _rows(pair: Pair, name: str, metric: str, points: list[_Point]) -> list[tupl
                 leakage.low,
                 leakage.high,
                 spread,
-                point.model.model in on_front,
-                point.model.model in on_trivial,
+                point.model in on_front,
+                point.model in on_trivial,
                 *compared,
             )
         )
@@ -173,6 +206,7 @@ def _uniform(like: _Point, loss: float, chance: float) -> _Point:
     """The model without training, with as many seeds and replicates as another one."""
     return _Point(
         UNIFORM,
+        TRIVIAL,
         "",
         np.full_like(like.loss, loss),
         np.full_like(like.losses, loss),
@@ -185,7 +219,7 @@ def _named(points: list[_Point], chosen: Callable[[Floats, Floats], NDArray[np.i
     """The models that `chosen` picks by their mean loss and leakage."""
     loss = np.array([point.loss.mean() for point in points])
     leakage = np.array([point.leakage.mean() for point in points])
-    return {points[row].model.model for row in chosen(loss, leakage)}
+    return {points[row].model for row in chosen(loss, leakage)}
 
 
 def _compare(point: _Point, trivial: list[_Point]) -> tuple[object, ...]:
@@ -228,11 +262,11 @@ def _alternative(point: _Point, trivial: list[_Point]) -> str:
     )
     left, right = trivial[overall.left], trivial[overall.right]
     if left is not right:
-        return f"{left.model.model} to {right.model.model}"
+        return f"{left.model} to {right.model}"
     further = difference_over_seeds(point.loss, point.losses, left.loss, left.losses)
     if overall.inside or further.p_value >= LEVEL:
-        return left.model.model
-    return f"{MORE if further.difference < 0 else LESS}; {left.model.model}"
+        return left.model
+    return f"{MORE if further.difference < 0 else LESS}; {left.model}"
 
 
 def _adjusted(p_values: "pd.Series[float]") -> Floats:
@@ -260,15 +294,20 @@ def _verdict(difference: float, p_holm: float, alternative: str) -> str:
 def printed(findings: Findings) -> list[Printed]:
     """A row for each metric and model."""
     labels = findings.labels()
+    labels |= {
+        (pair, name): floor.label for pair in findings.pairs() for name, floor in FLOORS.items()
+    }
     table = findings.print(
         "frontier",
         "At equal utility: against the trivial frontier",
         "Leakage to the strongest attack, and its difference from the trivial alternatives at the "
         "same held-out loss (nats per token); attack and alternatives are picked on the other "
-        "seeds, or on the only one. Uniform: a model without training. Below 0: the model leaks "
-        "less than doing something trivial. p is corrected by Holm's method for all models of the "
-        "pair and the metric, and the verdict goes by it; models without a verdict have their role "
-        f"instead. Front: on the Pareto front of all models. {INTERVALS}",
+        "seeds, or on the only one. Uniform: a model without training. Count models, of words and "
+        "runs of words in public text, are alternatives, too; a model that predicts worse than the "
+        f"{USELESS} of public text gets no other verdict. Below 0: the model leaks less than doing "
+        "something trivial. p is corrected by Holm's method for all models of the pair and the "
+        "metric, and the verdict goes by it; models without a verdict have their role instead. "
+        f"Front: on the Pareto front of all models. {INTERVALS}",
         (
             "model",
             "metric",
