@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from distilleak.figures import _style
 from distilleak.figures._labels import label_points
-from distilleak.floors.floor import USELESS
+from distilleak.floors.floor import FLOORS, USELESS
 from distilleak.settings.figures import FigureSettings
 from distilleak.tables.reading import AT_EQUAL_UTILITY, Tables, models_of, pick
 from distilleak.tables.wording import METRIC_NAMES
@@ -99,7 +99,15 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     label_points(
         figure,
         large,
-        list(zip(named["loss"], named["leakage"], map(str, named["label"]), strict=True)),
+        [
+            *zip(named["loss"], named["leakage"], map(str, named["label"]), strict=True),
+            *(
+                (row["loss"], row["leakage"], FLOORS[row["model"]].label)
+                for row in pick(counted[near], metric=next(iter(AT_EQUAL_UTILITY))).to_dict(
+                    "records"
+                )
+            ),
+        ],
         [],
     )
     return figure

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -88,9 +88,9 @@ def build(study: StudyResults) -> pd.DataFrame:
     Pareto front of all models at their means, `trivial_front` the trivial alternatives that span
     the frontier. So does a model by which all tokens are equally likely, which has no row: it
     leaks nothing, and whoever predicts worse has learned nothing; and so do count models, which
-    have a row each. `floor` is the first count model of public text, of `floors.floor.USELESS` and
-    `WEAK`, that a model predicts worse than. One worse than `USELESS` is compared with nothing: its
-    verdict is `NO_USE`.
+    have a row each; those that count no member leak nothing either. `floor` is the first count
+    model of public text, of `floors.floor.USELESS` and `WEAK`, that a model predicts worse than.
+    One worse than `USELESS` is compared with nothing: its verdict is `NO_USE`.
 
     `difference` is leakage minus that of this frontier at the model's own loss, `alternative` what
     it is compared with there. `p_holm` corrects for all models of the pair and metric, and the
@@ -133,7 +133,10 @@ def _points(study: StudyResults, pair: str, models: list[Model], metric: str) ->
         if of == pair and points:
             attacks = [attack for attack, which, _ in found if which == "auc"]
             threshold = "cross_fitted" if metric == "member_accuracy" else ""
-            points.append(_point(found, name, COUNTED, attacks, metric, threshold))
+            point = _point(found, name, COUNTED, attacks, metric, threshold)
+            if not FLOORS[name].members:
+                point = _without_leakage(point, AT_EQUAL_UTILITY[metric])
+            points.append(point)
     return points
 
 
@@ -202,17 +205,26 @@ def _rows(pair: Pair, name: str, metric: str, points: list[_Point]) -> list[tupl
     return rows
 
 
+def _without_leakage(point: _Point, chance: float) -> _Point:
+    """The same without what is known to be luck: the model has seen no member."""
+    return replace(
+        point,
+        leakage=np.full_like(point.leakage, chance),
+        leakages=np.full_like(point.leakages, chance),
+    )
+
+
 def _uniform(like: _Point, loss: float, chance: float) -> _Point:
     """The model without training, with as many seeds and replicates as another one."""
-    return _Point(
-        UNIFORM,
-        TRIVIAL,
-        "",
-        np.full_like(like.loss, loss),
-        np.full_like(like.losses, loss),
-        np.full_like(like.leakage, chance),
-        np.full_like(like.leakages, chance),
+    uniform = replace(
+        like,
+        model=UNIFORM,
+        role=TRIVIAL,
+        attack="",
+        loss=np.full_like(like.loss, loss),
+        losses=np.full_like(like.losses, loss),
     )
+    return _without_leakage(uniform, chance)
 
 
 def _named(points: list[_Point], chosen: Callable[[Floats, Floats], NDArray[np.int64]]) -> set[str]:
