@@ -93,6 +93,7 @@ def plausible(
                 model,
                 len(attacks),
                 strongest,
+                False,
                 best,
                 best - 0.02,
                 min(best + 0.02, 1.0),

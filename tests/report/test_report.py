@@ -123,8 +123,9 @@ def test_no_leak_is_detected_only_when_no_interval_lies_above_chance(tables: Tab
     strongest(tables, 0.53, 0.49, 0.57, attacks=7, attack="zlib", reach=0.061)
     assert first(tables).startswith(
         "No leak was detected in the distilled student by any of 7 attacks: the interval that lies "
-        "highest is that of zlib, with an AUC of 0.530 (0.490 to 0.570) on kd, where chance is "
-        "0.5; an AUC of 0.561 or more would have been found with probability 0.8; on the teacher"
+        "farthest from chance is that of zlib, with an AUC of 0.530 (0.490 to 0.570) on kd, where "
+        "chance is 0.5; an AUC of 0.561 or more would have been found with probability 0.8; on the "
+        "teacher"
     )
 
 
@@ -172,9 +173,12 @@ def test_a_pair_without_floors_says_nothing_of_them(tables: Tables) -> None:
     assert "nobody" not in first(tables)
 
 
-def test_an_attack_below_chance_is_not_called_a_leak(tables: Tables) -> None:
-    strongest(tables, 0.42, 0.40, 0.44)
-    assert first(tables).startswith("No leak was detected in the distilled student by the only")
+def test_an_attack_whose_sign_has_to_be_turned_is_a_leak(tables: Tables) -> None:
+    strongest(tables, 0.58, 0.56, 0.60, turned=True, tpr=float("nan"))
+    assert first(tables).startswith(
+        "The distilled student leaks: the only attack, loss with its sign turned, has an AUC of "
+        "0.580 (0.560 to 0.600) on kd, where chance is 0.5; on the teacher loss has"
+    )
 
 
 def test_a_teacher_that_does_not_leak_is_said_to(tables: Tables) -> None:

@@ -47,7 +47,8 @@ def answer(tables: Tables, pair: str, attack: str) -> list[str]:
 
 def _leak(tables: Tables, pair: str) -> str:
     """A leak: an interval of the AUC, corrected for all attacks that were tried, lies above 0.5, or
-    above the bar of a closed blind gate. None: that of no attack does.
+    below it, where the attack is then turned; or beyond the bar of a closed blind gate. None: that
+    of no attack does.
     """
     found = {row["model"]: row for row in pick(tables["leak"], pair=pair).to_dict("records")}
     if _PLAIN not in found:
@@ -66,15 +67,15 @@ def _leak(tables: Tables, pair: str) -> str:
                 "non-members"
             )
         return (
-            f"The distilled student leaks{beyond}: the {tried}, {row['attack']}, has an AUC of "
+            f"The distilled student leaks{beyond}: the {tried}, {_name(row)}, has an AUC of "
             f"{auc} on {_PLAIN}, where chance is 0.5{rate}{_leak_of_teacher(found, least, beyond)}"
         )
     tried = f"any of {count} attacks" if count > 1 else "the only attack that was tried"
     return (
         f"No leak{beyond} was detected in the distilled student by {tried}: the interval that lies "
-        f"highest is that of {row['attack']}, with an AUC of {auc} on {_PLAIN}, where chance is "
-        f"0.5; an AUC of {min(1.0, least + row['reach']):.3f} or more would have been found "
-        f"with probability 0.8{_leak_of_teacher(found, least, beyond)}"
+        f"farthest from chance is that of {_name(row)}, with an AUC of {auc} on {_PLAIN}, where "
+        f"chance is 0.5; an AUC of {min(1.0, least + row['reach']):.3f} or more would have been "
+        f"found with probability 0.8{_leak_of_teacher(found, least, beyond)}"
     )
 
 
@@ -104,6 +105,11 @@ def _of_no_use(tables: Tables, pair: str) -> str:
     )
 
 
+def _name(row: dict[Any, Any]) -> str:
+    """The attack; members with the lower scores are found by whoever turns its sign."""
+    return f"{row['attack']} with its sign turned" if row["turned"] else str(row["attack"])
+
+
 def _auc(row: dict[Any, Any]) -> Interval:
     return Interval(row["auc"], row["low"], row["high"])
 
@@ -114,7 +120,7 @@ def _leak_of_teacher(found: dict[str, dict[Any, Any]], least: float, beyond: str
     row = found["teacher"]
     auc = _auc(row)
     own = "" if auc.low > least else f", where no leak{beyond} was detected"
-    return f"; on the teacher {row['attack']} has {auc}{own}"
+    return f"; on the teacher {_name(row)} has {auc}{own}"
 
 
 def _headline(tables: Tables, pair: str, attack: str) -> str:
