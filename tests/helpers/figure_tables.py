@@ -1,5 +1,6 @@
 """Made-up but plausible tables of a study, for the tests of the figures and of the report."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pandas as pd
 
 from distilleak.floors.floor import FLOORS
 from distilleak.tables.names import load
-from distilleak.tables.reading import AT_EQUAL_UTILITY
+from distilleak.tables.reading import AT_EQUAL_UTILITY, UTILITIES
 
 STUDENTS = {  # method: (AUC of the loss attack, held-out loss)
     "kd": (0.66, 3.42),
@@ -216,23 +217,25 @@ def plausible(
         )
     ]
     frontier = []
-    for metric in AT_EQUAL_UTILITY:
+    for utility, metric in itertools.product(UTILITIES, AT_EQUAL_UTILITY):
         for _, model, kind, *_ in models:
             if kind in ("teacher", "vote"):
                 continue
             auc, loss = truth[model]
             role = "trivial" if model in ("kd", "no_teacher") else "method"
             gap = auc - truth["kd"][0]
-            compared: tuple[Any, ...] = ("", *(np.nan,) * 5, "")
+            compared: tuple[Any, ...] = ("", *(np.nan,) * 7, "", "")
             if role == "method":
                 verdict = "better" if gap < -0.02 else "not distinguishable"
-                compared = ("kd", gap, gap - 0.015, gap + 0.015, 0.001, 0.01, verdict)
+                interval = (gap, gap - 0.015, gap + 0.015)
+                compared = ("kd", *interval, 0.001, 0.01, 0.4, 0.028, verdict, verdict)
             frontier.append(
                 (
                     pair,
                     model,
                     role,
                     "",
+                    utility,
                     metric,
                     "loss",
                     loss,
@@ -259,11 +262,12 @@ def plausible(
         ]
         frontier += [
             (
-                *(pair, name, "count model", "", metric, "loss", loss, loss - 0.01, loss + 0.01),
+                *(pair, name, "count model", "", utility, metric, "loss"),
+                *(loss, loss - 0.01, loss + 0.01),
                 *(auc, auc - 0.02, auc + 0.02, 0.01 if seeds > 1 else np.nan, False, False),
-                *("", *(np.nan,) * 5, ""),
+                *("", *(np.nan,) * 7, "", ""),
             )
-            for metric in AT_EQUAL_UTILITY
+            for utility, metric in itertools.product(UTILITIES, AT_EQUAL_UTILITY)
         ]
     luck = [
         (

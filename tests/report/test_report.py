@@ -148,6 +148,31 @@ def test_students_that_nobody_would_use_are_said_to_be_such_in_the_first_sentenc
     )
 
 
+def test_a_verdict_on_which_measures_of_utility_disagree_is_not_stated(tables: Tables) -> None:
+    disputed = "depends on the measure of utility"
+    model: dict[str, str | int] = {"metric": "auc", "model": "nonvulnerable"}
+    change(tables["frontier"], model, agreed=disputed)
+    change(tables["frontier"], {**model, "utility": "top1_error"}, verdict="worse")
+    said = answer(tables, "small", "loss")[4]
+    assert "leaking less: bottleneck" in said
+    assert (
+        "; without a verdict, because it depends on the measure of utility: nonvulnerable (better "
+        "by held-out loss, worse by top-1 error)" in said
+    )
+
+
+def test_a_difference_that_is_not_shown_comes_with_one_that_would_have_been(tables: Tables) -> None:
+    rows = tables["frontier"]["verdict"] == "better"
+    same = "not distinguishable"
+    tables["frontier"].loc[rows, ["verdict", "agreed"]] = [same, same]
+    said = answer(tables, "small", "loss")[4]
+    assert "; not distinguishable from them: 4 (a difference of 0.028 would have been found" in said
+    model: dict[str, str | int] = {"metric": "auc", "model": "nonvulnerable"}
+    change(tables["frontier"], model, verdict="equivalent", agreed="equivalent")
+    said = answer(tables, "small", "loss")[4]
+    assert "; shown to be equivalent to them, within the margin: nonvulnerable (−0.080 (" in said
+
+
 def test_models_without_a_verdict_are_counted_with_the_reason(tables: Tables) -> None:
     change(
         tables["frontier"],
@@ -155,7 +180,7 @@ def test_models_without_a_verdict_are_counted_with_the_reason(tables: Tables) ->
         verdict="less useful than a bigram",
     )
     said = answer(tables, "small", "loss")[4]
-    assert said.startswith("At the same held-out loss, 3 models were compared")
+    assert said.startswith("At the same utility, 3 models were compared")
     assert (
         "; not compared, since they predict worse than pairs of words in public text do: 1." in said
     )
@@ -235,11 +260,13 @@ def test_a_single_method_is_not_counted(tables: Tables) -> None:
 
 
 def test_the_fifth_sentence_gives_the_verdicts_at_equal_utility(tables: Tables) -> None:
-    change(tables["frontier"], {"metric": "auc", "verdict": "better"}, verdict="worse")
+    worse = {"verdict": "worse", "agreed": "worse"}
+    change(tables["frontier"], {"metric": "auc", "verdict": "better"}, **worse)
     change(
         tables["frontier"],
         {"metric": "auc", "model": "nonvulnerable"},
-        **{"verdict": "better", "difference": -0.08, "low": -0.1, "high": -0.06},
+        **{"verdict": "better", "agreed": "better"},
+        **{"difference": -0.08, "low": -0.1, "high": -0.06},
     )
     said = answer(tables, "small", "loss")[4]
     assert "leaking less: nonvulnerable (−0.080 (−0.100 to −0.060)); leaking more: " in said
@@ -255,7 +282,7 @@ def test_the_fifth_sentence_gives_the_verdicts_at_equal_utility(tables: Tables) 
         " With a single seed, no interval covers the variation between splits or between trainings."
     )
     change(tables["frontier"], {"metric": "auc"}, verdict="")
-    assert not any("At the same held-out loss" in said for said in answer(tables, "small", "loss"))
+    assert not any("At the same utility" in said for said in answer(tables, "small", "loss"))
 
 
 def test_the_last_sentence_reports_the_variation_between_seeds(tables: Tables) -> None:

@@ -32,6 +32,8 @@ def table(
     vocabulary: int | None = None,
     spread: float = 0.002,
     floors: dict[str, tuple[float, float]] | None = None,
+    utility: str = "heldout_loss",
+    accuracy: dict[str, float] | None = None,
 ) -> pd.DataFrame:
     rng = np.random.default_rng(4)
     models: list[dict[str, Any]] = [
@@ -51,6 +53,9 @@ def table(
     metrics = {
         ("small", name): {
             ("", "heldout_loss", ""): pooled(loss, spread, rng),
+            ("", "top1_accuracy", ""): pooled(
+                (accuracy or {}).get(name, 1 - loss / 10), spread / 10, rng
+            ),
             **{
                 (attack, metric, threshold): pooled(auc - weaker, spread, rng)
                 for attack, weaker in (("loss", 0.0), ("weak", 0.1))
@@ -65,6 +70,9 @@ def table(
     counted = {
         ("small", name): {
             ("", "heldout_loss", ""): pooled(loss, spread, rng),
+            ("", "top1_accuracy", ""): pooled(
+                (accuracy or {}).get(name, 1 - loss / 10), spread / 10, rng
+            ),
             **{
                 ("loss", metric, threshold): pooled(auc, spread, rng)
                 for metric, threshold in (
@@ -78,7 +86,8 @@ def table(
     nothing = Results({}, {}, {}, {}, {}, {})
     study = StudyResults(roster, EvaluationSettings(), nothing, metrics, counted)
     found = frontier.build(study)
-    return found[found["metric"] == "auc"].set_index("model")
+    shown = found[(found["metric"] == "auc") & (found["utility"] == utility)]
+    return shown.set_index("model")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +95,7 @@ def table(
     [
         (4.25, 0.75, "kd to early", -0.05, "better"),
         (4.25, 0.85, "kd to early", 0.05, "worse"),
-        (4.25, 0.80, "kd to early", 0.0, "not distinguishable"),
+        (4.25, 0.80, "kd to early", 0.0, "equivalent"),
         (4.75, 0.60, "early to earliest", -0.05, "better"),
         (3.8, 0.95, "more useful than all; kd", 0.05, "more useful than all"),
         (3.8, 0.85, "more useful than all; kd", -0.05, "better"),
@@ -134,6 +143,33 @@ def test_p_values_are_corrected_for_all_methods_and_trivial_ones_have_none() -> 
     np.testing.assert_allclose(tried["p_holm"], holm(tried["p_value"].to_numpy()))
     assert found.loc[[*TRIVIAL], ["difference", "p_holm"]].isna().all(axis=None)
     assert (found.loc[[*TRIVIAL], "verdict"] == "").all()
+
+
+def test_a_verdict_is_agreed_where_every_measure_of_utility_leads_to_it() -> None:
+    methods = {"method": (4.25, 0.75)}
+    found = table(methods)
+    assert found.loc["method", ["verdict", "agreed"]].tolist() == ["better", "better"]
+    by_top1 = table(methods, utility="top1_error")
+    assert by_top1.loc["method", "verdict"] == "better"
+    assert by_top1.loc["kd", "loss"] == pytest.approx(0.4, abs=0.002)
+    # By top-1 accuracy the method is no more useful than `earliest`, which leaks less.
+    worse = {"method": 0.50}
+    found = table(methods, accuracy=worse)
+    assert found.loc["method", "verdict"] == "better"
+    assert found.loc["method", "agreed"] == "depends on the measure of utility"
+    by_top1 = table(methods, accuracy=worse, utility="top1_error")
+    assert by_top1.loc["method", "verdict"] == "worse"
+    assert by_top1.loc["method", "agreed"] == "depends on the measure of utility"
+
+
+def test_a_difference_shown_to_be_small_is_equivalent_and_an_unproven_one_is_not() -> None:
+    exact = table({"method": (4.25, 0.8)}, spread=0.0005).loc["method"]
+    assert exact["verdict"] == "equivalent"
+    assert exact["p_equivalence"] < 0.05 <= exact["p_holm"]
+    noisy = table({"method": (4.25, 0.8)}, spread=0.02).loc["method"]
+    assert noisy["verdict"] == "not distinguishable"
+    assert noisy["p_equivalence"] > 0.05
+    assert noisy["detectable"] > 5 * exact["detectable"] > 0
 
 
 COUNTED = {"bigram": (4.6, 0.52), "trigram": (4.2, 0.5), "bigram_of_members": (4.5, 0.9)}

@@ -10,7 +10,7 @@ from distilleak.figures import _style
 from distilleak.figures._labels import label_points
 from distilleak.floors.floor import FLOORS, USELESS
 from distilleak.settings.figures import FigureSettings
-from distilleak.tables.reading import AT_EQUAL_UTILITY, Tables, models_of, pick
+from distilleak.tables.reading import AT_EQUAL_UTILITY, UTILITIES, Tables, models_of, pick
 from distilleak.tables.wording import METRIC_NAMES
 
 TITLE = "Leakage against utility, and the trivial frontier"
@@ -19,16 +19,15 @@ CAPTION = (
     "of all attacks: AUC, TPR at 1 % FPR and member accuracy (dotted: chance); lower left is good"
     " on both. Grey: the trivial alternatives, such as fewer epochs (far less useful ones lie "
     "outside). The line joins those that span their frontier: a coin toss that releases one of "
-    "two alternatives gives the points between them. Crosses: count models of public text, and of "
-    "that and the members; right of the dashed line models predict worse than pairs of words in "
-    "public text do, and get no verdict. Points of one method that differ in strength"
-    " alone are joined. Where there are many models, only those on a front, strong alternatives "
-    "and better models are labelled. Bottom: leakage minus that of the trivial frontier at the "
-    "same loss; left of zero a student leaks less than the trivial alternatives do. Filled: "
-    "better or worse after Holm correction; hollow: not distinguishable, or more or less useful "
-    "than all alternatives. Bars: 95 % intervals, over seeds where there are several. The attack "
-    "and the alternatives are picked on the other seeds, or on the only one. Numbers: "
-    "frontier.csv."
+    "two alternatives gives the points between them. Crosses: count models of public text, and of"
+    " that and the members; right of the dashed line models predict worse than pairs of words in "
+    "public text do, and get no verdict. Points of one method that differ in strength alone are "
+    "joined. Where there are many models, only those on a front, strong alternatives and better "
+    "models are labelled. Bottom: leakage minus that of the trivial frontier at the same loss; "
+    "left of zero a student leaks less than the trivial alternatives do. Filled: better or worse "
+    "after Holm correction, by every measure of utility; hollow: anything else. Bars: 95 % "
+    "intervals, over seeds where there are several. The attack and the alternatives are picked on"
+    " the other seeds, or on the only one. Numbers: frontier.csv."
 )
 TABLES = ("models", "frontier")
 _TRIVIAL = "trivial"
@@ -42,7 +41,7 @@ _CROWD = 15
 def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     """Draw all models by loss and leakage, and below each one's difference from the frontier."""
     models = models_of(tables, pair)
-    found = pick(tables["frontier"], pair=pair)
+    found = pick(tables["frontier"], pair=pair, utility=next(iter(UTILITIES)))
     if found.empty:
         return _style.sentence(style, f"No model of the pair {pair} has both an AUC and a loss.")
     counted = found[found["role"] == _COUNTED]
@@ -95,7 +94,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     if len(first) > _CROWD:
         shown = first["front"] & (first["role"] != _TRIVIAL)
         shown |= first["trivial_front"] | (first["role"] == _STRONG)
-        named = first[shown | (first["verdict"] == "better")]
+        named = first[shown | (first["agreed"] == "better")]
     label_points(
         figure,
         large,
@@ -168,7 +167,7 @@ def _draw_differences(axes: Axes, compared: pd.DataFrame, looks: Mapping[str, _s
     for place in range(len(rows)):
         row = rows.iloc[place]
         look = looks[str(row["group"])]
-        decided = row["verdict"] in _DECIDED
+        decided = row["agreed"] in _DECIDED
         axes.errorbar(
             row["value"],
             place,

@@ -12,8 +12,8 @@ from scipy import stats
 
 from distilleak.floors.floor import USELESS
 from distilleak.report.bar import CHANCE, against_bar, best_blind, least_auc
-from distilleak.tables.reading import DECISIONS, Tables, models_of, per_model, pick
-from distilleak.tables.wording import Interval, listed, p_text, signed
+from distilleak.tables.reading import DECISIONS, UTILITIES, Tables, models_of, per_model, pick
+from distilleak.tables.wording import COST_NAMES, Interval, listed, p_text, signed
 
 LEVEL = 0.05  # of the tests; the intervals are the matching 95 %
 _PLAIN = "kd"
@@ -225,38 +225,51 @@ def _methods(tables: Tables, pair: str, attack: str) -> str:
 
 
 def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
-    """The verdicts of the table `frontier` on the AUC, a sentence; none without any."""
-    rows = pick(tables["frontier"], pair=pair, metric="auc")
+    """The verdicts of the table `frontier` on the AUC, a sentence; none without any. One is stated
+    where all measures of utility lead to it."""
+    every = pick(tables["frontier"], pair=pair, metric="auc")
+    rows = pick(every, utility=next(iter(UTILITIES)))
+    trivial = pick(rows, role="trivial")
     rows = rows[rows["verdict"] != ""].sort_values("difference", kind="stable")
     if rows.empty:
         return []
-    useless = int((rows["verdict"] == f"less useful than a {USELESS}").sum())
+    no_use = f"less useful than a {USELESS}"
+    useless = int((rows["verdict"] == no_use).sum())
     reason = "since they predict worse than pairs of words in public text do"
     if useless == len(rows):
         return [f"At equal utility none of the {useless} models is compared, {reason}."]
-    rows = rows[rows["verdict"] != f"less useful than a {USELESS}"]
+    rows = rows[rows["verdict"] != no_use]
     labels = models_of(tables, pair)["label"]
 
     def named(verdict: str) -> list[str]:
         return [
             f"{labels[row['model']]} "
             f"({Interval(row['difference'], row['low'], row['high']).signed()})"
-            for _, row in pick(rows, verdict=verdict).iterrows()
+            for _, row in pick(rows, agreed=verdict).iterrows()
         ]
 
-    better, worse = named("better"), named("worse")
+    better, worse, same = named("better"), named("worse"), named("equivalent")
     parts = [
         f"leaking less: {listed(better) if better else 'none'}",
         f"leaking more: {listed(worse) if worse else 'none'}",
     ]
+    if same:
+        parts.append(f"shown to be equivalent to them, within the margin: {listed(same)}")
     for verdict, words in (
         ("not distinguishable", "not distinguishable from them"),
         ("more useful than all", "more useful than all of them without leaking less"),
         ("less useful than all", "less useful than all of them without leaking more"),
     ):
-        if count := int((rows["verdict"] == verdict).sum()):
-            parts.append(f"{words}: {count}")
-    trivial = pick(tables["frontier"], pair=pair, metric="auc", role="trivial")
+        if count := int((rows["agreed"] == verdict).sum()):
+            parts.append(f"{words}: {count}{_least_excess(pick(rows, agreed=verdict), verdict)}")
+    disputed = [model for model in rows["model"] if model not in _agreed_on(rows)]
+    if disputed:
+        parts.append(
+            "without a verdict, because it depends on the measure of utility: "
+            f"{listed([_by_utility(every, model, str(labels[model])) for model in disputed])}"
+        )
+    if useless:
+        parts.append(f"not compared, {reason}: {useless}")
     few = len(trivial) < _ENOUGH
     against = listed([str(labels[model]) for model in trivial["model"]]) if few else len(trivial)
     warnings = [
@@ -269,11 +282,32 @@ def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
         else "",
     ]
     return [
-        f"At the same held-out loss, {len(rows)} models were compared with the trivial "
+        f"At the same utility, {len(rows)} models were compared with the trivial "
         f"alternatives ({against}) by the AUC of the strongest attack; after Holm correction, "
-        f"{'; '.join(parts)}{f'; not compared, {reason}: {useless}' if useless else ''}."
-        f"{''.join(warnings)}"
+        f"{'; '.join(parts)}.{''.join(warnings)}"
     ]
+
+
+def _agreed_on(rows: pd.DataFrame) -> set[str]:
+    return set(rows.loc[rows["agreed"] == rows["verdict"], "model"])
+
+
+def _by_utility(rows: pd.DataFrame, model: str, label: str) -> str:
+    found = pick(rows, model=model)
+    each = [
+        f"{verdict} by {COST_NAMES[utility]}"
+        for utility, verdict in zip(found["utility"], found["verdict"], strict=True)
+    ]
+    return f"{label} ({', '.join(each)})"
+
+
+def _least_excess(rows: pd.DataFrame, verdict: str) -> str:
+    """How large a difference would have been found in models in which none was."""
+    if verdict != "not distinguishable":
+        return ""
+    low, high = f"{rows['detectable'].min():.3f}", f"{rows['detectable'].max():.3f}"
+    size = low if low == high else f"{low} to {high}"
+    return f" (a difference of {size} would have been found with probability 0.8)"
 
 
 def _luck(tables: Tables, pair: str, attack: str) -> list[str]:
