@@ -27,6 +27,7 @@ localrules:
     find_vulnerable,
     score_attacks,
     score_vote,
+    measure_floors,
     measure_metrics,
     build_tables,
     measure_exposure,

@@ -29,6 +29,11 @@ def data_directory(root: str | Path, seed: int | str, data: str) -> Path:
     return Path(f"{seed_directory(root, seed)}{data}")
 
 
+def floors_file(root: str | Path, seed: int | str, data: str) -> Path:
+    """What count models of these records reach."""
+    return data_directory(root, seed, data) / "floors.parquet"
+
+
 def model_directory(root: str | Path, seed: int | str, pair: str, model: str) -> Path:
     """Everything about one model of one pair and seed.
 

@@ -23,7 +23,7 @@ LEVELS = (
     ("training",),
     ("methods",),
     ("evidence",),
-    ("models",),
+    ("models", "floors"),
     ("blind", "records"),
     ("corpora",),
     ("metrics", "machine"),
@@ -59,7 +59,7 @@ FLOW = (
     ("all models are queried", ("compute_evidence", "join_evidence"), "evidence"),
     (
         "attacks are scored and measured",
-        ("score_attacks", "score_vote", "measure_metrics"),
+        ("score_attacks", "score_vote", "measure_floors", "measure_metrics"),
         "scores",
     ),
     (

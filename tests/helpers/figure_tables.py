@@ -1,12 +1,15 @@
 """Made-up but plausible tables of a study, for the tests of the figures and of the report."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from distilleak.floors.floor import FLOORS
 from distilleak.tables.names import load
+from distilleak.tables.reading import AT_EQUAL_UTILITY, UTILITIES
 
 STUDENTS = {  # method: (AUC of the loss attack, held-out loss)
     "kd": (0.66, 3.42),
@@ -91,6 +94,7 @@ def plausible(
                 model,
                 len(attacks),
                 strongest,
+                False,
                 best,
                 best - 0.02,
                 min(best + 0.02, 1.0),
@@ -213,22 +217,25 @@ def plausible(
         )
     ]
     frontier = []
-    for metric in ("auc", "tpr_at_fpr_0.01", "member_accuracy"):
+    for utility, metric in itertools.product(UTILITIES, AT_EQUAL_UTILITY):
         for _, model, kind, *_ in models:
             if kind in ("teacher", "vote"):
                 continue
             auc, loss = truth[model]
             role = "trivial" if model in ("kd", "no_teacher") else "method"
             gap = auc - truth["kd"][0]
-            compared: tuple[Any, ...] = ("", *(np.nan,) * 5, "")
+            compared: tuple[Any, ...] = ("", *(np.nan,) * 7, "", "")
             if role == "method":
                 verdict = "better" if gap < -0.02 else "not distinguishable"
-                compared = ("kd", gap, gap - 0.015, gap + 0.015, 0.001, 0.01, verdict)
+                interval = (gap, gap - 0.015, gap + 0.015)
+                compared = ("kd", *interval, 0.001, 0.01, 0.4, 0.028, verdict, verdict)
             frontier.append(
                 (
                     pair,
                     model,
                     role,
+                    "",
+                    utility,
                     metric,
                     "loss",
                     loss,
@@ -243,6 +250,25 @@ def plausible(
                     *compared,
                 )
             )
+    floors = []
+    for name, floor in FLOORS.items():
+        loss = 6.2 - 0.9 * floor.order - 0.1 * floor.members
+        auc = 0.5 + 0.1 * floor.order * floor.members
+        rows_of = [("", "heldout_loss", "", loss), ("", "perplexity", "", float(np.exp(loss)))]
+        rows_of += [("", "top1_accuracy", "", 0.1 * floor.order), ("loss", "auc", "", auc)]
+        floors += [
+            (pair, name, floor.order, floor.members, *key, value, value - 0.02, value + 0.02)
+            for *key, value in rows_of
+        ]
+        frontier += [
+            (
+                *(pair, name, "count model", "", utility, metric, "loss"),
+                *(loss, loss - 0.01, loss + 0.01),
+                *(auc, auc - 0.02, auc + 0.02, 0.01 if seeds > 1 else np.nan, False, False),
+                *("", *(np.nan,) * 7, "", ""),
+            )
+            for utility, metric in itertools.product(UTILITIES, AT_EQUAL_UTILITY)
+        ]
     luck = [
         (
             pair,
@@ -300,6 +326,7 @@ def plausible(
     ]
     rows: dict[str, list[Any]] = {
         "models": models,
+        "floors": floors,
         "metrics": metrics,
         "comparisons": comparisons,
         "success": success,

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from distilleak.evidence.table import SCHEMA
 from distilleak.files import write_json, write_table
-from distilleak.paths import data_directory, model_directory, seed_directory
+from distilleak.floors.floor import FLOORS
+from distilleak.paths import data_directory, floors_file, model_directory, seed_directory
 from distilleak.stages import build_tables, measure_metrics, score_vote
 
 SEEDS = (0, 1)
@@ -67,6 +68,7 @@ def write_study(root: Path, pair: str = PAIR, data: str = "") -> Path:
         classifiers = {"length": {"auc": 0.51, "low": 0.4, "high": 0.6, "p_value": 0.4 + seed / 10}}
         verdict = {"passed": True, "classifiers": classifiers, "members": 60, "nonmembers": 60}
         write_json(verdict, directory / "blind.json")
+        write_floors(floors_file(root, seed, data), rng)
         common = rng.normal(size=len(pool))
         for model, shift in SHIFT.items():
             own = model_directory(root, seed, pair, model)
@@ -125,6 +127,30 @@ def vote(root, seed, pair):
     options = ["--scores", *paths, "--evaluation", json.dumps(EVALUATION)]
     options += ["--seed", str(seed), "--output", str(output)]
     score_vote.main(options)
+
+
+def write_floors(path, rng):
+    """Count models that predict the better the longer their n-grams, and better with members."""
+    rows = []
+    for name, floor in FLOORS.items():
+        loss = 7.0 - floor.order - 0.5 * floor.members
+        metrics = [("", "heldout_loss", "", loss), ("", "top1_accuracy", "", floor.order / 10)]
+        for attack in ("loss", "reference") if floor.members else ("loss",):
+            metrics += [
+                (attack, "auc", "", 0.5 + 0.2 * floor.members),
+                (attack, "tpr_at_fpr_0.01", "", 0.01 + 0.1 * floor.members),
+                (attack, "member_accuracy", "cross_fitted", 0.5 + 0.1 * floor.members),
+            ]
+        for attack, metric, threshold, value in metrics:
+            replicates = value + 0.01 * rng.normal(size=EVALUATION["replicates"])
+            rows.append(
+                {
+                    **{"floor": name, "attack": attack, "metric": metric, "threshold": threshold},
+                    **{"value": value, "low": value - 0.02, "high": value + 0.02},
+                    "replicates": replicates.astype(np.float32),
+                }
+            )
+    write_table(pa.Table.from_pylist(rows), path)
 
 
 def measure(root, seed, model, kind, *more, pair=PAIR, data=""):

@@ -1,11 +1,13 @@
 """P-values and Holm's correction."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from distilleak.errors import DistilleakError
-from distilleak.metrics.compare import holm, two_sided
+from distilleak.metrics.compare import Difference, detectable, holm, two_sided
 
 
 def test_the_p_value_is_that_of_a_z_test_or_a_t_test():
@@ -46,3 +48,20 @@ def test_holm_rejects_what_the_step_down_procedure_rejects():
 def test_holm_refuses_what_is_not_a_probability(bad):
     with pytest.raises(DistilleakError, match="p-value number 1"):
         holm([0.5, bad])
+
+
+@pytest.mark.parametrize("degrees", [4, math.inf])
+def test_a_detectable_difference_is_found_with_the_power(degrees):
+    rng = np.random.default_rng(0)
+    found = Difference(0.0, 0.0, 0.0, 1.0, 0.01, degrees)
+    true = detectable(found, 0.05, 0.8)
+    draws = 40_000
+    if math.isinf(degrees):
+        errors = np.full(draws, 0.01)
+    else:
+        errors = 0.01 * np.sqrt(rng.chisquare(degrees, draws) / degrees)
+    seen = rng.normal(true, 0.01, draws)
+    tests = [two_sided(d, e, degrees) < 0.05 for d, e in zip(seen, errors, strict=True)]
+    # With few degrees of freedom the approximation promises a little too little.
+    assert np.mean(tests) == pytest.approx(0.8, abs=0.03)
+    assert detectable(found, 0.01, 0.8) > true

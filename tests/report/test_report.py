@@ -123,14 +123,87 @@ def test_no_leak_is_detected_only_when_no_interval_lies_above_chance(tables: Tab
     strongest(tables, 0.53, 0.49, 0.57, attacks=7, attack="zlib", reach=0.061)
     assert first(tables).startswith(
         "No leak was detected in the distilled student by any of 7 attacks: the interval that lies "
-        "highest is that of zlib, with an AUC of 0.530 (0.490 to 0.570) on kd, where chance is "
-        "0.5; an AUC of 0.561 or more would have been found with probability 0.8; on the teacher"
+        "farthest from chance is that of zlib, with an AUC of 0.530 (0.490 to 0.570) on kd, where "
+        "chance is 0.5; an AUC of 0.561 or more would have been found with probability 0.8; on the "
+        "teacher"
     )
 
 
-def test_an_attack_below_chance_is_not_called_a_leak(tables: Tables) -> None:
-    strongest(tables, 0.42, 0.40, 0.44)
-    assert first(tables).startswith("No leak was detected in the distilled student by the only")
+def test_students_that_nobody_would_use_are_said_to_be_such_in_the_first_sentence(
+    tables: Tables,
+) -> None:
+    assert "nobody would use" not in first(tables)
+    bigram: dict[str, str | int] = {"floor": "bigram", "metric": "heldout_loss"}
+    change(tables["floors"], bigram, value=3.43)
+    assert first(tables).endswith(
+        "; but 3 of 4 students are models that nobody would use: their held-out loss lies above "
+        "the 3.430 nats per token of a table of pairs of words in public text; kd is not among "
+        "them."
+    )
+    change(tables["floors"], bigram, value=3.0)
+    assert first(tables).startswith("The distilled student leaks: ")
+    assert first(tables).endswith(
+        "; but all 4 students are models that nobody would use: their held-out loss lies above the "
+        "3.000 nats per token of a table of pairs of words in public text; kd has 3.420."
+    )
+
+
+def test_a_verdict_on_which_measures_of_utility_disagree_is_not_stated(tables: Tables) -> None:
+    disputed = "depends on the measure of utility"
+    model: dict[str, str | int] = {"metric": "auc", "model": "nonvulnerable"}
+    change(tables["frontier"], model, agreed=disputed)
+    change(tables["frontier"], {**model, "utility": "top1_error"}, verdict="worse")
+    said = answer(tables, "small", "loss")[4]
+    assert "leaking less: bottleneck" in said
+    assert (
+        "; without a verdict, because it depends on the measure of utility: nonvulnerable (better "
+        "by held-out loss, worse by top-1 error)" in said
+    )
+
+
+def test_a_difference_that_is_not_shown_comes_with_one_that_would_have_been(tables: Tables) -> None:
+    rows = tables["frontier"]["verdict"] == "better"
+    same = "not distinguishable"
+    tables["frontier"].loc[rows, ["verdict", "agreed"]] = [same, same]
+    said = answer(tables, "small", "loss")[4]
+    assert "; not distinguishable from them: 4 (a difference of 0.028 would have been found" in said
+    model: dict[str, str | int] = {"metric": "auc", "model": "nonvulnerable"}
+    change(tables["frontier"], model, verdict="equivalent", agreed="equivalent")
+    said = answer(tables, "small", "loss")[4]
+    assert "; shown to be equivalent to them, within the margin: nonvulnerable (−0.080 (" in said
+
+
+def test_models_without_a_verdict_are_counted_with_the_reason(tables: Tables) -> None:
+    change(
+        tables["frontier"],
+        {"metric": "auc", "model": "nonvulnerable"},
+        verdict="less useful than a bigram",
+    )
+    said = answer(tables, "small", "loss")[4]
+    assert said.startswith("At the same utility, 3 models were compared")
+    assert (
+        "; not compared, since they predict worse than pairs of words in public text do: 1." in said
+    )
+    verdicts = tables["frontier"]["verdict"]
+    tables["frontier"]["verdict"] = verdicts.where(verdicts == "", "less useful than a bigram")
+    assert answer(tables, "small", "loss")[4] == (
+        "At equal utility none of the 4 models is compared, since they predict worse than pairs of "
+        "words in public text do."
+    )
+
+
+def test_a_pair_without_floors_says_nothing_of_them(tables: Tables) -> None:
+    tables["floors"] = tables["floors"].iloc[:0]
+    assert first(tables).startswith("The distilled student leaks: ")
+    assert "nobody" not in first(tables)
+
+
+def test_an_attack_whose_sign_has_to_be_turned_is_a_leak(tables: Tables) -> None:
+    strongest(tables, 0.58, 0.56, 0.60, turned=True, tpr=float("nan"))
+    assert first(tables).startswith(
+        "The distilled student leaks: the only attack, loss with its sign turned, has an AUC of "
+        "0.580 (0.560 to 0.600) on kd, where chance is 0.5; on the teacher loss has"
+    )
 
 
 def test_a_teacher_that_does_not_leak_is_said_to(tables: Tables) -> None:
@@ -187,11 +260,13 @@ def test_a_single_method_is_not_counted(tables: Tables) -> None:
 
 
 def test_the_fifth_sentence_gives_the_verdicts_at_equal_utility(tables: Tables) -> None:
-    change(tables["frontier"], {"metric": "auc", "verdict": "better"}, verdict="worse")
+    worse = {"verdict": "worse", "agreed": "worse"}
+    change(tables["frontier"], {"metric": "auc", "verdict": "better"}, **worse)
     change(
         tables["frontier"],
         {"metric": "auc", "model": "nonvulnerable"},
-        **{"verdict": "better", "difference": -0.08, "low": -0.1, "high": -0.06},
+        **{"verdict": "better", "agreed": "better"},
+        **{"difference": -0.08, "low": -0.1, "high": -0.06},
     )
     said = answer(tables, "small", "loss")[4]
     assert "leaking less: nonvulnerable (−0.080 (−0.100 to −0.060)); leaking more: " in said
@@ -200,14 +275,14 @@ def test_the_fifth_sentence_gives_the_verdicts_at_equal_utility(tables: Tables) 
         " With so few alternatives the comparison favours the methods; config/frontier.yaml has "
         "more."
     )
-    change(tables["frontier"], {"metric": "auc"}, role="trivial")
+    change(tables["frontier"], {"metric": "auc", "role": "method"}, role="trivial")
     assert "compared with the trivial alternatives (6) by" in answer(tables, "small", "loss")[4]
     change(tables["luck"], {"metric": "auc"}, seeds=1)
     assert answer(tables, "small", "loss")[4].endswith(
         " With a single seed, no interval covers the variation between splits or between trainings."
     )
     change(tables["frontier"], {"metric": "auc"}, verdict="")
-    assert not any("At the same held-out loss" in said for said in answer(tables, "small", "loss"))
+    assert not any("At the same utility" in said for said in answer(tables, "small", "loss"))
 
 
 def test_the_last_sentence_reports_the_variation_between_seeds(tables: Tables) -> None:

@@ -35,6 +35,7 @@ LIGHT = (
     "find_vulnerable",
     "score_attacks",
     "score_vote",
+    "measure_floors",
     "measure_metrics",
     "build_tables",
     "draw_figure",
@@ -45,7 +46,7 @@ LIGHT = (
     "measure_exposure",
 )
 """Stages that need no model: importing torch would cost each of them seconds."""
-TOKENIZING = ("train_tokenizer", "encode_records")
+TOKENIZING = ("train_tokenizer", "encode_records", "measure_floors")
 
 
 def test_every_module_with_a_command_line_is_a_stage() -> None:
@@ -214,6 +215,7 @@ ALLOWED = {
         "tables",
         "scoring.scores",
         "evidence.table",
+        "floors.floor",
         "records.evaluation",
         "records.pools",
         "records.table",
@@ -225,7 +227,14 @@ ALLOWED = {
         "paths",
         "errors",
     ),
-    "figures": ("figures", "tables.reading", "tables.wording", "settings.figures", "errors"),
+    "figures": (
+        "figures",
+        "tables.reading",
+        "tables.wording",
+        "floors.floor",
+        "settings.figures",
+        "errors",
+    ),
     "metrics": ("metrics", "errors", "seeding"),
     "methods": ("methods", "models.surgery", "models.batches", "settings", "catalogue", "errors"),
     "corpora": ("corpora", "settings.base", "errors"),

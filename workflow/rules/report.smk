@@ -17,6 +17,7 @@ rule build_tables:
         vulnerable=expand(rules.find_vulnerable.output, seed=CONFIG.seeds, pair=ARMS),
         records=expand(rules.encode_records.output, seed=CONFIG.seeds, data=DATA),
         verdicts=expand(rules.audit_split.output, seed=CONFIG.seeds, data=DATA),
+        floors=expand(rules.measure_floors.output, seed=CONFIG.seeds, data=DATA),
         code=sorted({*get_code("build_tables"), *TABLE_CODE}),
     output:
         expand("{results}/tables/{file}", results=RESULTS, file=TABLES),

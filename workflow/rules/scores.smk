@@ -66,6 +66,27 @@ rule score_vote:
         " --evaluation {params.evaluation:q} --output {output} > {log} 2>&1"
 
 
+rule measure_floors:
+    input:
+        records=f"{SEED}{{data}}/records.parquet",
+        tokenizer=f"{SEED}{{data}}/tokenizer",
+        code=get_code("measure_floors"),
+    output:
+        str(paths.floors_file(RESULTS, "{seed}", "{data}")),
+    log:
+        f"{LOGS}/measure_floors/{{seed}}{{data}}.log",
+    conda:
+        "../../envs/distilleak.yaml"
+    params:
+        evaluation=canonical(CONFIG.evaluation),
+    message:
+        "measure count models (seed {wildcards.seed})"
+    shell:
+        "python -m distilleak measure_floors --records {input.records}"
+        " --tokenizer {input.tokenizer} --evaluation {params.evaluation:q}"
+        " --seed {wildcards.seed} --output {output} > {log} 2>&1"
+
+
 rule measure_metrics:
     input:
         unpack(get_utility),

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from distilleak.figures import _style
 from distilleak.figures._labels import label_points
+from distilleak.floors.floor import FLOORS, USELESS
 from distilleak.settings.figures import FigureSettings
-from distilleak.tables.reading import AT_EQUAL_UTILITY, Tables, models_of, pick
+from distilleak.tables.reading import AT_EQUAL_UTILITY, UTILITIES, Tables, models_of, pick
 from distilleak.tables.wording import METRIC_NAMES
 
 TITLE = "Leakage against utility, and the trivial frontier"
@@ -18,17 +19,19 @@ CAPTION = (
     "of all attacks: AUC, TPR at 1 % FPR and member accuracy (dotted: chance); lower left is good"
     " on both. Grey: the trivial alternatives, such as fewer epochs (far less useful ones lie "
     "outside). The line joins those that span their frontier: a coin toss that releases one of "
-    "two alternatives gives the points between them. Points of one method that differ in strength"
-    " alone are joined. Where there are many models, only those on a front, strong alternatives "
-    "and better models are labelled. Bottom: leakage minus that of the trivial frontier at the "
-    "same loss; left of zero a student leaks less than the trivial alternatives do. Filled: "
-    "better or worse after Holm correction; hollow: not distinguishable, or more or less useful "
-    "than all alternatives. Bars: 95 % intervals, over seeds where there are several. The attack "
-    "and the alternatives are picked on the other seeds, or on the only one. Numbers: "
-    "frontier.csv."
+    "two alternatives gives the points between them. Crosses: count models of public text, and of"
+    " that and the members; right of the dashed line models predict worse than pairs of words in "
+    "public text do, and get no verdict. Points of one method that differ in strength alone are "
+    "joined. Where there are many models, only those on a front, strong alternatives and better "
+    "models are labelled. Bottom: leakage minus that of the trivial frontier at the same loss; "
+    "left of zero a student leaks less than the trivial alternatives do. Filled: better or worse "
+    "after Holm correction, by every measure of utility; hollow: anything else. Bars: 95 % "
+    "intervals, over seeds where there are several. The attack and the alternatives are picked on"
+    " the other seeds, or on the only one. Numbers: frontier.csv."
 )
 TABLES = ("models", "frontier")
 _TRIVIAL = "trivial"
+_COUNTED = "count model"
 _STRONG = "strong"
 _DECIDED = ("better", "worse")
 _CROWD = 15
@@ -38,9 +41,10 @@ _CROWD = 15
 def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     """Draw all models by loss and leakage, and below each one's difference from the frontier."""
     models = models_of(tables, pair)
-    found = pick(tables["frontier"], pair=pair)
+    found = pick(tables["frontier"], pair=pair, utility=next(iter(UTILITIES)))
     if found.empty:
         return _style.sentence(style, f"No model of the pair {pair} has both an AUC and a loss.")
+    counted = found[found["role"] == _COUNTED]
     rows = found.merge(
         models[["method", "label", "sweep"]], left_on="model", right_index=True, sort=False
     )
@@ -61,12 +65,18 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     small = _divided(grid[1, 0], 2)
     for axes, (metric, chance) in zip([large, *small], AT_EQUAL_UTILITY.items(), strict=True):
         _draw_points(axes, pick(rows, metric=metric), looks)
+        _draw_counted(axes, pick(counted, metric=metric))
+        best = pick(found, metric=metric, trivial_front=True).sort_values("loss", kind="stable")
+        axes.plot(
+            best["loss"], best["leakage"], color=_style.GREY, linewidth=2.5, alpha=0.5, zorder=0
+        )
         axes.axhline(chance, color=_style.GREY, linestyle=":", zorder=0)
         axes.set_ylabel(METRIC_NAMES[metric])
         axes.set_xlabel("held-out loss (nats per token, lower is better)")
     figure.legend(*large.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     # A useless alternative far to the right would press all others together.
-    concerned = rows[(rows["role"] != _TRIVIAL) | rows["trivial_front"]]
+    near = counted["trivial_front"] | (counted["model"] == USELESS)
+    concerned = pd.concat([rows[(rows["role"] != _TRIVIAL) | rows["trivial_front"]], counted[near]])
     if len(concerned):
         low, high = concerned["loss_low"].min(), concerned["loss_high"].max()
         for axes in (large, *small):
@@ -84,11 +94,19 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     if len(first) > _CROWD:
         shown = first["front"] & (first["role"] != _TRIVIAL)
         shown |= first["trivial_front"] | (first["role"] == _STRONG)
-        named = first[shown | (first["verdict"] == "better")]
+        named = first[shown | (first["agreed"] == "better")]
     label_points(
         figure,
         large,
-        list(zip(named["loss"], named["leakage"], map(str, named["label"]), strict=True)),
+        [
+            *zip(named["loss"], named["leakage"], map(str, named["label"]), strict=True),
+            *(
+                (row["loss"], row["leakage"], FLOORS[row["model"]].label)
+                for row in pick(counted[near], metric=next(iter(AT_EQUAL_UTILITY))).to_dict(
+                    "records"
+                )
+            ),
+        ],
         [],
     )
     return figure
@@ -108,8 +126,6 @@ def _divided(axes: Axes, number: int) -> list[Axes]:
 def _draw_points(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, _style.Look]) -> None:
     trivial = rows[rows["role"] == _TRIVIAL]
     _draw_group(axes, trivial, "o", _style.GREY, 4, _TRIVIAL)
-    best = trivial[trivial["trivial_front"]].sort_values("loss", kind="stable")
-    axes.plot(best["loss"], best["leakage"], color=_style.GREY, linewidth=2.5, alpha=0.5, zorder=0)
     others = rows[rows["role"] != _TRIVIAL]
     for group, look in looks.items():
         line = others[others["group"] == group]
@@ -121,6 +137,12 @@ def _draw_points(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, _style.Look
         )
     axes.grid(visible=True)
     axes.margins(0.1)
+
+
+def _draw_counted(axes: Axes, rows: pd.DataFrame) -> None:
+    _draw_group(axes, rows, "x", _style.GREY, 5, "count models")
+    for loss in rows.loc[rows["model"] == USELESS, "loss"]:
+        axes.axvline(loss, color=_style.GREY, linestyle="--", zorder=0)
 
 
 def _draw_group(
@@ -145,7 +167,7 @@ def _draw_differences(axes: Axes, compared: pd.DataFrame, looks: Mapping[str, _s
     for place in range(len(rows)):
         row = rows.iloc[place]
         look = looks[str(row["group"])]
-        decided = row["verdict"] in _DECIDED
+        decided = row["agreed"] in _DECIDED
         axes.errorbar(
             row["value"],
             place,

@@ -56,3 +56,24 @@ def two_sided(difference: float, standard_error: float, degrees: float = math.in
     if math.isinf(degrees):
         return math.erfc(abs(difference) / standard_error / math.sqrt(2))
     return float(2 * special.stdtr(degrees, -abs(difference) / standard_error))
+
+
+def detectable(difference: Difference, level: float, power: float) -> float:
+    """The smallest true difference that a two-sided test would find with probability `power`.
+
+    (t(1 - level / 2) + t(power)) e with the quantiles of Student's t at the difference's degrees of
+    freedom (normal when infinite) and its standard error e: the usual approximation, which shifts
+    the central distribution (Cohen 1988, section 2.2).
+
+    Args:
+        difference: as it was measured.
+        level: of the test; divide it by the number of tests, as Bonferroni does, where several are
+            corrected together.
+        power: above `level`.
+    """
+    quantiles = (
+        [special.ndtri(share) for share in (1 - level / 2, power)]
+        if math.isinf(difference.degrees)
+        else [special.stdtrit(difference.degrees, share) for share in (1 - level / 2, power)]
+    )
+    return float(sum(quantiles)) * difference.standard_error

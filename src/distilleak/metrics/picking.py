@@ -11,16 +11,19 @@ from distilleak.errors import DistilleakError
 from distilleak.metrics.ranges import SHARE, cut
 from distilleak.metrics.rates import Floats
 
+_CHANCE = 0.5
 POWER = 0.8
 """Probability with which a leak of the size `Strongest.reach` would have been found."""
 
 
 @dataclass(frozen=True)
 class Strongest:
-    """The attack whose interval lies highest.
+    """The attack whose interval lies farthest from chance, on either side.
 
     Attributes:
         attack: its number.
+        turned: whether its AUC lies below 1/2. Members then have the lower scores, and whoever
+            turns the sign finds them: value and interval are those of the attack so turned.
         value: its estimate, the mean over seeds.
         low: end of its interval, which holds for all attacks at once.
         high: the other end.
@@ -29,6 +32,7 @@ class Strongest:
     """
 
     attack: int
+    turned: bool
     value: float
     low: float
     high: float
@@ -46,11 +50,11 @@ def strongest(
 
     With K attacks, each interval has the level 1 - (1 - level) / K, so that all of them hold
     together with probability `level` or more, however the attacks depend on each other (Dunn 1961):
-    also the interval of the one that is picked because it lies highest. The standard error is that
-    of the evaluated records for the models as they are: the root of the summed bootstrap variances
-    of the seeds over their number. It leaves out how much trainings differ, since the question is
-    whether these models leak. With few seeds, Student's t would find no leak among many attacks,
-    however large it is.
+    also the interval of the one that is picked because it lies farthest from chance. The standard
+    error is that of the evaluated records for the models as they are: the root of the summed
+    bootstrap variances of the seeds over their number. It leaves out how much trainings differ,
+    since the question is whether these models leak. With few seeds, Student's t would find no leak
+    among many attacks, however large it is.
 
     `reach` rests on the standard deviation of an AUC at chance, the root of
     (m + n + 1) / (12 m n) for m members and n non-members (Mann and Whitney 1947), and not on those
@@ -80,13 +84,15 @@ def strongest(
     variance = (members + nonmembers + 1) / (12.0 * members * nonmembers)
     at_chance = math.sqrt(float(variance.sum())) / seeds
     mean = values.mean(axis=1)
-    best = int(np.argmax(mean - quantile * error))
-    half = quantile * float(error[best])
-    value = float(mean[best])
-    if math.isnan(value):
+    if np.isnan(mean).any():
         raise DistilleakError("the value of an attack is NaN")
+    best = int(np.argmax(np.abs(mean - _CHANCE) - quantile * error))
+    half = quantile * float(error[best])
+    turned = bool(mean[best] < _CHANCE)
+    value = float(1 - mean[best] if turned else mean[best])
     return Strongest(
         best,
+        turned,
         value,
         *cut(value - half, value + half, SHARE),
         (quantile + float(special.ndtri(POWER))) * at_chance,

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from distilleak.floors.floor import USELESS
 from distilleak.report.bar import CHANCE, against_bar, best_blind, least_auc
-from distilleak.tables.reading import DECISIONS, Tables, models_of, per_model, pick
-from distilleak.tables.wording import Interval, listed, p_text, signed
+from distilleak.tables.reading import DECISIONS, UTILITIES, Tables, models_of, per_model, pick
+from distilleak.tables.wording import COST_NAMES, Interval, listed, p_text, signed
 
 LEVEL = 0.05  # of the tests; the intervals are the matching 95 %
 _PLAIN = "kd"
@@ -22,20 +23,20 @@ _ENOUGH = 5  # trivial alternatives, for a frontier that does not favour the met
 def answer(tables: Tables, pair: str, attack: str) -> list[str]:
     """What the study found of `pair` with `attack`; in brackets are 95 % intervals.
 
-    Reads the tables models, leak, metrics, comparisons, ensembles, frontier, luck, blind. Sentence
-    1: does plain distillation leak, to the strongest of all attacks? Sentence 2: more or less than
-    the teacher under `attack`, and does that attack on the teacher find more than classifiers do
-    that see no model? Sentence 3: which methods leak less than plain distillation, and at what
-    utility? Sentence 4: do ensembles leak less or vary less, and does distillation protect members
-    and non-members alike? Sentence 5, where there are trivial alternatives: which models leak less
-    than those at equal utility? Last, where there are several seeds: how much do results vary
-    between them?
+    Reads the tables models, floors, leak, metrics, comparisons, ensembles, frontier, luck, blind.
+    Sentence 1: does plain distillation leak, to the strongest of all attacks, and would anybody use
+    the students? Sentence 2: more or less than the teacher under `attack`, and does that attack on
+    the teacher find more than classifiers do that see no model? Sentence 3: which methods leak less
+    than plain distillation, and at what utility? Sentence 4: do ensembles leak less or vary less,
+    and does distillation protect members and non-members alike? Sentence 5, where there are trivial
+    alternatives: which models leak less than those at equal utility? Last, where there are several
+    seeds: how much do results vary between them?
 
     Raises:
         DistilleakError: there is no such pair.
     """
     return [
-        f"{_leak(tables, pair)}.",
+        f"{_leak(tables, pair)}{_of_no_use(tables, pair)}.",
         f"{_headline(tables, pair, attack)}{_bar(tables, pair, attack)}.",
         _methods(tables, pair, attack),
         f"{_ensembles(tables, pair, attack)}; {_sides(tables, pair, attack)}.",
@@ -46,7 +47,8 @@ def answer(tables: Tables, pair: str, attack: str) -> list[str]:
 
 def _leak(tables: Tables, pair: str) -> str:
     """A leak: an interval of the AUC, corrected for all attacks that were tried, lies above 0.5, or
-    above the bar of a closed blind gate. None: that of no attack does.
+    below it, where the attack is then turned; or beyond the bar of a closed blind gate. None: that
+    of no attack does.
     """
     found = {row["model"]: row for row in pick(tables["leak"], pair=pair).to_dict("records")}
     if _PLAIN not in found:
@@ -65,16 +67,47 @@ def _leak(tables: Tables, pair: str) -> str:
                 "non-members"
             )
         return (
-            f"The distilled student leaks{beyond}: the {tried}, {row['attack']}, has an AUC of "
+            f"The distilled student leaks{beyond}: the {tried}, {_name(row)}, has an AUC of "
             f"{auc} on {_PLAIN}, where chance is 0.5{rate}{_leak_of_teacher(found, least, beyond)}"
         )
     tried = f"any of {count} attacks" if count > 1 else "the only attack that was tried"
     return (
         f"No leak{beyond} was detected in the distilled student by {tried}: the interval that lies "
-        f"highest is that of {row['attack']}, with an AUC of {auc} on {_PLAIN}, where chance is "
-        f"0.5; an AUC of {min(1.0, least + row['reach']):.3f} or more would have been found "
-        f"with probability 0.8{_leak_of_teacher(found, least, beyond)}"
+        f"farthest from chance is that of {_name(row)}, with an AUC of {auc} on {_PLAIN}, where "
+        f"chance is 0.5; an AUC of {min(1.0, least + row['reach']):.3f} or more would have been "
+        f"found with probability 0.8{_leak_of_teacher(found, least, beyond)}"
     )
+
+
+def _of_no_use(tables: Tables, pair: str) -> str:
+    """Of no use: the held-out loss is above that of the count model `USELESS` of public text."""
+    counted = pick(tables["floors"], pair=pair, metric="heldout_loss", floor=USELESS)
+    if counted.empty:
+        return ""
+    floor = float(counted["value"].iloc[0])
+    models = models_of(tables, pair)
+    loss = per_model(tables, pair, metric="heldout_loss")["value"]
+    loss = loss[models.loc[loss.index, "kind"] == "student"]
+    useless = loss[loss > floor]
+    if useless.empty:
+        return ""
+    many = f"all {len(loss)}" if len(useless) == len(loss) else f"{len(useless)} of {len(loss)}"
+    own = (
+        f"; {_PLAIN} has {useless[_PLAIN]:.3f}"
+        if _PLAIN in useless.index
+        else f"; {_PLAIN} is not among them"
+        if _PLAIN in loss.index
+        else ""
+    )
+    return (
+        f"; but {many} students are models that nobody would use: their held-out loss lies above "
+        f"the {floor:.3f} nats per token of a table of pairs of words in public text{own}"
+    )
+
+
+def _name(row: dict[Any, Any]) -> str:
+    """The attack; members with the lower scores are found by whoever turns its sign."""
+    return f"{row['attack']} with its sign turned" if row["turned"] else str(row["attack"])
 
 
 def _auc(row: dict[Any, Any]) -> Interval:
@@ -87,7 +120,7 @@ def _leak_of_teacher(found: dict[str, dict[Any, Any]], least: float, beyond: str
     row = found["teacher"]
     auc = _auc(row)
     own = "" if auc.low > least else f", where no leak{beyond} was detected"
-    return f"; on the teacher {row['attack']} has {auc}{own}"
+    return f"; on the teacher {_name(row)} has {auc}{own}"
 
 
 def _headline(tables: Tables, pair: str, attack: str) -> str:
@@ -192,33 +225,51 @@ def _methods(tables: Tables, pair: str, attack: str) -> str:
 
 
 def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
-    """The verdicts of the table `frontier` on the AUC, a sentence; none without any."""
-    rows = pick(tables["frontier"], pair=pair, metric="auc")
+    """The verdicts of the table `frontier` on the AUC, a sentence; none without any. One is stated
+    where all measures of utility lead to it."""
+    every = pick(tables["frontier"], pair=pair, metric="auc")
+    rows = pick(every, utility=next(iter(UTILITIES)))
+    trivial = pick(rows, role="trivial")
     rows = rows[rows["verdict"] != ""].sort_values("difference", kind="stable")
     if rows.empty:
         return []
+    no_use = f"less useful than a {USELESS}"
+    useless = int((rows["verdict"] == no_use).sum())
+    reason = "since they predict worse than pairs of words in public text do"
+    if useless == len(rows):
+        return [f"At equal utility none of the {useless} models is compared, {reason}."]
+    rows = rows[rows["verdict"] != no_use]
     labels = models_of(tables, pair)["label"]
 
     def named(verdict: str) -> list[str]:
         return [
             f"{labels[row['model']]} "
             f"({Interval(row['difference'], row['low'], row['high']).signed()})"
-            for _, row in pick(rows, verdict=verdict).iterrows()
+            for _, row in pick(rows, agreed=verdict).iterrows()
         ]
 
-    better, worse = named("better"), named("worse")
+    better, worse, same = named("better"), named("worse"), named("equivalent")
     parts = [
         f"leaking less: {listed(better) if better else 'none'}",
         f"leaking more: {listed(worse) if worse else 'none'}",
     ]
+    if same:
+        parts.append(f"shown to be equivalent to them, within the margin: {listed(same)}")
     for verdict, words in (
         ("not distinguishable", "not distinguishable from them"),
         ("more useful than all", "more useful than all of them without leaking less"),
         ("less useful than all", "less useful than all of them without leaking more"),
     ):
-        if count := int((rows["verdict"] == verdict).sum()):
-            parts.append(f"{words}: {count}")
-    trivial = pick(tables["frontier"], pair=pair, metric="auc", role="trivial")
+        if count := int((rows["agreed"] == verdict).sum()):
+            parts.append(f"{words}: {count}{_least_excess(pick(rows, agreed=verdict), verdict)}")
+    disputed = [model for model in rows["model"] if model not in _agreed_on(rows)]
+    if disputed:
+        parts.append(
+            "without a verdict, because it depends on the measure of utility: "
+            f"{listed([_by_utility(every, model, str(labels[model])) for model in disputed])}"
+        )
+    if useless:
+        parts.append(f"not compared, {reason}: {useless}")
     few = len(trivial) < _ENOUGH
     against = listed([str(labels[model]) for model in trivial["model"]]) if few else len(trivial)
     warnings = [
@@ -231,10 +282,32 @@ def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
         else "",
     ]
     return [
-        f"At the same held-out loss, {len(rows)} models were compared with the trivial "
+        f"At the same utility, {len(rows)} models were compared with the trivial "
         f"alternatives ({against}) by the AUC of the strongest attack; after Holm correction, "
         f"{'; '.join(parts)}.{''.join(warnings)}"
     ]
+
+
+def _agreed_on(rows: pd.DataFrame) -> set[str]:
+    return set(rows.loc[rows["agreed"] == rows["verdict"], "model"])
+
+
+def _by_utility(rows: pd.DataFrame, model: str, label: str) -> str:
+    found = pick(rows, model=model)
+    each = [
+        f"{verdict} by {COST_NAMES[utility]}"
+        for utility, verdict in zip(found["utility"], found["verdict"], strict=True)
+    ]
+    return f"{label} ({', '.join(each)})"
+
+
+def _least_excess(rows: pd.DataFrame, verdict: str) -> str:
+    """How large a difference would have been found in models in which none was."""
+    if verdict != "not distinguishable":
+        return ""
+    low, high = f"{rows['detectable'].min():.3f}", f"{rows['detectable'].max():.3f}"
+    size = low if low == high else f"{low} to {high}"
+    return f" (a difference of {size} would have been found with probability 0.8)"
 
 
 def _luck(tables: Tables, pair: str, attack: str) -> list[str]:

@@ -21,7 +21,7 @@ OF_STUDY = ("split", "blind")
 """Tables that are shown once for all pairs."""
 OF_PAIR = [name for name, readable in TABLES.items() if readable and name not in OF_STUDY]
 COSTS = "costs"
-NEEDED = ("models", *OF_PAIR, *OF_STUDY)
+NEEDED = ("models", "floors", *OF_PAIR, *OF_STUDY)
 """The tables that the page is made of, besides that of costs."""
 _PACKAGES = (
     "distilleak",

@@ -1,19 +1,21 @@
 """frontier: does a student leak less than the trivial alternatives of the same utility?"""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from distilleak.floors.floor import FLOORS, USELESS, worse_than
 from distilleak.metrics import frontier
-from distilleak.metrics.compare import holm, two_sided
+from distilleak.metrics.compare import Difference, detectable, holm, two_sided
+from distilleak.metrics.equivalence import tost
 from distilleak.metrics.ranges import range_of
 from distilleak.metrics.rates import Floats
 from distilleak.metrics.seeds import difference_over_seeds, over_seeds
-from distilleak.tables.base import Columns
+from distilleak.tables.base import Columns, Key, Pooled
 from distilleak.tables.printing import (
     INTERVALS,
     NONE,
@@ -21,17 +23,20 @@ from distilleak.tables.printing import (
     Printed,
     difference,
     interval,
+    number,
     p_value,
 )
-from distilleak.tables.reading import AT_EQUAL_UTILITY
+from distilleak.tables.reading import AT_EQUAL_UTILITY, UTILITIES
 from distilleak.tables.results import StudyResults
 from distilleak.tables.roster import Model, Pair
-from distilleak.tables.wording import METRIC_NAMES
+from distilleak.tables.wording import COST_NAMES, METRIC_NAMES
 
 COLUMNS: Columns = {
     "pair": str,
     "model": str,
     "role": str,
+    "floor": str,
+    "utility": str,
     "metric": str,
     "attack": str,
     "loss": float,
@@ -49,21 +54,35 @@ COLUMNS: Columns = {
     "high": float,
     "p_value": float,
     "p_holm": float,
+    "p_equivalence": float,
+    "detectable": float,
     "verdict": str,
+    "agreed": str,
 }
-UNIFORM = Model(model="uniform", kind="student", method="", label="uniform", role="trivial")
+UNIFORM = "uniform"
 """What everybody has without any training: all tokens equally likely."""
 TRIVIAL = "trivial"
+COUNTED = "count model"
+"""The role of a count model: an alternative that everybody has, and a row of the table."""
 LEVEL = 0.05
+POWER = 0.8
+"""Probability with which a difference as large as `detectable` would have been found."""
+_LOSS = ("", "heldout_loss", "")
 MORE = "more useful than all"
 LESS = "less useful than all"
+DISPUTED = "depends on the measure of utility"
+"""What is agreed where measures of utility lead to different verdicts."""
+NO_USE = f"less useful than a {USELESS}"
+"""The verdict on a model that predicts worse than counts do: what it leaks is of no interest."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Point:
     """One model under the strongest attack; (S,) of seeds, (S, B) of their replicates."""
 
-    model: Model
+    model: str
+    role: str
+    floor: str
     attack: str
     loss: Floats
     losses: Floats
@@ -72,16 +91,26 @@ class _Point:
 
 
 def build(study: StudyResults) -> pd.DataFrame:
-    """The table: a row per pair, metric and model that has a loss, without the teacher.
+    """The table: a row per pair, utility, metric and model that has a loss, without the teacher.
+
+    Utility is measured in several ways (`tables.reading.UTILITIES`), each as a cost, `loss`, of
+    which less is better. A verdict is `agreed` where all of them lead to it.
 
     `leakage` is the metric under the strongest attack, which for every seed is picked on the others
     (`metrics.frontier`): by the TPR for the TPR, by the AUC for all else. `attack` is the one that
     most seeds pick. `seed_sd` is the standard deviation of leakage between seeds. `front` marks the
     Pareto front of all models at their means, `trivial_front` the trivial alternatives that span
     the frontier. So does a model by which all tokens are equally likely, which has no row: it
-    leaks nothing, and whoever predicts worse has learned nothing. `difference` is leakage minus
-    that of this frontier at the model's own loss, `alternative` what it is compared with there.
-    `p_holm` corrects for all models of the pair and metric, and the verdict goes by it.
+    leaks nothing, and whoever predicts worse has learned nothing; and so do count models, which
+    have a row each; those that count no member leak nothing either. `floor` is the first count
+    model of public text, of `floors.floor.USELESS` and `WEAK`, that a model predicts worse than.
+    One worse than `USELESS` is compared with nothing: its verdict is `NO_USE`.
+
+    `difference` is leakage minus that of this frontier at the model's own loss, `alternative` what
+    it is compared with there. `p_holm` corrects for all models of the pair, utility and metric, and
+    the verdict goes by it. `p_equivalence` is that of "the difference is as large as the margin",
+    so corrected, and `detectable` the smallest difference that would have been found with
+    probability `POWER`, after Bonferroni's correction for the same models.
 
     A model shown to be more useful than all alternatives is compared with the most useful one; if
     it does not leak less, the two cannot be compared, and the verdict says so. So it is with one
@@ -91,67 +120,128 @@ def build(study: StudyResults) -> pd.DataFrame:
         [
             row
             for name, pair in study.roster.pairs.items()
+            for utility in UTILITIES
             for metric in AT_EQUAL_UTILITY
-            for row in _rows(pair, name, metric, _points(study, name, pair.models, metric))
+            for row in _rows(
+                pair,
+                (name, utility, metric),
+                _points(study, name, pair.models, utility, metric),
+                study.evaluation.margin,
+            )
         ],
-        columns=[name for name in COLUMNS if name not in ("p_holm", "verdict")],
+        columns=[name for name in COLUMNS if name not in ("p_holm", "verdict", "agreed")],
     )
-    families = found.groupby(["pair", "metric"])["p_value"]
-    found["p_holm"] = families.transform(_adjusted).astype(float)
+    family = ["pair", "utility", "metric"]
+    families = found.groupby(family)
+    for column, adjusted in (("p_holm", "p_value"), ("p_equivalence", "p_equivalence")):
+        found[column] = families[adjusted].transform(_adjusted).astype(float)
     found["verdict"] = [
-        _verdict(row["difference"], row["p_holm"], row["alternative"])
+        NO_USE
+        if row["floor"] == USELESS and row["role"] != TRIVIAL
+        else _verdict(row["difference"], row["p_holm"], row["p_equivalence"], row["alternative"])
         for row in found.to_dict("records")
     ]
+    each = found.groupby(["pair", "model", "metric"])["verdict"]
+    found["agreed"] = found["verdict"].where(each.transform("nunique") == 1, DISPUTED)
     return found[list(COLUMNS)]
 
 
-def _points(study: StudyResults, pair: str, models: list[Model], metric: str) -> list[_Point]:
+def _points(
+    study: StudyResults, pair: str, models: list[Model], utility: str, metric: str
+) -> list[_Point]:
     points = []
-    attacks = study.roster.attacks
+    floors = {
+        name: float(found[_LOSS].by_seed.mean())
+        for (of, name), found in study.floors.items()
+        if of == pair
+    }
     for model in models:
         found = study.pooled[pair, model.model]
-        loss = found.get(("", "heldout_loss", ""))
-        if model.kind == "teacher" or loss is None:
-            continue
-        threshold = model.decision if metric == "member_accuracy" else ""
-        ranked_by = metric if metric.startswith("tpr") else "auc"
-        ranks = np.array([found[attack, ranked_by, ""].by_seed for attack in attacks])
-        estimates = [found[attack, metric, threshold] for attack in attacks]
-        best = frontier.strongest(ranks)
-        seeds = range(len(best))
-        most = int(np.bincount(best).argmax())
-        points.append(
-            _Point(
-                model,
-                attacks[most],
-                loss.by_seed,
-                loss.replicates,
-                np.array([estimates[best[seed]].by_seed[seed] for seed in seeds]),
-                np.stack([estimates[best[seed]].replicates[seed] for seed in seeds]),
+        if model.kind != "teacher" and _LOSS in found:
+            threshold = model.decision if metric == "member_accuracy" else ""
+            points.append(
+                _point(
+                    *(found, utility, model.model, model.role, study.roster.attacks),
+                    *(metric, threshold, floors),
+                )
             )
-        )
+    for (of, name), found in study.floors.items():
+        if of == pair and points:
+            attacks = [attack for attack, which, _ in found if which == "auc"]
+            threshold = "cross_fitted" if metric == "member_accuracy" else ""
+            point = _point(found, utility, name, COUNTED, attacks, metric, threshold, floors)
+            if not FLOORS[name].members:
+                point = _without_leakage(point, AT_EQUAL_UTILITY[metric])
+            points.append(point)
     return points
 
 
-def _rows(pair: Pair, name: str, metric: str, points: list[_Point]) -> list[tuple[object, ...]]:
-    trivial = [point for point in points if point.model.role == TRIVIAL]
+def _point(
+    found: Mapping[Key, Pooled],
+    utility: str,
+    name: str,
+    role: str,
+    attacks: list[str],
+    metric: str,
+    threshold: str,
+    floors: Mapping[str, float],
+) -> _Point:
+    loss, losses = cost(utility, found)
+    ranked_by = metric if metric.startswith("tpr") else "auc"
+    ranks = np.array([found[attack, ranked_by, ""].by_seed for attack in attacks])
+    estimates = [found[attack, metric, threshold] for attack in attacks]
+    best = frontier.strongest(ranks)
+    seeds = range(len(best))
+    most = int(np.bincount(best).argmax())
+    return _Point(
+        name,
+        role,
+        "" if role == COUNTED else worse_than(float(found[_LOSS].by_seed.mean()), floors),
+        attacks[most],
+        loss,
+        losses,
+        np.array([estimates[best[seed]].by_seed[seed] for seed in seeds]),
+        np.stack([estimates[best[seed]].replicates[seed] for seed in seeds]),
+    )
+
+
+def cost(utility: str, found: Mapping[Key, Pooled]) -> tuple[Floats, Floats]:
+    """(S,) the cost of each seed by a measure of utility, and (S, B) its replicates."""
+    estimate = found["", UTILITIES[utility], ""]
+    if utility == "top1_error":
+        return 1 - estimate.by_seed, 1 - estimate.replicates
+    return estimate.by_seed, estimate.replicates
+
+
+def _rows(
+    pair: Pair, names: tuple[str, str, str], points: list[_Point], margin: float
+) -> list[tuple[object, ...]]:
+    name, utility, metric = names
+    trivial = [point for point in points if point.role in (TRIVIAL, COUNTED)]
     if trivial and pair.vocabulary is not None:
-        trivial.append(_uniform(trivial[0], math.log(pair.vocabulary), AT_EQUAL_UTILITY[metric]))
+        at_random = (
+            1 - 1 / pair.vocabulary if utility == "top1_error" else math.log(pair.vocabulary)
+        )
+        trivial.append(_uniform(trivial[0], at_random, AT_EQUAL_UTILITY[metric]))
     on_front = _named(points, frontier.front)
     on_trivial = _named(trivial, frontier.hull)
+    compared_with = [point for point in points if point.role not in (TRIVIAL, COUNTED)]
+    compared_with = [point for point in compared_with if point.floor != USELESS] if trivial else []
     rows: list[tuple[object, ...]] = []
     for point in points:
-        loss = over_seeds(point.loss, point.losses, within=range_of("heldout_loss"))
+        loss = over_seeds(point.loss, point.losses, within=range_of(UTILITIES[utility]))
         leakage = over_seeds(point.leakage, point.leakages, within=range_of(metric))
         spread = float(point.leakage.std(ddof=1)) if len(point.leakage) > 1 else math.nan
-        compared: tuple[object, ...] = ("", *(math.nan,) * 4)
-        if point.model.role != TRIVIAL and trivial:
-            compared = _compare(point, trivial)
+        compared: tuple[object, ...] = ("", *(math.nan,) * 6)
+        if point in compared_with:
+            compared = _compare(point, trivial, margin, len(compared_with))
         rows.append(
             (
                 name,
-                point.model.model,
-                point.model.role,
+                point.model,
+                point.role,
+                point.floor,
+                utility,
                 metric,
                 point.attack,
                 loss.value,
@@ -161,35 +251,47 @@ def _rows(pair: Pair, name: str, metric: str, points: list[_Point]) -> list[tupl
                 leakage.low,
                 leakage.high,
                 spread,
-                point.model.model in on_front,
-                point.model.model in on_trivial,
+                point.model in on_front,
+                point.model in on_trivial,
                 *compared,
             )
         )
     return rows
 
 
+def _without_leakage(point: _Point, chance: float) -> _Point:
+    """The same without what is known to be luck: the model has seen no member."""
+    return replace(
+        point,
+        leakage=np.full_like(point.leakage, chance),
+        leakages=np.full_like(point.leakages, chance),
+    )
+
+
 def _uniform(like: _Point, loss: float, chance: float) -> _Point:
     """The model without training, with as many seeds and replicates as another one."""
-    return _Point(
-        UNIFORM,
-        "",
-        np.full_like(like.loss, loss),
-        np.full_like(like.losses, loss),
-        np.full_like(like.leakage, chance),
-        np.full_like(like.leakages, chance),
+    uniform = replace(
+        like,
+        model=UNIFORM,
+        role=TRIVIAL,
+        attack="",
+        loss=np.full_like(like.loss, loss),
+        losses=np.full_like(like.losses, loss),
     )
+    return _without_leakage(uniform, chance)
 
 
 def _named(points: list[_Point], chosen: Callable[[Floats, Floats], NDArray[np.int64]]) -> set[str]:
     """The models that `chosen` picks by their mean loss and leakage."""
     loss = np.array([point.loss.mean() for point in points])
     leakage = np.array([point.leakage.mean() for point in points])
-    return {points[row].model.model for row in chosen(loss, leakage)}
+    return {points[row].model for row in chosen(loss, leakage)}
 
 
-def _compare(point: _Point, trivial: list[_Point]) -> tuple[object, ...]:
-    """(alternative, difference, low, high, p-value)."""
+def _compare(
+    point: _Point, trivial: list[_Point], margin: float, comparisons: int
+) -> tuple[object, ...]:
+    """(alternative, difference, low, high, p-value, that of equivalence, what is detectable)."""
     losses = np.array([other.loss for other in trivial])
     leakages = np.array([other.leakage for other in trivial])
     differences, replicates = [], []
@@ -216,7 +318,15 @@ def _compare(point: _Point, trivial: list[_Point]) -> tuple[object, ...]:
         )
     found = over_seeds(np.array(differences), np.stack(replicates))
     p_value = two_sided(found.value, found.standard_error, found.degrees)
-    return _alternative(point, trivial), found.value, found.low, found.high, p_value
+    difference = Difference(
+        *(found.value, found.low, found.high, p_value, found.standard_error, found.degrees)
+    )
+    return (
+        _alternative(point, trivial),
+        *(found.value, found.low, found.high, p_value),
+        tost(difference, margin).p_value,
+        detectable(difference, LEVEL / comparisons, POWER),
+    )
 
 
 def _alternative(point: _Point, trivial: list[_Point]) -> str:
@@ -228,11 +338,11 @@ def _alternative(point: _Point, trivial: list[_Point]) -> str:
     )
     left, right = trivial[overall.left], trivial[overall.right]
     if left is not right:
-        return f"{left.model.model} to {right.model.model}"
+        return f"{left.model} to {right.model}"
     further = difference_over_seeds(point.loss, point.losses, left.loss, left.losses)
     if overall.inside or further.p_value >= LEVEL:
-        return left.model.model
-    return f"{MORE if further.difference < 0 else LESS}; {left.model.model}"
+        return left.model
+    return f"{MORE if further.difference < 0 else LESS}; {left.model}"
 
 
 def _adjusted(p_values: "pd.Series[float]") -> Floats:
@@ -244,10 +354,10 @@ def _adjusted(p_values: "pd.Series[float]") -> Floats:
     return adjusted
 
 
-def _verdict(difference: float, p_holm: float, alternative: str) -> str:
+def _verdict(difference: float, p_holm: float, p_equivalence: float, alternative: str) -> str:
     if math.isnan(p_holm):
         return ""
-    shown = "not distinguishable"
+    shown = "equivalent" if p_equivalence < LEVEL else "not distinguishable"
     if p_holm < LEVEL:
         shown = "better" if difference < 0 else "worse"
     # Beyond the frontier only that counts which is worse, or better, in both.
@@ -258,28 +368,46 @@ def _verdict(difference: float, p_holm: float, alternative: str) -> str:
 
 
 def printed(findings: Findings) -> list[Printed]:
-    """A row for each metric and model."""
+    """A row for each metric and model, at equal held-out loss."""
     labels = findings.labels()
+    labels |= {
+        (pair, name): floor.label for pair in findings.pairs() for name, floor in FLOORS.items()
+    }
+    first, *others = UTILITIES
+    by_utility = {
+        utility: {
+            (row["pair"], row["model"], row["metric"]): row["verdict"]
+            for row in findings.rows("frontier", utility=utility)
+        }
+        for utility in others
+    }
     table = findings.print(
         "frontier",
         "At equal utility: against the trivial frontier",
         "Leakage to the strongest attack, and its difference from the trivial alternatives at the "
         "same held-out loss (nats per token); attack and alternatives are picked on the other "
-        "seeds, or on the only one. Uniform: a model without training. Below 0: the model leaks "
-        "less than doing something trivial. p is corrected by Holm's method for all models of the "
-        "pair and the metric, and the verdict goes by it; models without a verdict have their role "
-        f"instead. Front: on the Pareto front of all models. {INTERVALS}",
+        "seeds, or on the only one. Uniform: a model without training. Count models, of words and "
+        "runs of words in public text, are alternatives, too; a model that predicts worse than the "
+        f"{USELESS} of public text gets no other verdict. Below 0: the model leaks less than doing "
+        "something trivial. p is corrected by Holm's method for all models of the pair and the "
+        "metric; models without a verdict have their role instead. A verdict is stated where it is "
+        "the same by all measures of utility; the columns at the end say what the others lead to. "
+        "Equivalent: shown to differ by less than "
+        f"{findings.margin:g}. Detectable: so large a difference would have been found with "
+        f"probability {POWER:g}. Front: on the Pareto front of all models. {INTERVALS}",
         (
             "model",
             "metric",
             "verdict",
             "difference",
             "p",
+            "detectable",
             "leakage",
             "held-out loss",
             "attack",
             "compared with",
             "front",
+            *(f"at equal {COST_NAMES[utility]}" for utility in others),
         ),
         [
             (
@@ -287,19 +415,21 @@ def printed(findings: Findings) -> list[Printed]:
                 (
                     labels[pair, row["model"]],
                     METRIC_NAMES[metric],
-                    row["verdict"] or row["role"],
+                    row["agreed"] or row["role"],
                     difference(row),
                     p_value(row["p_holm"]),
+                    number(row["detectable"], 3),
                     interval(row, "leakage"),
                     interval(row, "loss"),
                     row["attack"],
                     row["alternative"].replace("_", " ") or NONE,
                     "yes" if row["front"] else "no",
+                    *(rows[pair, row["model"], metric] or NONE for rows in by_utility.values()),
                 ),
             )
             for pair in findings.pairs()
             for metric in AT_EQUAL_UTILITY
-            for row in findings.rows("frontier", pair=pair, metric=metric)
+            for row in findings.rows("frontier", pair=pair, metric=metric, utility=first)
         ],
     )
     return [table]

@@ -13,6 +13,7 @@ COLUMNS: Columns = {
     "model": str,
     "attacks": int,
     "attack": str,
+    "turned": bool,
     "auc": float,
     "low": float,
     "high": float,
@@ -24,12 +25,13 @@ COLUMNS: Columns = {
 
 
 def build(study: StudyResults) -> pd.DataFrame:
-    """The table: a row for each model, with the attack whose AUC lies highest.
+    """The table: a row for each model, with the attack whose AUC lies farthest from chance.
 
-    `low` and `high` are corrected for the number of `attacks` that were tried
-    (`metrics.picking.strongest`). `reach` is how far above chance an AUC must lie to be found with
-    probability 0.8. `tpr` is the TPR at 1 % FPR of the same attack, with its own interval, which is
-    not corrected.
+    `turned` marks an attack that finds members by their low scores; its AUC is that after its sign
+    is turned, and it has no TPR. `low` and `high` are corrected for the number of `attacks` that
+    were tried (`metrics.picking.strongest`). `reach` is how far from chance an AUC must
+    lie to be found with probability 0.8. `tpr` is the TPR at 1 % FPR of the same attack, with its
+    own interval, which is not corrected.
     """
     from distilleak.metrics.picking import strongest
 
@@ -49,7 +51,7 @@ def build(study: StudyResults) -> pd.DataFrame:
             np.array([(~label).sum() for label in labels]),
         )
         attack = tried[found.attack]
-        tpr = pooled.get((attack, "tpr_at_fpr_0.01", ""))
+        tpr = None if found.turned else pooled.get((attack, "tpr_at_fpr_0.01", ""))
         rates = (np.nan,) * 3 if tpr is None else (tpr.value, tpr.low, tpr.high)
         rows.append(
             (
@@ -57,6 +59,7 @@ def build(study: StudyResults) -> pd.DataFrame:
                 model.model,
                 len(tried),
                 attack,
+                found.turned,
                 found.value,
                 found.low,
                 found.high,
@@ -73,7 +76,8 @@ def printed(findings: Findings) -> list[Printed]:
     table = findings.print(
         "leak",
         "The strongest of all attacks",
-        "For each model, the attack with the highest interval of the AUC. The interval is "
+        "For each model, the attack whose interval of the AUC lies farthest from 0.5. Below it, "
+        "members have the lower scores: the attack is shown with its sign turned. The interval is "
         "corrected for the number of attacks that were tried, so it allows for the picking; it is "
         "by bootstrap over records, for the models as they are. A leak: the interval lies above "
         "0.5. Found from: an AUC this large would have been found with probability 0.8. The TPR "
@@ -91,7 +95,7 @@ def printed(findings: Findings) -> list[Printed]:
                 row["pair"],
                 (
                     labels[row["pair"], row["model"]],
-                    row["attack"],
+                    f"{row['attack']}, turned" if row["turned"] else row["attack"],
                     number(row["attacks"]),
                     interval(row, "auc"),
                     number(0.5 + row["reach"], 3),

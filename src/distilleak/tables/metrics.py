@@ -4,8 +4,9 @@ from typing import Any
 
 import pandas as pd
 
+from distilleak.floors.floor import FLOORS, USELESS, WEAK, worse_than
 from distilleak.tables.base import Columns
-from distilleak.tables.printing import INTERVALS, Findings, Printed, interval, number
+from distilleak.tables.printing import INTERVALS, NONE, Findings, Printed, interval, number
 from distilleak.tables.reading import DECISIONS, POOLED, pool_size
 from distilleak.tables.results import StudyResults
 from distilleak.tables.wording import METRIC_NAMES
@@ -102,24 +103,63 @@ def _attacks(findings: Findings) -> Printed:
 
 def _utility(findings: Findings) -> Printed:
     by_metric = {metric: _by_model(findings, metric=metric) for metric in (*UTILITY, *COUNTS)}
+    counted = {
+        (row["pair"], row["floor"], row["metric"]): row
+        for row in findings.rows("floors", metric=tuple(UTILITY))
+    }
 
     def cell(metric: str, row: dict[str, Any] | None) -> str:
         if metric in UTILITY:
             return interval(row, form=UTILITY[metric])
         return number(None if row is None else row["value"], COUNTS[metric])
 
+    def against(key: tuple[str, str]) -> str:
+        losses = {
+            floor: row["value"]
+            for (pair, floor, metric), row in counted.items()
+            if pair == key[0] and metric == "heldout_loss"
+        }
+        row = by_metric["heldout_loss"].get(key)
+        if row is None or not losses:
+            return NONE
+        floor = worse_than(row["value"], losses)
+        return f"worse than {floor}" if floor else f"better than {WEAK}"
+
+    rows = [
+        (
+            key[0],
+            (
+                label,
+                *(cell(metric, rows.get(key)) for metric, rows in by_metric.items()),
+                against(key),
+            ),
+        )
+        for key, label in findings.labels().items()
+        if any(key in rows for rows in by_metric.values())
+    ]
+    rows += [
+        (
+            pair,
+            (
+                floor.label,
+                *(cell(metric, counted.get((pair, name, metric))) for metric in by_metric),
+                NONE,
+            ),
+        )
+        for pair in findings.pairs()
+        for name, floor in FLOORS.items()
+        if (pair, name, "heldout_loss") in counted
+    ]
     return findings.print(
         "utility",
         "Utility and size",
         "Utility is measured on the hold-out pool. Training records count once, training tokens in "
-        "every epoch. Ensembles by vote are left out: they give no probabilities. "
-        f"{INTERVALS}",
-        ("model", *(METRIC_NAMES[metric] for metric in by_metric)),
-        [
-            (key[0], (label, *(cell(metric, rows.get(key)) for metric, rows in by_metric.items())))
-            for key, label in findings.labels().items()
-            if any(key in rows for rows in by_metric.values())
-        ],
+        "every epoch. Ensembles by vote are left out: they give no probabilities. The last rows "
+        "are floors: count models (interpolated Kneser-Ney) of the auxiliary pool, which is public "
+        f"text, and of that and the members. Nobody would use a model worse than the {USELESS} of "
+        f"public text. {INTERVALS}",
+        ("model", *(METRIC_NAMES[metric] for metric in by_metric), "against counts"),
+        rows,
     )
 
 

@@ -12,10 +12,17 @@ from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
 from distilleak.evidence.table import read_view
-from distilleak.files import NUMBER, check_object, read_table
+from distilleak.files import NUMBER, check_object, open_parquet, read_table
+from distilleak.floors.floor import FLOORS
 from distilleak.guards import sealed_json
 from distilleak.metrics.ranges import range_of
-from distilleak.paths import data_directory, evidence_file, model_directory, seed_directory
+from distilleak.paths import (
+    data_directory,
+    evidence_file,
+    floors_file,
+    model_directory,
+    seed_directory,
+)
 from distilleak.records.evaluation import EVALUATION_POOLS
 from distilleak.records.pools import POOLS
 from distilleak.scoring.scores import Scores, read_scores
@@ -40,6 +47,9 @@ METRICS = pa.schema(
     {"seed": pa.int64(), "pair": pa.string(), "model": pa.string(), **_KEY, **_VALUE}
 )
 BOOTSTRAP = pa.schema({**_KEY, "replicates": pa.list_(pa.float32())})
+FLOOR_METRICS = pa.schema(
+    {"floor": pa.string(), **_KEY, **_VALUE, "replicates": pa.list_(pa.float32())}
+)
 VULNERABLE = pa.schema(
     {"record_id": pa.string(), "teacher_member": pa.bool_(), "vulnerable": pa.bool_()}
 )
@@ -79,6 +89,7 @@ class Results:
     supervision: dict[tuple[int, str], Supervision]  # (seed, pair)
     blind: dict[tuple[int, str], list[Blind]]  # (seed, pair)
     pools: dict[tuple[int, str], dict[str, PoolCount]]  # (seed, pair); by pool
+    floors: dict[tuple[int, str], dict[str, dict[Key, Estimate]]]  # (seed, pair); by count model
 
 
 @dataclass(frozen=True)
@@ -89,6 +100,7 @@ class StudyResults:
     evaluation: EvaluationSettings
     results: Results
     pooled: PooledMetrics
+    floors: PooledMetrics  # (pair, count model); none of masked pairs
 
     def scored(self) -> Iterator[tuple[str, str, str, list[Scores]]]:
         """(pair, model, attack, the model's scores in each seed)."""
@@ -105,7 +117,9 @@ def read_study(root: str | Path, roster: Roster, evaluation: EvaluationSettings)
         DistilleakError: as for `read_results`.
     """
     results = read_results(root, roster, evaluation.replicates)
-    return StudyResults(roster, evaluation, results, _pooled(roster, results))
+    return StudyResults(
+        roster, evaluation, results, _pooled(roster, results), _pooled_floors(roster, results)
+    )
 
 
 def read_results(root: str | Path, roster: Roster, replicates: int) -> Results:
@@ -129,17 +143,21 @@ def read_results(root: str | Path, roster: Roster, replicates: int) -> Results:
     }
     blind = {key: _blind(directory / "blind.json") for key, directory in shared.items()}
     pools = {key: _pools(directory / "records.parquet") for key, directory in shared.items()}
+    estimates = {
+        (seed, pair, model.model): _estimates(root, seed, pair, model, roster.attacks, replicates)
+        for seed, pair, model in each
+    }
+    floors = {key: _floors(floors_file(root, *key), replicates) for key in shared}
     return Results(
-        estimates={
-            (seed, pair, model.model): _estimates(
-                root, seed, pair, model, roster.attacks, replicates
-            )
-            for seed, pair, model in each
-        },
+        estimates=estimates,
         scores=scores,
         supervision={(seed, pair): _supervision(root, seed, pair) for seed, pair, _ in arms},
         blind={(seed, pair): blind[seed, data] for seed, pair, data in arms},
         pools={(seed, pair): pools[seed, data] for seed, pair, data in arms},
+        floors={
+            (seed, pair): {} if _is_masked(root, seed, pair) else floors[seed, data]
+            for seed, pair, data in arms
+        },
     )
 
 
@@ -178,6 +196,18 @@ def _estimates(
 
 def _replicates(path: Path, count: int) -> dict[Key, NDArray[np.float64]]:
     table = read_table(path, BOOTSTRAP)
+    keys = zip(
+        *(table[name].to_pylist() for name in ("attack", "metric", "threshold")), strict=True
+    )
+    return dict(zip(keys, _drawn(table, path, count), strict=True))
+
+
+def _drawn(table: pa.Table, path: Path, count: int) -> NDArray[np.float64]:
+    """(rows, `count`) the replicates of each row.
+
+    Raises:
+        DistilleakError: there are more or fewer.
+    """
     lists = table["replicates"].combine_chunks()
     lengths = np.unique(pc.list_value_length(lists).to_numpy())
     if not np.array_equal(lengths, [count]):
@@ -185,11 +215,27 @@ def _replicates(path: Path, count: int) -> dict[Key, NDArray[np.float64]]:
             f"{path}: {', '.join(map(str, lengths)) or 'no'} replicates; evaluation.replicates is "
             f"{count}; delete it and measure again"
         )
-    values = lists.flatten().to_numpy().reshape(len(table), count).astype(np.float64)
-    keys = zip(
-        *(table[name].to_pylist() for name in ("attack", "metric", "threshold")), strict=True
-    )
-    return dict(zip(keys, values, strict=True))
+    values: NDArray[np.float64] = lists.flatten().to_numpy().astype(np.float64)
+    return values.reshape(len(table), count)
+
+
+def _floors(path: Path, count: int) -> dict[str, dict[Key, Estimate]]:
+    """The metrics of every count model."""
+    table = read_table(path, FLOOR_METRICS)
+    drawn = _drawn(table, path, count)
+    found: dict[str, dict[Key, Estimate]] = {name: {} for name in FLOORS}
+    for row, replicates in zip(table.drop(["replicates"]).to_pylist(), drawn, strict=True):
+        key = (row["attack"], row["metric"], row["threshold"])
+        if row["floor"] not in found:
+            raise DistilleakError(f"{path}: unknown count model {row['floor']!r}")
+        found[row["floor"]][key] = Estimate(row["value"], row["low"], row["high"], replicates)
+    return found
+
+
+def _is_masked(root: str | Path, seed: int, pair: str) -> bool:
+    """Whether the models of a pair predict masked tokens: their evidence then comes in passes."""
+    evidence = evidence_file(model_directory(root, seed, pair, "teacher"), "plain")
+    return "position" in open_parquet(evidence).schema_arrow.names
 
 
 def _scores(root: str | Path, seed: int, pair: str, model: Model, attacks: list[str]) -> Scores:
@@ -267,4 +313,18 @@ def _pooled(roster: Roster, results: Results) -> PooledMetrics:
             )
             for key in keys
         }
+    return found
+
+
+def _pooled_floors(roster: Roster, results: Results) -> PooledMetrics:
+    """Every metric of every count model over the seeds."""
+    found: dict[tuple[str, str], dict[Key, Pooled]] = {}
+    for pair in roster.pairs:
+        by_seed = [results.floors[seed, pair] for seed in roster.seeds]
+        for name in dict.fromkeys(name for floors in by_seed for name in floors):
+            estimates = [floors[name] for floors in by_seed]
+            found[pair, name] = {
+                key: pool([each[key] for each in estimates if key in each], range_of(key[1]))
+                for key in dict.fromkeys(key for each in estimates for key in each)
+            }
     return found

@@ -22,6 +22,10 @@ METRIC_NAMES = {
 """Metrics as people read them."""
 
 
+COST_NAMES = {"heldout_loss": "held-out loss", "top1_error": "top-1 error"}
+"""Measures of utility as costs."""
+
+
 class Interval(NamedTuple):
     """A number and its 95 % interval."""
 

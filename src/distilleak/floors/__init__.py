@@ -1,0 +1,1 @@
+"""Count models: what tables of word counts predict, below which a language model is of no use."""
