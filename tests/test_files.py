@@ -22,7 +22,7 @@ from tiny_study import VOCABULARY, sentences, tiny_model
 from distilleak import files
 from distilleak.errors import DistilleakError, refusal
 from distilleak.models import making
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.records.framing import Framing
 from distilleak.training import targets
 

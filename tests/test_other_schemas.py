@@ -176,7 +176,7 @@ def test_a_split_of_another_schema_is_one_line(column: str, tmp_path: Path) -> N
 
 
 def _tokenizer(directory: Path) -> Path:
-    from distilleak.records import tokenization
+    from distilleak.records import tokenizer as tokenization
 
     tokenization.save(tokenization.train(["a b"], 258), directory / "tokenizer", 8)
     return directory / "tokenizer"

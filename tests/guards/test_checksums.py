@@ -13,7 +13,7 @@ from tiny_study import VOCABULARY, sentences, tiny_model
 from distilleak.errors import DistilleakError
 from distilleak.guards import checksums, sealed_json
 from distilleak.models import checkpoints, making
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.settings.architecture import CheckpointSettings
 
 
