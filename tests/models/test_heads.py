@@ -101,6 +101,12 @@ def test_weights_may_lie_in_several_files(tmp_path: Path) -> None:
         heads.check_weights(head)
 
 
+def test_weights_under_another_name_are_not_left_out(tmp_path: Path) -> None:
+    head = heads.read(write(tmp_path / "m", transformers_weights="other.safetensors"))
+    with pytest.raises(DistilleakError, match=r"transformers_weights in .* names another file"):
+        heads.check_weights(head)
+
+
 @pytest.mark.parametrize("blocks", [1, 3, 12])
 def test_blocks_are_counted(tmp_path: Path, blocks: int) -> None:
     head = heads.read(write(tmp_path / "m", num_hidden_layers=blocks))

@@ -133,6 +133,11 @@ def check_weights(head: Head) -> None:
         DistilleakError: there are no weights, a file is cut off, or the weights have another shape.
     """
     place = Path(head.directory)
+    if "transformers_weights" in head.config:
+        raise DistilleakError(
+            f"{head.directory}: transformers_weights in config.json names another file of weights; "
+            "only model.safetensors is read, so delete the line if that is meant"
+        )
     index = place / "model.safetensors.index.json"
     if index.is_file():
         files = [place / name for name in sorted(set(_weight_map(index).values()))]
