@@ -380,6 +380,7 @@ FORMS: dict[str, object] = {
     "chunk_size_feed_forward": 3,
     "problem_type": "regression",
     "torchscript": True,
+    "fusion_config": {"attention": True},
     "dtype": "bfloat16",
     "torch_dtype": "float16",
     "tie_word_embeddings": True,
@@ -584,6 +585,17 @@ def test_a_tokenizer_without_a_token_that_is_needed_names_the_directory_of_the_u
     with pytest.raises(DistilleakError, match=rf"m: its tokenizer_config\.json: {message}"):
         copy_tokenizer.main(["--checkpoints", one, "--output", str(tmp_path / "tokenizer")])
     assert not (tmp_path / "tokenizer").exists()
+
+
+@pytest.mark.parametrize("template", ["{{ messages }}", {"default": 1}, 3])
+def test_a_template_for_chats_is_not_copied(copy: Path, template: object, tmp_path: Path) -> None:
+    file = copy / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "chat_template": template}))
+    one = json.dumps([{"directory": str(copy)}])
+    copy_tokenizer.main(["--checkpoints", one, "--output", str(tmp_path / "tokenizer")])
+    assert {path.name for path in (tmp_path / "tokenizer").iterdir()} == {*tokenization.FILES}
+    found = json.loads((tmp_path / "tokenizer" / "tokenizer_config.json").read_text())
+    assert found.get("chat_template") is None
 
 
 def test_models_that_are_padded_to_different_numbers_of_rows_share_a_tokenizer(

@@ -99,6 +99,15 @@ def test_weights_may_lie_in_several_files(tmp_path: Path) -> None:
     (tmp_path / "m" / "model.safetensors.index.json").write_text("{}")
     with pytest.raises(DistilleakError, match=r"index\.json: damaged"):
         heads.check_weights(head)
+    write(tmp_path / "whole")
+    shutil.copy(tmp_path / "whole" / "model.safetensors", tmp_path / "m")
+    heads.check_weights(head)
+
+
+def test_weights_under_another_name_are_not_left_out(tmp_path: Path) -> None:
+    head = heads.read(write(tmp_path / "m", transformers_weights="other.safetensors"))
+    with pytest.raises(DistilleakError, match=r"transformers_weights in .* names another file"):
+        heads.check_weights(head)
 
 
 @pytest.mark.parametrize("blocks", [1, 3, 12])

@@ -195,6 +195,9 @@ def _neutralise(config: PreTrainedConfig, shown: str) -> None:
     heads.refuse_other_direction(config.to_dict(), family.kind, shown)
     for field, value in (*dict.fromkeys(family.dropout, 0.0).items(), *NEUTRAL.items()):
         setattr(config, field, value)
+    # With it the library would put other classes in the place of a model's parts.
+    if hasattr(config, "fusion_config"):
+        del config.fusion_config
     if not _within(config.pad_token_id, config.vocab_size):
         # Padding is known by position; the embedding of its token is never read.
         if family.counted_from_padding:

@@ -133,14 +133,21 @@ def check_weights(head: Head) -> None:
         DistilleakError: there are no weights, a file is cut off, or the weights have another shape.
     """
     place = Path(head.directory)
+    if "transformers_weights" in head.config:
+        raise DistilleakError(
+            f"{head.directory}: transformers_weights in config.json names another file of weights; "
+            "only model.safetensors is read, so delete the line if that is meant"
+        )
     index = place / "model.safetensors.index.json"
-    if index.is_file():
+    # Where both lie, the library reads the single file.
+    sharded = index.is_file() and not (place / "model.safetensors").is_file()
+    if sharded:
         files = [place / name for name in sorted(set(_weight_map(index).values()))]
     else:
         files = [place / "model.safetensors"]
     missing = next((file for file in files if not file.is_file()), None)
     if missing is not None:
-        where = f" ({missing.name} is missing)" if index.is_file() else ""
+        where = f" ({missing.name} is missing)" if sharded else ""
         raise DistilleakError(
             f"{head.directory}: no model.safetensors{where}; weights in pickle files are not read"
         )

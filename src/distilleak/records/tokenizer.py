@@ -170,6 +170,9 @@ def _special(path: str | Path, *names: str) -> int | None:
 
 def save_pretrained(tokenizer: Any, path: str | Path) -> None:
     """Write a checkpoint's fast tokenizer with the files that this module reads, atomically."""
+    if tokenizer.chat_template is not None:
+        # It would be written to a file that is not kept, and the library does not check it.
+        tokenizer.chat_template = None
     with atomic(path) as temporary:
         tokenizer.save_pretrained(temporary)
         for file in temporary.iterdir():
