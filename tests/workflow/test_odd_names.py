@@ -1,5 +1,6 @@
 """Directories and files may have names that a shell, Python or Snakemake would read otherwise."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -79,4 +80,12 @@ def test_a_working_directory_texts_and_a_model_with_odd_names(tmp_path: Path) ->
     assert "Nothing to be done" in snakemake(project, place, "-n", *options)
     with (place / f"texts {ODD}" / f"mine {BRACES}.txt").open("a") as more:
         more.write("\n\nmore\n")
-    assert "load_corpus" in snakemake(project, place, "-n", *options)
+    changed = snakemake(project, place, "-n", *options)
+    assert "load_corpus" in changed
+    assert "copy_tokenizer" not in changed
+    # Another model with the old date.
+    config = model / "config.json"
+    before = config.stat().st_mtime_ns
+    config.write_text(config.read_text() + "\n")
+    os.utime(config, ns=(before, before))
+    assert "copy_tokenizer" in snakemake(project, place, "-n", *options)
