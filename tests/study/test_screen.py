@@ -80,6 +80,19 @@ def test_a_traceback_gives_its_last_line_and_the_job(tmp_path: Path) -> None:
     assert terminal.end() == [f"error: do it: ZeroDivisionError: by zero (log: {log})"]
 
 
+def test_an_ended_job_is_named_whatever_its_launcher_adds(tmp_path: Path) -> None:
+    """As at SIGTERM, which only this job has received."""
+    terminal, log = Terminal(), tmp_path / "log"
+    terminal.start(1, log)
+    log.write_text(
+        "interrupted; run again to continue from step 7\nTraceback:\n  File x\nException: 15\n"
+    )
+    terminal.fail(1, STATUS_1, log)
+    assert terminal.end() == [
+        f"error: do it: interrupted; run again to continue from step 7 (log: {log})"
+    ]
+
+
 @pytest.mark.parametrize(
     ("ended", "reason"),
     [

@@ -7,6 +7,7 @@ ROOT = Path(workflow.basedir)
 PACKAGE = ROOT / "src" / "distilleak"
 sys.path.insert(0, str(PACKAGE.parent))
 
+from snakemake.io import contains_wildcard
 from snakemake_interface_executor_plugins.settings import DeploymentMethod, ExecMode
 
 from distilleak import paths
@@ -35,6 +36,13 @@ def read_study():
         # A WorkflowError would add lines about where it was raised, which help nobody here.
         sys.exit(f"error: {error}")
 
+
+# Snakemake fills in what stands in braces in the paths of rules; a colon ends an entry of PYTHONPATH.
+if set("{}:") & set(str(ROOT.resolve())):
+    sys.exit(
+        f"error: {ROOT.resolve()}: no rules can run from a directory with braces or a colon in its "
+        "name; rename it (the working directory and files of yours may have them)"
+    )
 
 STUDY = read_study()
 CONFIG = STUDY.configuration
@@ -88,7 +96,9 @@ wildcard_constraints:
 
 # Jobs run the code that lies beside this file, with the Python that runs Snakemake, unless the
 # command line asks for an environment of their own.
-PREFIX = f"export PYTHONPATH='{PACKAGE.parent}' TOKENIZERS_PARALLELISM=false; "
+PREFIX = (
+    f"export PYTHONPATH={quote(str(PACKAGE.parent))} TOKENIZERS_PARALLELISM=false; "
+)
 # A file of the user's in the working directory is never imported, whatever it is called.
 PREFIX += "export PYTHONSAFEPATH=1; "
 # Where a stage says what is wrong if its log cannot be written, as on a full disk.
@@ -97,11 +107,11 @@ PREFIX += "exec 3>&2; export DISTILLEAK_SCREEN=3; "
 if not STUDY.uses_hub():
     PREFIX += "export HF_HUB_OFFLINE=1; "
 # How the machine is used is not a parameter of a rule: no model is trained again for it.
-BRACES = str.maketrans({"{": "{{", "}": "}}"})
-PREFIX += f"export HARDWARE='{canonical(CONFIG.hardware).translate(BRACES)}'; "
+PREFIX += f"export HARDWARE={quote(canonical(CONFIG.hardware))}; "
 if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
-    PREFIX += f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; "
-shell.prefix(PREFIX)
+    PREFIX += f'export PATH={quote(str(Path(sys.executable).parent))}:"$PATH"; '
+# Snakemake fills in what stands in braces, which a path may have, too.
+shell.prefix(PREFIX.translate(str.maketrans({"{": "{{", "}": "}}"})))
 
 
 def keep_out_of_git():

@@ -34,11 +34,13 @@ def get_corpus_files(wildcards):
 def watched(files):
     """Files of the user's as inputs of a rule that has `get_contents` of them among its params.
 
-    Their contents count, so their dates do not, except those of files that are only sampled.
+    Their contents count, so their dates do not, except those of files that are only sampled. A name
+    that Snakemake takes for a pattern is left out.
     """
     return [
         file if not os.path.isfile(file) or contents.is_large(file) else ancient(file)
         for file in files
+        if not contains_wildcard(file)
     ]
 
 

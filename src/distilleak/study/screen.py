@@ -17,8 +17,9 @@ ELSEWHERE = "Exiting because a job execution failed. Look above"
 ENDING = "Terminating processes on user request"
 LAST = "WorkflowError:\nAt least one job did not complete successfully."
 """What Snakemake writes before it chooses jobs, after the last job, at Ctrl-C, and last of all."""
+ERROR = "error: "
 STOPPED = "interrupted; run again"
-"""What a stage says when a signal has ended it."""
+"""How a stage begins the line that says what is wrong, or that a signal has ended it."""
 INTERRUPTED = "interrupted; the same command resumes"
 
 
@@ -126,21 +127,23 @@ class OneLine:
         self.jobs[number] = Job(title or rule, {log: _written(log) for log in logs})
 
     def _fail(self, record: logging.LogRecord) -> str:
-        """Note why the job failed, and return the last line of its log."""
+        """Note why the job failed, and return what its stage says."""
         rule, number, said, logs = _described(record)
         job = self.jobs.setdefault(number, Job(rule))
         ending = self.endings.pop(record.thread, "")
         # A job that could not start has left no log, but an earlier run may have.
         fresh = [log for log in logs if _written(log) not in (None, job.logs.get(log))]
-        reason = next(filter(None, map(stated_error, fresh)), "")
-        last = next(filter(None, map(_last_line, fresh)), "")
-        if not reason:
-            found = how_ended(ending) or last or "no word about why"
+        stated = next(filter(None, map(stated_reason, fresh)), "")
+        reason = stated
+        if not stated.startswith(ERROR):
+            last = next(filter(None, map(_last_line, fresh)), "")
+            found = stated or how_ended(ending) or last or "no word about why"
             reason = f"{job.title}: {found}"
+        reason = reason.removeprefix(ERROR)
         if said:
             reason += f" ({' '.join(said.split())})"
         self.failures[number] = f"{reason} (log: {fresh[0]})" if fresh else reason
-        return last
+        return stated
 
 
 def _described(record: logging.LogRecord) -> tuple[str, int, str, Sequence[str]]:
@@ -149,10 +152,13 @@ def _described(record: logging.LogRecord) -> tuple[str, int, str, Sequence[str]]
     return of["rule_name"], of["jobid"], of["rule_msg"] or "", of["log"] or []
 
 
-def stated_error(log: str) -> str:
-    """What a stage says is wrong, in the last line of its log that begins with `error:`."""
-    lines = [line for line in _lines(log) if line.startswith("error: ")]
-    return lines[-1].removeprefix("error: ") if lines else ""
+def stated_reason(log: str) -> str:
+    """What a stage says in its log: that something is wrong, or that a signal has ended it.
+
+    It need not be the last line: a launcher of several processes, and libraries, may add their own.
+    """
+    lines = [line for line in _lines(log) if line.startswith((ERROR, STOPPED))]
+    return lines[-1] if lines else ""
 
 
 def how_ended(message: str) -> str:
