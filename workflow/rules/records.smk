@@ -1,9 +1,6 @@
 rule load_corpus:
     input:
         texts=lambda wildcards: CORPUS_FILES[wildcards.split.removeprefix("/")],
-        code=lambda wildcards: get_code(
-            "load_corpus", f"corpora.{get_corpus(wildcards.split).name}"
-        ),
     output:
         f"{RESULTS}{{split}}/passages.parquet",
     log:
@@ -13,6 +10,9 @@ rule load_corpus:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=lambda wildcards: get_code(
+            "load_corpus", f"corpora.{get_corpus(wildcards.split).name}"
+        ),
         corpus=lambda wildcards: canonical(get_corpus(wildcards.split).named()),
         deduplication=canonical(CONFIG.deduplication),
     message:
@@ -25,7 +25,6 @@ rule load_corpus:
 rule split_records:
     input:
         passages=f"{RESULTS}{{split}}/passages.parquet",
-        code=get_code("split_records"),
     output:
         f"{SEED}{{split}}/split.parquet",
     log:
@@ -33,6 +32,7 @@ rule split_records:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("split_records"),
         seed=get_split_seed,
         pools=lambda wildcards: canonical(
             STUDY.corpora[wildcards.split.removeprefix("/")].pools
@@ -48,7 +48,6 @@ rule train_tokenizer:
     input:
         passages=lambda wildcards: f"{RESULTS}{get_arm(wildcards.data).split}/passages.parquet",
         split=lambda wildcards: f"{RESULTS}/seed-{wildcards.seed}{get_arm(wildcards.data).split}/split.parquet",
-        code=get_code("train_tokenizer"),
     output:
         directory(f"{SEED}{{data}}/tokenizer"),
     log:
@@ -58,6 +57,7 @@ rule train_tokenizer:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("train_tokenizer"),
         settings=canonical(CONFIG.tokenizer),
         context=canonical(CONFIG.encoding.context),
         masked=lambda wildcards: "--masked" if get_arm(wildcards.data).masked else "",
@@ -76,7 +76,6 @@ rule copy_tokenizer:
             for settings in get_arm(wildcards.data).checkpoints
             for file in settings.local_files()
         ],
-        code=get_code("copy_tokenizer"),
     output:
         directory(f"{SEED}{{data}}/tokenizer"),
     log:
@@ -86,6 +85,7 @@ rule copy_tokenizer:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("copy_tokenizer"),
         checkpoints=lambda wildcards: canonical(
             [settings.model_dump() for settings in get_arm(wildcards.data).checkpoints]
         ),
@@ -101,7 +101,6 @@ rule encode_records:
         passages=lambda wildcards: f"{RESULTS}{get_arm(wildcards.data).split}/passages.parquet",
         split=lambda wildcards: f"{RESULTS}/seed-{wildcards.seed}{get_arm(wildcards.data).split}/split.parquet",
         tokenizer=f"{SEED}{{data}}/tokenizer",
-        code=get_code("encode_records"),
     output:
         f"{SEED}{{data}}/records.parquet",
     log:
@@ -109,6 +108,7 @@ rule encode_records:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("encode_records"),
         seed=get_split_seed,
         context=canonical(CONFIG.encoding.context),
         canaries=CANARIES,
@@ -123,7 +123,6 @@ rule encode_records:
 rule draw_shadow:
     input:
         records=f"{SEED}{{data}}/records.parquet",
-        code=get_code("draw_shadow"),
     output:
         f"{SEED}/shadow-{{number}}{{data}}/records.parquet",
     log:
@@ -132,6 +131,8 @@ rule draw_shadow:
         number=r"\d+",
     conda:
         "../../envs/distilleak.yaml"
+    params:
+        code=get_code("draw_shadow"),
     message:
         "draw the records of shadow {wildcards.number} (seed {wildcards.seed})"
     shell:
@@ -142,7 +143,6 @@ rule draw_shadow:
 rule audit_split:
     input:
         records=f"{SEED}{{data}}/records.parquet",
-        code=get_code("audit_split"),
     output:
         f"{SEED}{{data}}/blind.json",
     log:
@@ -152,6 +152,7 @@ rule audit_split:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("audit_split"),
         seed=get_split_seed,
         settings=canonical(CONFIG.gate),
     message:

@@ -5,7 +5,6 @@ rule train_student:
         tokenizer=get_data("tokenizer"),
         verdict=ancient(get_data("blind.json")),
         start=lambda wildcards: get_local_files(get_start(wildcards)),
-        code=lambda wildcards: get_method_code("train_student", wildcards.model),
     output:
         model=directory(f"{MODEL}/model"),
         facts=f"{MODEL}/facts.json",
@@ -30,6 +29,7 @@ rule train_student:
         mem_mb=growing(2500),
         runtime=growing(12 * 60),
     params:
+        code=lambda wildcards: get_method_code("train_student", wildcards.model),
         method=lambda wildcards: canonical(STUDENTS[wildcards.model].entry.named()),
         start=lambda wildcards: canonical(get_start(wildcards)),
         training=lambda wildcards: canonical(STUDENTS[wildcards.model].training),
@@ -60,6 +60,7 @@ use rule train_student as train_kept_student with:
         seed=SEED_OR_SHADOW,
         model=one_of(PLAN.kept),
     params:
+        code=lambda wildcards: get_method_code("train_student", wildcards.model),
         method=lambda wildcards: canonical(STUDENTS[wildcards.model].entry.named()),
         start=lambda wildcards: canonical(get_start(wildcards)),
         training=lambda wildcards: canonical(STUDENTS[wildcards.model].training),
@@ -76,7 +77,6 @@ rule finish_student:
         vulnerability=f"{SEED}/{{pair}}/vulnerable.parquet",
         records=get_data("records.parquet"),
         tokenizer=get_data("tokenizer"),
-        code=lambda wildcards: get_method_code("finish_student", wildcards.model),
     output:
         model=directory(f"{MODEL}/model"),
         facts=f"{MODEL}/facts.json",
@@ -94,6 +94,7 @@ rule finish_student:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
+        code=lambda wildcards: get_method_code("finish_student", wildcards.model),
         method=lambda wildcards: canonical(STUDENTS[wildcards.model].entry.named()),
         seed=get_seed,
     message:
@@ -109,7 +110,6 @@ rule take_epoch:
     input:
         epochs=lambda wildcards: f"{SEED}/{{pair}}/{PLAN.early[wildcards.model].of}/epochs",
         selection=lambda wildcards: f"{SEED}/{{pair}}/{PLAN.early[wildcards.model].of}/selection.parquet",
-        code=get_code("take_epoch"),
     output:
         model=directory(f"{MODEL}/model"),
         facts=f"{MODEL}/facts.json",
@@ -123,6 +123,7 @@ rule take_epoch:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("take_epoch"),
         epoch=lambda wildcards: PLAN.early[wildcards.model].epoch,
     message:
         "take an early epoch as {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"

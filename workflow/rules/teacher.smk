@@ -9,7 +9,6 @@ rule train_teacher:
         tokenizer=get_data("tokenizer"),
         verdict=ancient(get_data("blind.json")),
         start=lambda wildcards: get_local_files(ARMS[wildcards.pair].roles.teacher),
-        code=get_code("train_model"),
     output:
         model=directory(f"{SEED}/{{pair}}/teacher/model"),
         facts=f"{SEED}/{{pair}}/teacher/facts.json",
@@ -33,6 +32,7 @@ rule train_teacher:
         mem_mb=growing(2000),
         runtime=growing(12 * 60),
     params:
+        code=get_code("train_model"),
         start=lambda wildcards: canonical(ARMS[wildcards.pair].roles.teacher),
         training=canonical(CONFIG.training.teacher),
         seed=get_seed,
@@ -67,6 +67,7 @@ use rule train_teacher as train_other_teacher with:
         mem_mb=growing(2000),
         runtime=growing(12 * 60),
     params:
+        code=get_code("train_model"),
         start=lambda wildcards: canonical(ARMS[wildcards.pair].roles.teacher),
         training=lambda wildcards: canonical(STUDY.teachers[wildcards.other]),
         seed=get_seed,
@@ -80,7 +81,6 @@ rule train_reference:
         tokenizer=get_data("tokenizer"),
         verdict=ancient(get_data("blind.json")),
         start=lambda wildcards: get_local_files(ARMS[wildcards.pair].reference),
-        code=get_code("train_model"),
     output:
         model=directory(f"{SEED}/{{pair}}/reference-{{number}}/model"),
         facts=f"{SEED}/{{pair}}/reference-{{number}}/facts.json",
@@ -102,6 +102,7 @@ rule train_reference:
         mem_mb=growing(2000),
         runtime=growing(12 * 60),
     params:
+        code=get_code("train_model"),
         start=lambda wildcards: canonical(ARMS[wildcards.pair].reference),
         training=canonical(CONFIG.training.reference),
         seed=get_seed,
@@ -120,7 +121,6 @@ rule store_targets:
     input:
         records=get_data("records.parquet"),
         teacher=rules.train_teacher.output.model,
-        code=get_code("store_targets"),
     output:
         f"{SEED}/{{pair}}/teacher/targets.npy",
     log:
@@ -141,6 +141,8 @@ rule store_targets:
         gpu=1,
         mem_mb=growing(2000),
         runtime=growing(4 * 60),
+    params:
+        code=get_code("store_targets"),
     message:
         "store the teacher's logits (seed {wildcards.seed}, {wildcards.pair})"
     shell:
@@ -154,7 +156,6 @@ rule find_vulnerable:
         records=get_data("records.parquet"),
         evidence=get_views(f"{SEED}/{{pair}}/teacher", PLAN.finder_views),
         references=(get_reference_evidence if PLAN.finder_needs_references else []),
-        code=get_code("find_vulnerable", f"attacks.{PLAN.finder['attack']}"),
     output:
         f"{SEED}/{{pair}}/vulnerable.parquet",
     log:
@@ -165,6 +166,7 @@ rule find_vulnerable:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("find_vulnerable", f"attacks.{PLAN.finder['attack']}"),
         attack=canonical(PLAN.finder),
         fpr=canonical(CONFIG.vulnerability.fpr),
         evidence=lambda wildcards, input: Path(input.evidence[0]).parent,
