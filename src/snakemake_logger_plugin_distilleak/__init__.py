@@ -42,6 +42,7 @@ class LogHandler(LogHandlerBase):
 
 
 def _load(path: str | Path) -> dict[str, Any]:
+    present = set(sys.modules)
     from distilleak.errors import DistilleakError
     from distilleak.study.yaml_text import read_yaml
 
@@ -49,3 +50,8 @@ def _load(path: str | Path) -> dict[str, Any]:
         return read_yaml(path)
     except DistilleakError as error:
         sys.exit(f"error: {error}")
+    finally:
+        # The Snakefile imports the package that lies beside it, which may not be the installed one.
+        for name in sys.modules.keys() - present:
+            if name.partition(".")[0] == "distilleak":
+                del sys.modules[name]

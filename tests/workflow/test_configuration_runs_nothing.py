@@ -97,5 +97,14 @@ def test_what_is_wrong_with_the_text_is_named_with_file_and_line(
     assert refused(project, "-n", "--configfile", "bad.yaml").startswith(message)
 
 
+def test_the_rules_use_the_package_beside_them_and_not_the_installed_one(tmp_path: Path) -> None:
+    project = Project.new(tmp_path / "project")
+    names = project.file("src/distilleak/tables/names.py")
+    names.write_text(f"raise SystemExit('error: this is the package beside')\n{names.read_text()}")
+    assert refused(project, "-n", "--configfile", "study.yaml") == (
+        "error: this is the package beside"
+    )
+
+
 def test_a_missing_file_is_named(project: Project) -> None:
     assert refused(project, "-n", "--configfile", "none.yaml") == "error: none.yaml: no such file"

@@ -4,6 +4,7 @@ The outputs are placeholders that `snakemake --touch` records as made, so no mod
 a dry run shows what would run again.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -282,3 +283,59 @@ def test_jobs_after(change: str, project: Project) -> None:
     edit, expected = EDITS[change]
     edit(project)
     assert project.reruns() == expected
+
+
+def elsewhere(project: Project, study: Path) -> dict[str, int]:
+    """The jobs that would run in the working directory `study`, with the project's own rules."""
+    command = ["--snakefile", os.path.relpath(project.file("Snakefile"), study)]
+    return Project(study).reruns(*command)
+
+
+def separate(finished: Project, directory: Path) -> tuple[Project, Path]:
+    """A checkout, and beside it the working directory of a finished study without code."""
+    checkout = finished.copy(directory / "checkout")
+    study = directory / "study"
+    study.mkdir()
+    for name in ("results", ".snakemake", "study.yaml"):
+        checkout.file(name).rename(study / name)
+    return checkout, study
+
+
+def test_a_study_that_has_moved_is_not_computed_anew(finished: Project, tmp_path: Path) -> None:
+    checkout, study = separate(finished, tmp_path)
+    assert elsewhere(checkout, study) == {}
+    deeper = tmp_path / "a" / "deeper"
+    deeper.parent.mkdir()
+    study.rename(deeper)
+    assert elsewhere(checkout, deeper) == {}
+
+
+def test_a_study_whose_checkout_has_moved_or_is_another_is_not_computed_anew(
+    finished: Project, tmp_path: Path
+) -> None:
+    checkout, study = separate(finished, tmp_path)
+    moved = Project(tmp_path / "c" / "d" / "checkout")
+    moved.directory.parent.mkdir(parents=True)
+    checkout.directory.rename(moved.directory)
+    assert elsewhere(moved, study) == {}
+    # A fresh clone: its files are newer than all results.
+    for file in moved.directory.rglob("*.py"):
+        os.utime(file)
+    assert elsewhere(moved, study) == {}
+    moved.edit("study/plan.py")
+    assert elsewhere(moved, study) == {}
+    moved.edit("attacks/loss.py")
+    assert elsewhere(moved, study)["score_attacks"] == SCORED["score_attacks"]
+
+
+def test_no_parameter_and_no_input_names_where_the_project_or_the_study_lies(
+    finished: Project,
+) -> None:
+    records = list(finished.file(".snakemake/metadata").rglob("*"))
+    found = [json.loads(record.read_text()) for record in records if record.is_file()]
+    assert len(found) > 50
+    for record in found:
+        values = [*record["params"], *record["input"]]
+        assert not any(str(finished.directory) in value for value in values)
+        assert not any(str(Project.ROOT) in value for value in values)
+        assert not any(value.startswith(("..", "src")) for value in record["input"])

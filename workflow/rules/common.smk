@@ -136,15 +136,16 @@ def without_rerun(**words):
     return words
 
 
-def get_code(stage, *modules):
-    """The source files of a stage and of the modules that it finds by name: a job runs again when
-    one of them changes."""
-    files = {
+def get_code(stage, *modules, also=()):
+    """What is in the source files of a stage, of the modules that it finds by name, and of further
+    files: as a parameter of its rule, it makes a job run again when one of them changes, but not
+    when the project or the study has moved."""
+    found = {
         file
         for module in (f"stages.{stage}", *modules)
         for file in closure.import_closure(PACKAGE, module)
     }
-    return sorted(os.path.relpath(file) for file in files)
+    return closure.digest(PACKAGE, found.union(also))
 
 
 # Where the GPUs are counted (profiles/local), each job gets cards of its own. Elsewhere the cluster

@@ -2,7 +2,6 @@ rule compute_evidence:
     input:
         records=get_data("records.parquet"),
         model=f"{MODEL}/model",
-        code=get_code("compute_evidence"),
     output:
         get_pieces(["{model}"], PLAN.views["compute_evidence"]),
     log:
@@ -23,6 +22,7 @@ rule compute_evidence:
         mem_mb=growing(2000),
         runtime=growing(4 * 60),
     params:
+        code=get_code("compute_evidence"),
         settings=get_evidence_settings("compute_evidence"),
         part=get_part,
         views=" ".join(PLAN.views["compute_evidence"]),
@@ -42,7 +42,6 @@ use rule compute_evidence as compute_reference_evidence with:
     input:
         records=get_data("records.parquet"),
         model=f"{MODEL}/model",
-        code=get_code("compute_evidence"),
     output:
         get_pieces(["{model}"], PLAN.views["compute_reference_evidence"]),
     log:
@@ -52,6 +51,7 @@ use rule compute_evidence as compute_reference_evidence with:
     wildcard_constraints:
         model=r"reference-\d+",
     params:
+        code=get_code("compute_evidence"),
         settings=get_evidence_settings("compute_reference_evidence"),
         part=get_part,
         views=" ".join(PLAN.views["compute_reference_evidence"]),
@@ -66,7 +66,6 @@ use rule compute_evidence as compute_shadow_evidence with:
     input:
         records=get_data("records.parquet"),
         model=f"{MODEL}/model",
-        code=get_code("compute_evidence"),
     output:
         get_pieces(["{model}"], PLAN.views["compute_shadow_evidence"]),
     log:
@@ -77,6 +76,7 @@ use rule compute_evidence as compute_shadow_evidence with:
         seed=SHADOW,
         model=one_of(["teacher", *STUDENTS]),
     params:
+        code=get_code("compute_evidence"),
         settings=get_evidence_settings("compute_shadow_evidence"),
         part=get_part,
         views=" ".join(PLAN.views["compute_shadow_evidence"]),
@@ -97,7 +97,6 @@ rule compute_mixture_evidence:
     input:
         records=get_data("records.parquet"),
         models=[f"{SEED}/{{pair}}/{student}/model" for student in PLAN.mixed],
-        code=get_code("compute_evidence"),
     output:
         get_pieces(PLAN.mixtures, PLAN.views["compute_mixture_evidence"]),
     log:
@@ -118,6 +117,7 @@ rule compute_mixture_evidence:
         mem_mb=growing(2500),
         runtime=growing(12 * 60),
     params:
+        code=get_code("compute_evidence"),
         settings=get_evidence_settings("compute_mixture_evidence"),
         part=get_part,
         views=" ".join(PLAN.views["compute_mixture_evidence"]),
@@ -137,7 +137,6 @@ use rule compute_mixture_evidence as compute_shadow_mixture_evidence with:
     input:
         records=get_data("records.parquet"),
         models=[f"{SEED}/{{pair}}/{student}/model" for student in PLAN.mixed],
-        code=get_code("compute_evidence"),
     output:
         get_pieces(PLAN.mixtures, PLAN.views["compute_shadow_mixture_evidence"]),
     log:
@@ -147,6 +146,7 @@ use rule compute_mixture_evidence as compute_shadow_mixture_evidence with:
     wildcard_constraints:
         seed=SHADOW,
     params:
+        code=get_code("compute_evidence"),
         settings=get_evidence_settings("compute_shadow_mixture_evidence"),
         part=get_part,
         views=" ".join(PLAN.views["compute_shadow_mixture_evidence"]),
@@ -163,7 +163,6 @@ if PARTS > 1:
                 f"{RESULTS}/seed-{{{{seed}}}}/{{{{pair}}}}/shards/{{scatteritem}}/"
                 "{{model}}/evidence/{{view}}.parquet"
             ),
-            code=get_code("join_evidence"),
         output:
             f"{MODEL}/evidence/{{view}}.parquet",
         log:
@@ -174,6 +173,8 @@ if PARTS > 1:
         localrule: True
         conda:
             "../../envs/distilleak.yaml"
+        params:
+            code=get_code("join_evidence"),
         message:
             "join evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair}, {wildcards.view})"
         shell:

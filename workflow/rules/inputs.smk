@@ -63,7 +63,7 @@ def get_start(wildcards):
 
 
 def get_method_code(stage, model):
-    """The files of a stage that runs a student's method, of all its parts for a combination."""
+    """The code of a stage that runs a student's method, with all its parts for a combination."""
     entry = STUDENTS[model].entry
     parts = [part["method"] for part in getattr(entry.parameters, "of", [])]
     return get_code(stage, *(f"methods.{name}" for name in [entry.name, *parts]))

@@ -1,9 +1,6 @@
 rule load_corpus:
     input:
         texts=lambda wildcards: watched(get_corpus_files(wildcards)),
-        code=lambda wildcards: get_code(
-            "load_corpus", f"corpora.{get_corpus(wildcards.split).name}"
-        ),
     output:
         f"{RESULTS}{{split}}/passages.parquet",
     log:
@@ -13,6 +10,9 @@ rule load_corpus:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=lambda wildcards: get_code(
+            "load_corpus", f"corpora.{get_corpus(wildcards.split).name}"
+        ),
         corpus=lambda wildcards: canonical(get_corpus(wildcards.split).named()),
         deduplication=canonical(CONFIG.deduplication),
         contents=lambda wildcards: get_contents(get_corpus_files(wildcards)),
@@ -26,7 +26,6 @@ rule load_corpus:
 rule split_records:
     input:
         passages=f"{RESULTS}{{split}}/passages.parquet",
-        code=get_code("split_records"),
     output:
         f"{SEED}{{split}}/split.parquet",
     log:
@@ -34,6 +33,7 @@ rule split_records:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("split_records"),
         seed=get_split_seed,
         pools=lambda wildcards: canonical(
             STUDY.corpora[wildcards.split.removeprefix("/")].pools
@@ -49,7 +49,6 @@ rule train_tokenizer:
     input:
         passages=lambda wildcards: f"{RESULTS}{get_arm(wildcards.data).split}/passages.parquet",
         split=lambda wildcards: f"{RESULTS}/seed-{wildcards.seed}{get_arm(wildcards.data).split}/split.parquet",
-        code=get_code("train_tokenizer"),
     output:
         directory(f"{SEED}{{data}}/tokenizer"),
     log:
@@ -59,6 +58,7 @@ rule train_tokenizer:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("train_tokenizer"),
         settings=canonical(CONFIG.tokenizer),
         context=canonical(CONFIG.encoding.context),
         masked=lambda wildcards: "--masked" if get_arm(wildcards.data).masked else "",
@@ -75,7 +75,6 @@ rule copy_tokenizer:
         files=lambda wildcards: watched(
             get_local_files(*get_arm(wildcards.data).checkpoints)
         ),
-        code=get_code("copy_tokenizer"),
     output:
         directory(f"{SEED}{{data}}/tokenizer"),
     log:
@@ -85,6 +84,7 @@ rule copy_tokenizer:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("copy_tokenizer"),
         checkpoints=lambda wildcards: canonical(
             [settings.model_dump() for settings in get_arm(wildcards.data).checkpoints]
         ),
@@ -103,7 +103,6 @@ rule encode_records:
         passages=lambda wildcards: f"{RESULTS}{get_arm(wildcards.data).split}/passages.parquet",
         split=lambda wildcards: f"{RESULTS}/seed-{wildcards.seed}{get_arm(wildcards.data).split}/split.parquet",
         tokenizer=f"{SEED}{{data}}/tokenizer",
-        code=get_code("encode_records"),
     output:
         f"{SEED}{{data}}/records.parquet",
     log:
@@ -111,6 +110,7 @@ rule encode_records:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("encode_records"),
         seed=get_split_seed,
         context=canonical(CONFIG.encoding.context),
         deduplication=canonical(CONFIG.deduplication),
@@ -128,7 +128,6 @@ rule encode_records:
 rule draw_shadow:
     input:
         records=f"{SEED}{{data}}/records.parquet",
-        code=get_code("draw_shadow"),
     output:
         f"{SEED}/shadow-{{number}}{{data}}/records.parquet",
     log:
@@ -137,6 +136,8 @@ rule draw_shadow:
         number=r"\d+",
     conda:
         "../../envs/distilleak.yaml"
+    params:
+        code=get_code("draw_shadow"),
     message:
         "draw the records of shadow {wildcards.number} (seed {wildcards.seed})"
     shell:
@@ -147,7 +148,6 @@ rule draw_shadow:
 rule audit_split:
     input:
         records=f"{SEED}{{data}}/records.parquet",
-        code=get_code("audit_split"),
     output:
         f"{SEED}{{data}}/blind.json",
     log:
@@ -157,6 +157,7 @@ rule audit_split:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("audit_split"),
         seed=get_split_seed,
         settings=canonical(CONFIG.gate),
     message:

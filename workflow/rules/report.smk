@@ -1,11 +1,11 @@
 from distilleak.study import captions
 
 # The stages find the tables by name; what those import lies in these two packages.
-TABLE_CODE = sorted(
-    os.path.relpath(file)
+TABLE_CODE = [
+    file
     for package in ("tables", "metrics")
     for file in PACKAGE.joinpath(package).glob("*.py")
-)
+]
 
 
 rule build_tables:
@@ -18,7 +18,6 @@ rule build_tables:
         records=expand(rules.encode_records.output, seed=CONFIG.seeds, data=DATA),
         verdicts=expand(rules.audit_split.output, seed=CONFIG.seeds, data=DATA),
         floors=expand(rules.measure_floors.output, seed=CONFIG.seeds, data=DATA),
-        code=sorted({*get_code("build_tables"), *TABLE_CODE}),
     output:
         expand("{results}/tables/{file}", results=RESULTS, file=TABLES),
     log:
@@ -28,6 +27,7 @@ rule build_tables:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("build_tables", also=TABLE_CODE),
         roster=ROSTER,
         evaluation=canonical(CONFIG.evaluation),
         results=lambda wildcards, output: Path(output[0]).parents[1],
@@ -45,7 +45,6 @@ rule measure_exposure:
             f"{MODEL}/evidence/candidates.parquet",
             ["teacher", *STUDENTS, *PLAN.mixtures],
         ),
-        code=get_code("measure_exposure"),
     output:
         expand(
             "{results}/tables/exposure.{kind}",
@@ -57,6 +56,7 @@ rule measure_exposure:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("measure_exposure"),
         roster=ROSTER,
         canaries=CANARIES,
         results=lambda wildcards, output: Path(output[0]).parents[1],
@@ -74,7 +74,6 @@ rule draw_figure:
         exposure=lambda wildcards: (
             rules.measure_exposure.output if wildcards.figure == "exposure" else []
         ),
-        code=lambda wildcards: get_code("draw_figure", f"figures.{wildcards.figure}"),
     output:
         png=report(
             f"{RESULTS}/figures/{{pair}}/{{figure}}.png",
@@ -91,6 +90,7 @@ rule draw_figure:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=lambda wildcards: get_code("draw_figure", f"figures.{wildcards.figure}"),
         style=canonical(CONFIG.figures),
         tables=lambda wildcards, input: Path(input.tables[0]).parent,
         # For Snakemake's own report.
@@ -108,7 +108,6 @@ rule collect_costs:
         # The benchmark files are complete when the tables are.
         tables=rules.build_tables.output,
         facts=get_all(f"{MODEL}/facts.json", ["teacher", *STUDENTS, *PLAN.references]),
-        code=get_code("collect_costs"),
     output:
         f"{RESULTS}/costs.csv",
     log:
@@ -116,6 +115,7 @@ rule collect_costs:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("collect_costs"),
         benchmarks=BENCHMARKS,
         results=lambda wildcards, output: Path(output[0]).parent,
     message:
@@ -146,10 +146,6 @@ rule write_report:
         figures=expand(rules.draw_figure.output.png, pair=ARMS, figure=PLAN.figures),
         costs=rules.collect_costs.output,
         config=rules.write_config.output,
-        code=[
-            *sorted({*get_code("write_report"), *TABLE_CODE}),
-            os.path.relpath(PACKAGE / "report/page.html.jinja"),
-        ],
     output:
         report(
             f"{RESULTS}/report.html", caption="../report/report.rst", category="Report"
@@ -159,6 +155,9 @@ rule write_report:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code(
+            "write_report", also=[*TABLE_CODE, PACKAGE / "report/page.html.jinja"]
+        ),
         style=canonical(CONFIG.figures),
         study=CONFIG.study,
         margin=CONFIG.evaluation.margin,

@@ -6,10 +6,6 @@ rule score_attacks:
         shadows=get_shadow_evidence,
         shadow_records=get_shadow_records,
         tokenizer=get_data("tokenizer") if PLAN.counts_tokens else [],
-        code=get_code(
-            "score_attacks",
-            *(f"attacks.{entry['attack']}" for entry in PLAN.attacks.values()),
-        ),
     output:
         f"{MODEL}/scores.parquet",
     log:
@@ -19,6 +15,10 @@ rule score_attacks:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code(
+            "score_attacks",
+            *(f"attacks.{entry['attack']}" for entry in PLAN.attacks.values()),
+        ),
         attacks=canonical(PLAN.attacks),
         evidence=lambda wildcards, input: Path(input.evidence[0]).parent,
         references=lambda wildcards, input: evidence_directories(input.references),
@@ -48,7 +48,6 @@ rule score_vote:
             f"{SEED}/{{pair}}/{student}/scores.parquet".format(**wildcards)
             for student in PLAN.ensembles[wildcards.model].students
         ],
-        code=get_code("score_vote"),
     output:
         f"{MODEL}/scores.parquet",
     log:
@@ -58,6 +57,7 @@ rule score_vote:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("score_vote"),
         evaluation=canonical({"folds": CONFIG.evaluation.folds}),
     message:
         "score attacks on {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
@@ -70,7 +70,6 @@ rule measure_floors:
     input:
         records=f"{SEED}{{data}}/records.parquet",
         tokenizer=f"{SEED}{{data}}/tokenizer",
-        code=get_code("measure_floors"),
     output:
         str(paths.floors_file(RESULTS, "{seed}", "{data}")),
     log:
@@ -78,6 +77,7 @@ rule measure_floors:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("measure_floors"),
         evaluation=canonical(CONFIG.evaluation),
     message:
         "measure count models (seed {wildcards.seed})"
@@ -91,7 +91,6 @@ rule measure_metrics:
     input:
         unpack(get_utility),
         scores=f"{MODEL}/scores.parquet",
-        code=get_code("measure_metrics"),
     output:
         metrics=f"{MODEL}/metrics.parquet",
         bootstrap=f"{MODEL}/bootstrap.parquet",
@@ -100,6 +99,7 @@ rule measure_metrics:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("measure_metrics"),
         evaluation=canonical(CONFIG.evaluation),
         utility=get_utility_options,
     message:

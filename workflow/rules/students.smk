@@ -5,7 +5,6 @@ rule train_student:
         tokenizer=get_data("tokenizer"),
         verdict=ancient(get_data("blind.json")),
         start=lambda wildcards: watched(get_local_files(get_start(wildcards))),
-        code=lambda wildcards: get_method_code("train_student", wildcards.model),
     output:
         model=directory(f"{MODEL}/model"),
         facts=f"{MODEL}/facts.json",
@@ -30,6 +29,7 @@ rule train_student:
         mem_mb=growing(2500),
         runtime=growing(12 * 60),
     params:
+        code=lambda wildcards: get_method_code("train_student", wildcards.model),
         method=lambda wildcards: canonical(STUDENTS[wildcards.model].entry.named()),
         start=lambda wildcards: canonical(get_start(wildcards)),
         contents=lambda wildcards: get_contents(get_local_files(get_start(wildcards))),
@@ -61,6 +61,7 @@ use rule train_student as train_kept_student with:
         seed=SEED_OR_SHADOW,
         model=one_of(PLAN.kept),
     params:
+        code=lambda wildcards: get_method_code("train_student", wildcards.model),
         method=lambda wildcards: canonical(STUDENTS[wildcards.model].entry.named()),
         start=lambda wildcards: canonical(get_start(wildcards)),
         contents=lambda wildcards: get_contents(get_local_files(get_start(wildcards))),
@@ -78,7 +79,6 @@ rule finish_student:
         vulnerability=f"{SEED}/{{pair}}/vulnerable.parquet",
         records=get_data("records.parquet"),
         tokenizer=get_data("tokenizer"),
-        code=lambda wildcards: get_method_code("finish_student", wildcards.model),
     output:
         model=directory(f"{MODEL}/model"),
         facts=f"{MODEL}/facts.json",
@@ -96,6 +96,7 @@ rule finish_student:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
+        code=lambda wildcards: get_method_code("finish_student", wildcards.model),
         method=lambda wildcards: canonical(STUDENTS[wildcards.model].entry.named()),
         seed=get_seed,
     message:
@@ -111,7 +112,6 @@ rule take_epoch:
     input:
         epochs=lambda wildcards: f"{SEED}/{{pair}}/{PLAN.early[wildcards.model].of}/epochs",
         selection=lambda wildcards: f"{SEED}/{{pair}}/{PLAN.early[wildcards.model].of}/selection.parquet",
-        code=get_code("take_epoch"),
     output:
         model=directory(f"{MODEL}/model"),
         facts=f"{MODEL}/facts.json",
@@ -125,6 +125,7 @@ rule take_epoch:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("take_epoch"),
         epoch=lambda wildcards: PLAN.early[wildcards.model].epoch,
     message:
         "take an early epoch as {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"

@@ -11,7 +11,6 @@ rule train_teacher:
         start=lambda wildcards: watched(
             get_local_files(ARMS[wildcards.pair].roles.teacher)
         ),
-        code=get_code("train_model"),
     output:
         model=directory(f"{SEED}/{{pair}}/teacher/model"),
         facts=f"{SEED}/{{pair}}/teacher/facts.json",
@@ -35,6 +34,7 @@ rule train_teacher:
         mem_mb=growing(2000),
         runtime=growing(12 * 60),
     params:
+        code=get_code("train_model"),
         start=lambda wildcards: canonical(ARMS[wildcards.pair].roles.teacher),
         contents=lambda wildcards: get_contents(
             get_local_files(ARMS[wildcards.pair].roles.teacher)
@@ -72,6 +72,7 @@ use rule train_teacher as train_other_teacher with:
         mem_mb=growing(2000),
         runtime=growing(12 * 60),
     params:
+        code=get_code("train_model"),
         start=lambda wildcards: canonical(ARMS[wildcards.pair].roles.teacher),
         contents=lambda wildcards: get_contents(
             get_local_files(ARMS[wildcards.pair].roles.teacher)
@@ -88,7 +89,6 @@ rule train_reference:
         tokenizer=get_data("tokenizer"),
         verdict=ancient(get_data("blind.json")),
         start=lambda wildcards: watched(get_local_files(ARMS[wildcards.pair].reference)),
-        code=get_code("train_model"),
     output:
         model=directory(f"{SEED}/{{pair}}/reference-{{number}}/model"),
         facts=f"{SEED}/{{pair}}/reference-{{number}}/facts.json",
@@ -110,6 +110,7 @@ rule train_reference:
         mem_mb=growing(2000),
         runtime=growing(12 * 60),
     params:
+        code=get_code("train_model"),
         start=lambda wildcards: canonical(ARMS[wildcards.pair].reference),
         contents=lambda wildcards: get_contents(
             get_local_files(ARMS[wildcards.pair].reference)
@@ -131,7 +132,6 @@ rule store_targets:
     input:
         records=get_data("records.parquet"),
         teacher=rules.train_teacher.output.model,
-        code=get_code("store_targets"),
     output:
         f"{SEED}/{{pair}}/teacher/targets.npy",
     log:
@@ -152,6 +152,8 @@ rule store_targets:
         gpu=1,
         mem_mb=growing(2000),
         runtime=growing(4 * 60),
+    params:
+        code=get_code("store_targets"),
     message:
         "store the teacher's logits (seed {wildcards.seed}, {wildcards.pair})"
     shell:
@@ -165,7 +167,6 @@ rule find_vulnerable:
         records=get_data("records.parquet"),
         evidence=get_views(f"{SEED}/{{pair}}/teacher", PLAN.finder_views),
         references=(get_reference_evidence if PLAN.finder_needs_references else []),
-        code=get_code("find_vulnerable", f"attacks.{PLAN.finder['attack']}"),
     output:
         f"{SEED}/{{pair}}/vulnerable.parquet",
     log:
@@ -176,6 +177,7 @@ rule find_vulnerable:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("find_vulnerable", f"attacks.{PLAN.finder['attack']}"),
         attack=canonical(PLAN.finder),
         fpr=canonical(CONFIG.vulnerability.fpr),
         evidence=lambda wildcards, input: Path(input.evidence[0]).parent,
