@@ -27,7 +27,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"error: {arguments.take} GPUs are wanted for one job, but only {len(cards)} may be "
             "used: the limit `gpu` of the profile, or CUDA_VISIBLE_DEVICES"
         )
-    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(take(cards, arguments.take, locks()))
+    try:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(take(cards, arguments.take, locks()))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {place}{error.strerror}")
     try:
         os.execvp(arguments.command[0], arguments.command)
     except OSError as error:
