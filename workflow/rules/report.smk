@@ -125,6 +125,8 @@ rule collect_costs:
 
 
 rule write_config:
+    input:
+        code=get_code("write_config"),
     output:
         f"{RESULTS}/config.json",
     log:
@@ -136,7 +138,7 @@ rule write_config:
     message:
         "write the complete configuration"
     shell:
-        "(printf '%s' {params.study:q} | python -m json.tool > {output}) > {log} 2>&1"
+        "python -m distilleak write_config --study {params.study:q} --output {output} > {log} 2>&1"
 
 
 rule write_report:
