@@ -418,7 +418,7 @@ def test_a_gpu_without_bfloat16_is_named(site: Site, monkeypatch: pytest.MonkeyP
 def test_a_damaged_model_leaves_no_file(site: Site, tmp_path: Path) -> None:
     shutil.copytree(site.root / "gpt2", tmp_path / "broken")
     (tmp_path / "broken/model.safetensors").write_bytes(b"")
-    with pytest.raises(DistilleakError, match="damaged model"):
+    with pytest.raises(DistilleakError, match=r"model\.safetensors: damaged "):
         site.compute(str(tmp_path / "broken"), output=tmp_path / "evidence")
     assert not (tmp_path / "evidence").exists()
 

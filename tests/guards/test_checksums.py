@@ -130,8 +130,10 @@ def test_a_json_file_has_its_checksum_beside_it(tmp_path: Path) -> None:
     sealed_json.write({"updates": 32}, path)
     assert sealed_json.read(path) == {"updates": 32}
     path.unlink()
-    with pytest.raises(DistilleakError, match=rf"^{path}: no such file"):
+    with pytest.raises(DistilleakError, match=rf"^{path}: no such file$"):
         sealed_json.read(path)
+    with pytest.raises(DistilleakError, match=rf"^{path}: no such file; .* rm -r epochs$"):
+        sealed_json.read(path, output="epochs")
 
 
 def test_a_json_file_without_a_checksum_is_read_without(tmp_path: Path) -> None:

@@ -183,5 +183,6 @@ def test_where_a_job_keeps_its_unfinished_work_no_other_one_works(
 ) -> None:
     main = catalogue.load("stages", stage).main
     place = {option: tmp_path / "model", "output": tmp_path / "elsewhere"}
-    with pytest.raises(DistilleakError, match=rf"process {other.pid} on .* has been making it"):
+    said = rf"^{tmp_path}/elsewhere: process {other.pid} on .* has been making it"
+    with pytest.raises(DistilleakError, match=said):
         main(as_words(**STAGES[stage], **place))

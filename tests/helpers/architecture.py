@@ -64,7 +64,14 @@ FLOW = (
     ),
     (
         "tables, figures and the report are made",
-        ("build_tables", "measure_exposure", "draw_figure", "collect_costs", "write_report"),
+        (
+            "build_tables",
+            "measure_exposure",
+            "draw_figure",
+            "collect_costs",
+            "write_config",
+            "write_report",
+        ),
         "report",
     ),
 )

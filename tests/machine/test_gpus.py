@@ -84,3 +84,11 @@ def test_more_cards_than_there_are_is_one_line(capfd: pytest.CaptureFixture[str]
     )
     with pytest.raises(SystemExit, match="no-such-program: No such file"):
         gpus.main(["--of", "1", "no-such-program"])
+
+
+def test_locks_that_cannot_be_made_are_reported_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / f"distilleak-cards-{os.getuid()}").write_text("a file, no directory")
+    process = start(tmp_path / "place", "--of", "2")
+    _, said = process.communicate()
+    assert process.returncode == 1
+    assert said == f"error: {tmp_path}/distilleak-cards-{os.getuid()}: File exists\n"

@@ -40,6 +40,7 @@ LIGHT = (
     "build_tables",
     "draw_figure",
     "collect_costs",
+    "write_config",
     "write_report",
     "write_schema",
     "draw_shadow",

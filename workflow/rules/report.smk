@@ -133,11 +133,12 @@ rule write_config:
     conda:
         "../../envs/distilleak.yaml"
     params:
+        code=get_code("write_config"),
         study=canonical(STUDY.complete()),
     message:
         "write the complete configuration"
     shell:
-        "(printf '%s' {params.study:q} | python -m json.tool > {output}) > {log} 2>&1"
+        "python -m distilleak write_config --study {params.study:q} --output {output} > {log} 2>&1"
 
 
 rule write_report:

@@ -43,13 +43,18 @@ class Holder:
 
 
 @contextmanager
-def alone(output: str | Path) -> Iterator[None]:
+def alone(output: str | Path, place: str | Path | None = None) -> Iterator[None]:
     """Inside the block no other process makes `output`.
 
+    Args:
+        output: what the job makes.
+        place: where it keeps its unfinished work, beside which the lock lies; beside the output if
+            left out.
+
     Raises:
-        DistilleakError: another one does.
+        DistilleakError: another process does.
     """
-    path = Path(f"{output}.lock")
+    path = Path(f"{place or output}.lock")
     lock = _take(path, output)
     try:
         yield

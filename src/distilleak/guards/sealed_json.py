@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from distilleak import files
+from distilleak.errors import DistilleakError
 from distilleak.guards import checksums
 
 
@@ -27,6 +28,8 @@ def read(path: str | Path, output: str | Path | None = None) -> Any:
         DistilleakError: the file is missing, has changed, or is not JSON.
     """
     beside = _beside(path)
+    if output is not None and not Path(path).is_file():
+        raise DistilleakError(f"{path}: no such file; {checksums.mending(output)}")
     if beside.is_file() and Path(path).is_file():
         for _, expected in checksums.listed(beside, output or path):
             checksums.compare(Path(path), expected, output or path)

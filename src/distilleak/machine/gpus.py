@@ -31,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(take(cards, arguments.take, locks()))
     except KeyboardInterrupt:
         sys.exit("interrupted; run again")
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {place}{error.strerror}")
     try:
         os.execvp(arguments.command[0], arguments.command)
     except OSError as error:

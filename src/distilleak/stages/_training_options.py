@@ -41,7 +41,7 @@ def add(parser: argparse.ArgumentParser, kind: type[TrainingSettings]) -> None:
 
 def alone(snapshots: Path | None, output: str) -> AbstractContextManager[None]:
     """Inside the block no other job trains what this one does, all its processes together."""
-    return locks.alone(snapshots or output) if processes.is_main() else nullcontext()
+    return locks.alone(output, snapshots) if processes.is_main() else nullcontext()
 
 
 def snapshots(

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.records, arguments.views, arguments.settings, arguments.seed, arguments.part
     )
     mixtures = windows.check_mixtures(len(arguments.model), dict(arguments.mixture))
-    with locks.alone(arguments.shards or arguments.output):
+    with locks.alone(arguments.output, arguments.shards):
         device = making.prepare(arguments.threads)
         queried = windows.load_models(arguments.model, mixtures, arguments.settings.dtype, device)
         counts = windows.count_records(query, queried)

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     kept = arguments.epochs / str(arguments.epoch)
     if not (kept / "model").is_dir():
         raise DistilleakError(
-            f"{arguments.epochs}: epoch {arguments.epoch} is not there; "
+            f"{arguments.epochs}: epoch {arguments.epoch} was not kept; "
             f"{checksums.mending(arguments.epochs)}"
         )
     checksums.verify(kept / "model", output=arguments.epochs)
