@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import stat
 import subprocess
 import sys
@@ -103,6 +104,13 @@ def test_a_file_that_is_only_read_for_another_is_the_one_that_is_named(tmp_path:
         place.write_bytes((tmp_path / "nowhere").read_bytes())
 
 
+def test_what_is_lacking_to_compute_a_file_is_not_said_of_writing_it(tmp_path: Path) -> None:
+    for error in (MemoryError("no memory"), RuntimeError("CUDA out of memory. Tried to allocate")):
+        with pytest.raises(type(error)), files.atomic(tmp_path / "new"):
+            raise error
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_a_directory_that_cannot_be_made_is_named_with_the_cause(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
@@ -187,12 +195,14 @@ def test_a_full_table_of_descriptors_is_no_damage(tmp_path: Path) -> None:
     assert files.read_table(tmp_path / "table.parquet").equals(TABLE)
 
 
-def test_a_tokenizer_that_cannot_be_opened_is_no_damage(tokenizer: Path) -> None:
+def test_a_tokenizer_that_cannot_be_opened_is_no_damage(tokenizer: Path, tmp_path: Path) -> None:
+    for name in tokenization.FILES:  # without checksums, which are read first
+        shutil.copyfile(tokenizer / name, tmp_path / name)
     with (
         no_descriptors(),
         pytest.raises(DistilleakError, match=r"tokenizer\.json: cannot be read: Too many open"),
     ):
-        tokenization.load(tokenizer)
+        tokenization.load(tmp_path)
 
 
 READER = """

@@ -128,7 +128,9 @@ def _share(written: Path, place: Path) -> None:
 
 
 def _elsewhere(error: Exception, target: Path) -> bool:
-    """Whether the error is about another file than `target`, one that is only read for it."""
+    """Whether the error is not about `target` but about what is read or computed for it."""
+    if isinstance(error, MemoryError | RuntimeError):
+        return True
     if not isinstance(error, OSError) or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         return False
     named = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if name]
