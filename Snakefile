@@ -45,6 +45,10 @@ onstart:
 rule all:
     default_target: True
     input:
+        get_kept_files(),
+        costs=rules.collect_costs.output,
+        config=rules.write_config.output,
+        exposure=rules.measure_exposure.output if CANARIES else [],
         report=f"{RESULTS}/report.html",
         tables=expand("{results}/tables/{file}", results=RESULTS, file=TABLES),
         figures=expand(

@@ -176,7 +176,33 @@ def open_parquet(path: str | Path, **options: Any) -> pq.ParquetFile:
     if not Path(path).is_file():
         raise DistilleakError(f"{path}: no such file")
     with reading(path):
-        return pq.ParquetFile(path, page_checksum_verification=True, **options)
+        file = pq.ParquetFile(path, page_checksum_verification=True, **options)
+        _check_counts(file.metadata, Path(path).stat().st_size)
+        return file
+
+
+def _check_counts(footer: pq.FileMetaData, size: int) -> None:
+    """Compare what a footer, which has no checksum, says of rows with itself and with the file.
+
+    Raises:
+        ArrowInvalid: they contradict each other.
+    """
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    if footer.num_rows != sum(group.num_rows for group in groups):
+        raise pa.ArrowInvalid("its numbers of rows contradict each other")
+    # Around the data stand the name of the format, twice, and the size of the footer.
+    if not groups and size > footer.serialized_size + 12:
+        raise pa.ArrowInvalid("it holds data, but says that it has no row")
+
+
+def check_rows(read: int, promised: int) -> None:
+    """Compare the rows that were read with those that a footer promises.
+
+    Raises:
+        ArrowInvalid: there are fewer or more.
+    """
+    if read != promised:
+        raise pa.ArrowInvalid(f"{read} rows where its footer says {promised}")
 
 
 def read_table(path: str | Path, columns: Columns | None = None) -> pa.Table:
@@ -228,11 +254,10 @@ def _read(
     if columns is not None:
         check_columns(file.schema_arrow, columns, path)
     wanted = None if columns is None else names_of(columns)
+    chosen = range(file.num_row_groups) if groups is None else groups
     with reading(path):
-        if groups is None:
-            table = file.read(columns=wanted)
-        else:
-            table = file.read_row_groups(list(groups), columns=wanted)
+        table = file.read_row_groups(list(chosen), columns=wanted)
+        check_rows(len(table), sum(file.metadata.row_group(group).num_rows for group in chosen))
     if isinstance(columns, pa.Schema):
         check_values(table, columns, path)
     return table

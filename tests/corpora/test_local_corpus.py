@@ -278,6 +278,25 @@ def test_a_file_that_may_not_be_read_is_named(name: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["mine.txt", "mine.jsonl", "mine.csv"])
+def test_utf_16_that_happens_to_be_utf_8_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes("text\nan english paragraph\n".encode("utf-16-le"))
+    assert refusal(tmp_path / name).startswith(f"{name}:1: holds a character of value 0, as texts")
+
+
+@pytest.mark.parametrize("name", ["mine.txt", "mine.jsonl", "mine.csv"])
+def test_a_text_of_which_only_the_pointer_was_cloned_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 9\n"
+    )
+    assert refusal(tmp_path / name).startswith(f"{name}: only a pointer of git-lfs, not the file")
+
+
+def test_a_csv_file_with_the_line_ends_of_old_macs_says_so(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_bytes(b"text\rone\rtwo\r")
+    assert "a line ends in a carriage return alone" in refusal(tmp_path / "mine.csv")
+
+
+@pytest.mark.parametrize("name", ["mine.txt", "mine.jsonl", "mine.csv"])
 def test_a_file_that_is_not_utf_8_is_named_with_the_line(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b'{"text": "a"}\n\xff\n')
     if name == "mine.csv":

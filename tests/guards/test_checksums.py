@@ -140,3 +140,12 @@ def test_a_json_file_without_a_checksum_is_read_without(tmp_path: Path) -> None:
     path = tmp_path / "facts.json"
     path.write_text(json.dumps({"updates": 30}))
     assert sealed_json.read(path) == {"updates": 30}
+
+
+def test_a_list_that_was_cut_off_at_the_end_of_a_line_is_damaged(copy: Path) -> None:
+    sums = copy / "model" / checksums.SUMS
+    lines = sums.read_text().splitlines(keepends=True)
+    for kept in range(len(lines)):
+        sums.write_text("".join(lines[:kept]))
+        with pytest.raises(DistilleakError, match=rf"^{sums}: damaged .*rm -r {copy}/model$"):
+            checksums.verify(copy / "model")

@@ -17,6 +17,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedModel
 
 from distilleak.errors import DistilleakError
+from distilleak.guards import checksums
 from distilleak.models import checkpoints, families, heads, making
 from distilleak.records import tokenizer as tokenization
 from distilleak.settings.architecture import (
@@ -177,7 +178,7 @@ def test_weights_that_do_not_fit_the_configuration(copy: Path) -> None:
 
 
 def test_a_weight_of_another_size_is_named_with_both_sizes(copy: Path) -> None:
-    change_config(copy, n_embd=64)
+    change_config(copy, n_inner=40)
     with pytest.raises(
         DistilleakError, match=r"transformer\.\S+ has the shape \[[\d, ]+\] instead of \[[\d, ]+\]"
     ):
@@ -342,9 +343,13 @@ def test_naming_a_gguf_file_runs_no_code(tmp_path: Path, monkeypatch: pytest.Mon
         "adapter_model.safetensors",
         "adapter_model.bin",
         "adapters.safetensors",
+        "pytorch_lora_weights.safetensors",
+        "prompt_embeddings.safetensors",
+        "best/adapter_config.json",
     ],
 )
 def test_adapters_beside_the_weights_are_refused_by_name(copy: Path, name: str) -> None:
+    (copy / name).parent.mkdir(exist_ok=True)
     (copy / name).write_text("{}")
     with pytest.raises(
         DistilleakError, match=rf"{re.escape(name)}: adapters are not read, .* merge"
@@ -593,7 +598,10 @@ def test_a_template_for_chats_is_not_copied(copy: Path, template: object, tmp_pa
     file.write_text(json.dumps({**json.loads(file.read_text()), "chat_template": template}))
     one = json.dumps([{"directory": str(copy)}])
     copy_tokenizer.main(["--checkpoints", one, "--output", str(tmp_path / "tokenizer")])
-    assert {path.name for path in (tmp_path / "tokenizer").iterdir()} == {*tokenization.FILES}
+    assert {path.name for path in (tmp_path / "tokenizer").iterdir()} == {
+        *tokenization.FILES,
+        checksums.SUMS,
+    }
     found = json.loads((tmp_path / "tokenizer" / "tokenizer_config.json").read_text())
     assert found.get("chat_template") is None
 

@@ -1,6 +1,7 @@
 """What is known of a model without loading it."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -121,6 +122,47 @@ def test_the_embeddings_have_the_rows_that_the_configuration_says(tmp_path: Path
     head = heads.read(write(tmp_path / "m", vocab_size=31))
     with pytest.raises(DistilleakError, match=r"embed_tokens\.weight has 30 rows, .* is 31$"):
         heads.check_weights(head)
+
+
+def test_the_embeddings_have_the_width_that_the_configuration_says(tmp_path: Path) -> None:
+    head = heads.read(write(tmp_path / "m", hidden_size=24))
+    with pytest.raises(DistilleakError, match=r"embed_tokens\.weight has 8 columns, .* is 24$"):
+        heads.check_weights(head)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dtype": "F32", "shape": [float("inf"), 8], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [1], "data_offsets": []},
+        {"dtype": "F32", "shape": [1], "data_offsets": [4]},
+        {"dtype": "F32", "shape": "ab", "data_offsets": [0, 4]},
+    ],
+)
+def test_a_head_of_weights_that_holds_something_else_is_one_line(
+    entry: dict[str, object], tmp_path: Path
+) -> None:
+    place = Path(write(tmp_path / "m"))
+    head = json.dumps({"w": entry}).encode()
+    (place / "model.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + bytes(4))
+    with pytest.raises(DistilleakError, match=r"model\.safetensors: its weights cannot be read \("):
+        heads.check_weights(heads.read(place))
+
+
+def test_a_directory_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
+    place = Path(write(tmp_path / "m"))
+    heads.check_tokenizer(place)
+    for file in place.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(DistilleakError, match=r"no tokenizer here \(tokenizer\.json is missing\)"):
+        heads.check_tokenizer(place)
+
+
+def test_a_named_pipe_in_a_directory_is_not_waited_for(tmp_path: Path) -> None:
+    place = Path(write(tmp_path / "m"))
+    os.mkfifo(place / "extra.json")
+    (place / "folder.json").mkdir()
+    heads.read(place)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -60,14 +60,14 @@ def test_the_errors_of_all_failed_jobs_are_the_last_lines(tmp_path: Path) -> Non
         log.write_text(f"12:00 a line\nerror: file {number}: is wrong\n12:01 a late line\n")
         terminal.fail(number, STATUS_1, log)
     assert terminal.end() == [
-        f"error: file {number}: is wrong (log: {tmp_path}/{number}.log)" for number in (1, 2)
+        f"error: file {number}: is wrong # log: {tmp_path}/{number}.log" for number in (1, 2)
     ]
     # A start and a failure for each job, one line that is not about jobs, and the last ones.
     assert [line[8:] for line in terminal.shown[:4]] == [
         " job 1",
-        f" failed: job 1: file 1: is wrong (log: {tmp_path}/1.log)",
+        f" failed: job 1: file 1: is wrong # log: {tmp_path}/1.log",
         " job 2",
-        f" failed: job 2: file 2: is wrong (log: {tmp_path}/2.log)",
+        f" failed: job 2: file 2: is wrong # log: {tmp_path}/2.log",
     ]
     assert terminal.shown[4:-1] == ["Complete log(s): x"]
 
@@ -77,7 +77,7 @@ def test_a_traceback_gives_its_last_line_and_the_job(tmp_path: Path) -> None:
     terminal.start(1, log)
     log.write_text("Traceback (most recent call last):\n  File x\nZeroDivisionError: by zero\n\n")
     terminal.fail(1, STATUS_1, log)
-    assert terminal.end() == [f"error: do it: ZeroDivisionError: by zero (log: {log})"]
+    assert terminal.end() == [f"error: do it: ZeroDivisionError: by zero # log: {log}"]
 
 
 def test_an_ended_job_is_named_whatever_its_launcher_adds(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_an_ended_job_is_named_whatever_its_launcher_adds(tmp_path: Path) -> Non
     )
     terminal.fail(1, STATUS_1, log)
     assert terminal.end() == [
-        f"error: do it: interrupted; run again to continue from step 7 (log: {log})"
+        f"error: do it: interrupted; run again to continue from step 7 # log: {log}"
     ]
 
 
@@ -106,7 +106,7 @@ def test_a_killed_job_names_the_signal(ended: str, reason: str, tmp_path: Path) 
     terminal.start(1, log)
     log.write_text("12:00 step 7\n")
     terminal.fail(1, ended, log)
-    assert terminal.end() == [f"error: do it: ended by {reason} (log: {log})"]
+    assert terminal.end() == [f"error: do it: ended by {reason} # log: {log}"]
 
 
 def test_the_message_of_a_shell_about_a_signal_is_read() -> None:

@@ -76,6 +76,7 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
             "train_tokenizer": 1,
             "encode_records": 1,
             "audit_split": 1,
+            "measure_floors": 1,
             "train_teacher": 1,
             "train_other_teacher": 1,
             "store_targets": 1,

@@ -11,7 +11,7 @@ from tiny_study import VOCABULARY, sentences
 from workflow_project import Project
 
 from distilleak.models import making
-from distilleak.records import tokenization
+from distilleak.records import tokenizer as tokenization
 from distilleak.settings.architecture import ArchitectureSettings
 
 ODD = "it's a \"strange\" 50% $HOME name [x]* & 'more'"

@@ -142,7 +142,7 @@ def test_more_records_than_passages_are_reported_and_finished_work_stays(project
     assert [line for line in said.splitlines() if line.startswith("error:")] == [
         "error: pools: 80 member + 20 nonmember + 20 holdout + 30 auxiliary = 150 records, but the "
         "corpus has only 100 passages after deduplication "
-        "(log: results/small/logs/split_records/0.log)"
+        "# log: results/small/logs/split_records/0.log"
     ]
     assert project.file("results/small/passages.parquet").exists()
     assert not project.file(SPLIT).exists()

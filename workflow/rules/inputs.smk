@@ -241,3 +241,69 @@ def get_utility_options(wildcards):
 def get_all(pattern, models):
     """The files of these models in all pairs and seeds."""
     return expand(pattern, seed=CONFIG.seeds, pair=ARMS, model=models)
+
+
+def get_kept_files():
+    """All files between the corpus and the tables.
+
+    Snakemake does not make a file again that is gone, as one whose job has failed, if all that was
+    once made of it is there: the report would be complete, and of an older configuration. So the
+    whole study requests every file.
+    """
+    shadows = [f"{seed}/{name}" for seed in CONFIG.seeds for name in PLAN.shadows]
+    every = [*CONFIG.seeds, *shadows]
+    teachers = {"teacher", *map(PLAN.teacher, STUDENTS)}
+    lessons = {
+        pair: [PLAN.lesson(student, arm) for student in STUDENTS]
+        for pair, arm in ARMS.items()
+    }
+    vulnerable = any(
+        lesson.vulnerability for each in lessons.values() for lesson in each
+    )
+    stored = [
+        pair for pair, each in lessons.items() if any(lesson.targets for lesson in each)
+    ]
+    splits = [f"{name}/" if name else "" for name in STUDY.corpora]
+    data = "seed-{seed}{data}/"
+    model = "seed-{seed}/{pair}/{model}/"
+    view = f"{model}evidence/{{view}}.parquet"
+    queried = ["teacher", *STUDENTS]
+    # Pattern below the directory of the study, and the values of its wildcards.
+    kept = [
+        *((f"{split}passages.parquet", {}) for split in splits),
+        *((f"seed-{{seed}}/{split}split.parquet", {}) for split in splits),
+        (f"{data}tokenizer", {}),
+        (f"{data}blind.json", {}),
+        (f"{data}floors.parquet", {}),
+        (f"{data}records.parquet", {"seed": every}),
+        (f"{model}model", {"seed": every, "model": [*teachers, *STUDENTS]}),
+        (f"{model}facts.json", {"seed": every, "model": [*teachers, *STUDENTS]}),
+        (f"{model}selection.parquet", {"seed": every, "model": STUDENTS}),
+        (f"{model}epochs", {"seed": every, "model": PLAN.kept}),
+        (f"{model}model", {"model": PLAN.references}),
+        (f"{model}facts.json", {"model": PLAN.references}),
+        ("seed-{seed}/{pair}/teacher/targets.npy", {"seed": every, "pair": stored}),
+        (
+            "seed-{seed}/{pair}/vulnerable.parquet",
+            {"seed": every if vulnerable else CONFIG.seeds},
+        ),
+        (f"{model}scores.parquet", {"model": PLAN.scored}),
+        (f"{model}metrics.parquet", {"model": PLAN.scored}),
+        (f"{model}bootstrap.parquet", {"model": PLAN.scored}),
+        *(
+            (view, {"seed": seeds, "model": models, "view": PLAN.views[rule]})
+            for rule, seeds, models in (
+                ("compute_evidence", CONFIG.seeds, queried),
+                ("compute_mixture_evidence", CONFIG.seeds, PLAN.mixtures),
+                ("compute_reference_evidence", CONFIG.seeds, PLAN.references),
+                ("compute_shadow_evidence", shadows, queried),
+                ("compute_shadow_mixture_evidence", shadows, PLAN.mixtures),
+            )
+        ),
+    ]
+    usual = {"seed": CONFIG.seeds, "pair": ARMS, "data": DATA}
+    return [
+        file
+        for pattern, values in kept
+        for file in expand(f"{RESULTS}/{pattern}", **{**usual, **values})
+    ]

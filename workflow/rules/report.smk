@@ -134,7 +134,8 @@ rule write_config:
         "../../envs/distilleak.yaml"
     params:
         code=get_code("write_config"),
-        study=canonical(STUDY.complete()),
+        # Not a text of the rule, in which braces of a path would be wildcards.
+        study=lambda wildcards: canonical(STUDY.complete()),
     message:
         "write the complete configuration"
     shell:

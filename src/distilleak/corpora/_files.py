@@ -18,6 +18,8 @@ from distilleak.errors import DistilleakError
 BATCH = 1024
 """Rows of a Parquet file in memory at a time."""
 
+_POINTER = "version https://git-lfs.github.com/"
+
 
 def rows(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:
     """The rows of a file with columns, each with its place in the file, for errors.
@@ -53,7 +55,18 @@ def _lines(path: Path) -> Iterator[str]:
                 number += 1
                 # Some editors start a file with a byte order mark, which is not part of the text.
                 # A file that was put together has such marks inside.
-                yield line.decode("utf-8-sig")
+                text = line.decode("utf-8-sig")
+                if "\x00" in text:
+                    raise DistilleakError(
+                        f"{path}:{number}: holds a character of value 0, as texts in UTF-16 do; "
+                        "save the file as UTF-8"
+                    )
+                if number == 1 and text.startswith(_POINTER):
+                    raise DistilleakError(
+                        f"{path}: only a pointer of git-lfs, not the file itself; fetch it with "
+                        "`git lfs pull`"
+                    )
+                yield text
     except UnicodeDecodeError as error:
         raise DistilleakError(f"{path}:{number}: not UTF-8 ({error.reason})") from error
     except OSError as error:
@@ -110,7 +123,10 @@ def _csv(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:
                 )
             yield place, dict(zip(header, fields, strict=True))
     except csv.Error as error:
-        raise DistilleakError(f"{path}:{start}: not CSV ({error})") from error
+        reason = str(error)
+        if "new-line character" in reason:
+            reason = "a line ends in a carriage return alone; save the file with line feeds"
+        raise DistilleakError(f"{path}:{start}: not CSV ({reason})") from error
 
 
 def _parquet(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:

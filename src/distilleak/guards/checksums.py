@@ -13,6 +13,8 @@ from shlex import quote
 from distilleak.errors import DistilleakError
 
 SUMS = "SHA256SUMS"
+_READ = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+"""Files that a list is not complete without, where they are there: it may have been cut off."""
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
@@ -46,9 +48,15 @@ def verify(
     sums = Path(directory, SUMS)
     if not sums.is_file():
         return
-    for name, expected in listed(sums, output or directory):
-        if names is None or name in names:
-            compare(Path(directory, name), expected, output or directory)
+    expected = dict(listed(sums, output or directory))
+    wanted = {*expected, *_READ} if names is None else {*names}
+    for name in sorted(wanted):
+        if name in expected:
+            compare(Path(directory, name), expected[name], output or directory)
+        elif Path(directory, name).is_file():
+            raise DistilleakError(
+                f"{sums}: damaged (no {name} in it); {mending(output or directory)}"
+            )
 
 
 def mending(output: str | Path) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 """What batch systems send before they end a job: SIGTERM, or on request SIGUSR1 (`--signal`). What
-a terminal sends to all its programs at Ctrl-C: SIGINT."""
+a terminal sends to all its programs at Ctrl-C: SIGINT; and when it is closed: SIGHUP."""
 EXIT_STATUS = 75
 """EX_TEMPFAIL of sysexits.h. Not 0, else a workflow would believe that the outputs are there."""
 
@@ -30,16 +30,15 @@ class Interrupted(Exception):  # noqa: N818  # not an error: nothing is wrong wi
 def noticed() -> Iterator[Callable[[], bool]]:
     """Inside the block SIGNALS are only noted; yields a function: has one arrived?
 
-    A SIGINT that is ignored, as in the background of a script, stays ignored. Only the main thread
-    can receive signals; in another one nothing is ever noted.
+    A signal that is ignored stays ignored, as SIGINT in the background of a script, and SIGHUP with
+    nohup. Only the main thread can receive signals; in another one nothing is ever noted.
     """
     arrived: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    if before[signal.SIGINT] == signal.SIG_IGN:
-        del before[signal.SIGINT]
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: found for number, found in handlers.items() if found != signal.SIG_IGN}
     for number in before:
         signal.signal(number, lambda number, _: arrived.append(number))
     try:

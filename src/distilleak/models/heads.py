@@ -19,15 +19,28 @@ from distilleak.errors import DistilleakError
 from distilleak.models import family_fields
 from distilleak.settings.architecture import CausalFamily, Kind, MaskedFamily
 
-ADAPTERS = ("adapter_config.json", "adapter_model.*", "adapters.*")
-"""Files beside a model's weights that change it: those of peft, and of MLX."""
+ADAPTERS = (
+    *("adapter_config.json", "adapter_model.*", "*/adapter_config.json", "adapters.*"),
+    *("*lora*.safetensors", "prompt_embeddings*"),
+)
+"""Files beside a model's weights, or one folder below, that change it: those of peft and diffusers,
+and of MLX."""
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+"""Files of which one at least makes a tokenizer, the usual one first."""
 ATTENTION = ("eager", "sdpa", "flex_attention")
 """Implementations of attention that transformers and torch contain; all others are kernels that are
 fetched and run, or packages of their own."""
 _POINTER = b"version https://git-lfs.github.com/"
+_DAMAGE = (
+    *(ValueError, KeyError, TypeError, AttributeError, RecursionError),
+    *(IndexError, OverflowError),
+)
+"""What JSON that holds something else than expected raises when it is taken apart."""
 _LONGEST_HEAD = 100_000_000
 """Bytes of the head of a safetensors file; its library reads no longer one."""
 _EMBEDDINGS = re.compile(r"(?:^|\.)(?:wte|embed_in|embed_tokens|word_embeddings)\.weight$")
+_EMBEDDED = ("embedding_size", "word_embed_proj_dim")
+"""Fields with the width of the embeddings, in families in which it is not that of the blocks."""
 _BLOCK = re.compile(r"(?:^|\.)(?:h|layers?)\.(\d+)\.")
 
 
@@ -155,11 +168,19 @@ def check_weights(head: Head) -> None:
         refuse_pointer(file)
     shapes = {name: shape for file in files for name, shape in _shapes(file).items()}
     for name, shape in shapes.items():
-        if _EMBEDDINGS.search(name) and head.vocabulary not in (None, shape[0]):
-            raise DistilleakError(
-                f"{head.directory}: the weights do not fit the configuration: {name} has "
-                f"{shape[0]} rows, but vocab_size in config.json is {head.vocabulary}"
-            )
+        if not _EMBEDDINGS.search(name):
+            continue
+        fields = (*_EMBEDDED, family_fields.field(head.family, "width"))
+        width = next((head.config[field] for field in fields if field in head.config), None)
+        for size, given, kind, field in (
+            (shape[0], head.vocabulary, "rows", "vocab_size"),
+            (shape[-1], width, "columns", "the width"),
+        ):
+            if given not in (None, size):
+                raise DistilleakError(
+                    f"{head.directory}: the weights do not fit the configuration: {name} has "
+                    f"{size} {kind}, but {field} in config.json is {_short(given)}"
+                )
     numbers = {number for name in shapes if (number := block(name)) is not None}
     if numbers and head.layers not in (None, max(numbers) + 1):
         field = family_fields.field(head.family, "layers")
@@ -237,6 +258,16 @@ def unsupported(shown: str, model_type: str) -> DistilleakError:
     )
 
 
+def check_tokenizer(directory: Path) -> None:
+    """Check that a directory has a tokenizer, in one of the forms that become a fast one.
+
+    Raises:
+        DistilleakError: it has none.
+    """
+    if not any((directory / name).is_file() for name in TOKENIZERS):
+        raise DistilleakError(f"{directory}: no tokenizer here ({TOKENIZERS[0]} is missing)")
+
+
 def refuse_pointers(directory: Path) -> None:
     """Refuse configurations and tokenizers of which only the pointer was cloned.
 
@@ -245,7 +276,9 @@ def refuse_pointers(directory: Path) -> None:
     """
     for pattern in ("*.json", "merges.txt", "vocab.txt"):
         for file in sorted(directory.glob(pattern)):
-            refuse_pointer(file)
+            # To open a named pipe would wait for its writer for ever.
+            if file.is_file():
+                refuse_pointer(file)
 
 
 def refuse_pointer(file: Path) -> None:
@@ -305,7 +338,7 @@ def _weight_map(index: Path) -> dict[str, str]:
     try:
         found = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         return {str(name): str(file) for name, file in found.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except _DAMAGE as error:
         raise DistilleakError(f"{index}: damaged (no weight_map in it)") from error
 
 
@@ -324,8 +357,9 @@ def _shapes(file: Path) -> dict[str, list[int]]:
             raise ValueError(f"{file.stat().st_size} bytes instead of {8 + length + end}")
     except OSError as error:
         raise DistilleakError(f"{file}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error, RecursionError) as error:
-        reason = "no head" if isinstance(error, struct.error) else str(error)
+    except (*_DAMAGE, struct.error) as error:
+        cut_off = isinstance(error, struct.error | json.JSONDecodeError)
+        reason = "its head is damaged or cut off" if cut_off else str(error)
         raise DistilleakError(f"{file}: its weights cannot be read ({reason})") from error
     return {name: shape for name, shape in shapes.items() if shape}
 
@@ -342,7 +376,7 @@ def _tokens(file: Path) -> tuple[dict[str, int], dict[str, int]]:
             {token: operator.index(number) for token, number in own.items()},
             {token: operator.index(number) for token, number in added.items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except _DAMAGE as error:
         raise DistilleakError(f"{file}: no tokenizer (the file is damaged)") from error
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from distilleak.files import check_columns, check_values, open_parquet, reading
+from distilleak.files import check_columns, check_rows, check_values, open_parquet, reading
 
 
 def stream(path: str | Path, columns: pa.Schema, rows: int | None = None) -> Iterator[pa.Table]:
@@ -18,10 +18,13 @@ def stream(path: str | Path, columns: pa.Schema, rows: int | None = None) -> Ite
     # By default all pages of a row group are read at once, and one may hold a million records.
     file = open_parquet(path, buffer_size=2**20, pre_buffer=False)
     check_columns(file.schema_arrow, columns, path)
+    count = 0
     with reading(path):
         for table in _tables(file, columns.names, rows):
             check_values(table, columns, path)
+            count += len(table)
             yield table
+        check_rows(count, file.metadata.num_rows)
 
 
 def _tables(file: pq.ParquetFile, columns: list[str], rows: int | None) -> Iterator[pa.Table]:

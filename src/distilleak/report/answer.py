@@ -63,8 +63,8 @@ def _leak(tables: Tables, pair: str) -> str:
         rate = ""
         if not np.isnan(row["tpr"]):
             rate = (
-                f", and finds {100 * row['tpr']:.1f} % of the members while it accuses 1 % of the "
-                "non-members"
+                f", and finds {100 * row['tpr']:.1f} % of the members while it accuses at most 1 % "
+                "of the non-members"
             )
         return (
             f"The distilled student leaks{beyond}: the {tried}, {_name(row)}, has an AUC of "

@@ -3,6 +3,8 @@
 Only `config.json`, the heads of weights and the tokenizer's file are read; no model is loaded.
 """
 
+from pathlib import Path
+
 from distilleak.errors import DistilleakError
 from distilleak.models import heads
 from distilleak.models.heads import Head
@@ -13,7 +15,7 @@ from distilleak.settings.architecture import (
     PairSettings,
     TeacherLayersSettings,
 )
-from distilleak.settings.problems import ConfigurationError
+from distilleak.settings.problems import ConfigurationError, shown
 from distilleak.study import checks
 from distilleak.study.study import Study
 
@@ -55,12 +57,17 @@ def _head(key: str, settings: object) -> Head | None:
         if settings.directory is None:
             return None
         found = heads.read(settings.directory)
+        heads.check_tokenizer(Path(settings.directory))
         if settings.init == "checkpoint":
             heads.check_weights(found)
         # Read here, so that a damaged value gets its key.
         _ = found.layers, found.vocabulary, found.positions, found.needed_rows
     except DistilleakError as error:
         raise ConfigurationError(key, str(error)) from error
+    except OSError as error:  # such as a name that is longer than the system allows
+        raise ConfigurationError(
+            key, f"{shown(error.filename)}: cannot be read: {error.strerror}"
+        ) from error
     return found
 
 

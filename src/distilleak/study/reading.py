@@ -85,7 +85,8 @@ def _typed(value: Any) -> Any:
 
 def _origin(key: str, sources: Mapping[str, Raw]) -> str:
     """The source that gave the largest part of `key`, the last of several; all if none did."""
-    depths = {name: _depth(key.split("."), raw) for name, raw in sources.items()}
+    given = {name: raw for name, raw in sources.items() if raw} or sources
+    depths = {name: _depth(key.split("."), raw) for name, raw in given.items()}
     deepest = max(depths.values(), default=0)
     named = [name for name, depth in depths.items() if depth == deepest]
     return named[-1] if deepest else " + ".join(named)

@@ -113,7 +113,8 @@ class OneLine:
             return INTERRUPTED
         if event == LogEvent.JOB_ERROR:
             number = record.jobid  # type: ignore[attr-defined]
-            return f"{now} failed: {self.jobs[number].title}: {self.failures[number]}"
+            title = f"{self.jobs[number].title}: "
+            return f"{now} failed: {title}{self.failures[number].removeprefix(title)}"
         if event == LogEvent.JOB_INFO and title:
             return f"{now} {self.progress}{title}"
         if message.startswith(LAST) and self.failures:
@@ -142,7 +143,8 @@ class OneLine:
         reason = reason.removeprefix(ERROR)
         if said:
             reason += f" ({' '.join(said.split())})"
-        self.failures[number] = f"{reason} (log: {fresh[0]})" if fresh else reason
+        # After the command that a reason may end in, a comment can be pasted with it.
+        self.failures[number] = f"{reason} # log: {fresh[0]}" if fresh else reason
         return stated
 
 
