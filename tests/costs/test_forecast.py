@@ -67,10 +67,10 @@ def resolved(**changes: object) -> Study:
         ("train_student", "0.p.kd", 6 * STUDENT * 100 * 20 * 3),
         ("train_reference", "0.p.reference-1", 6 * STUDENT * 100 * 20 * 2),
         ("store_targets", "0.p.teacher", 2 * TEACHER * 100 * 20),
-        # 240 records in the views `plain` and `prefix_nonmember`
-        ("compute_evidence", "0.p.teacher", 2 * TEACHER * 2 * 240 * 20),
-        ("compute_evidence", "0.p.kd.1-of-4", 2 * STUDENT * 2 * 240 * 20 / 4),
-        ("compute_mixture_evidence", "0.p.mixtures", 2 * 2 * STUDENT * 2 * 240 * 20),
+        # 240 records in the views `plain` and `prefix_nonmember`, 50 of the hold-out in `tempered`
+        ("compute_evidence", "0.p.teacher", 2 * TEACHER * (2 * 240 + 50) * 20),
+        ("compute_evidence", "0.p.kd.1-of-4", 2 * STUDENT * (2 * 240 + 50) * 20 / 4),
+        ("compute_mixture_evidence", "0.p.mixtures", 2 * 2 * STUDENT * (2 * 240 + 50) * 20),
         ("compute_reference_evidence", "0.p.reference-0", 2 * STUDENT * 240 * 20),
     ],
 )

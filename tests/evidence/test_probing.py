@@ -16,9 +16,15 @@ from tiny_families import CAUSAL, MASK, MASKED, START, VOCABULARY, framing, fres
 from transformers import PreTrainedModel
 
 from distilleak.errors import DistilleakError
-from distilleak.evidence import passes, probing
+from distilleak.evidence import passes, probing, tempered
 from distilleak.evidence.passes import Passes
-from distilleak.evidence.probing import Budget, probe, read_context, token_statistics
+from distilleak.evidence.probing import (
+    Budget,
+    probe,
+    read_context,
+    tempered_statistics,
+    token_statistics,
+)
 from distilleak.evidence.table import FLOAT_COLUMNS, INTEGER_COLUMNS, SCHEMA
 from distilleak.models.batches import Tokens
 from distilleak.models.surgery.base import operate
@@ -123,6 +129,17 @@ def test_statistics_are_those_of_the_definition(seed: int, scale: float, words: 
     assert found["rank"].tolist() == expected["rank"].tolist()
     for name in FLOAT_COLUMNS:
         np.testing.assert_allclose(found[name], expected[name], rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 5.0])
+def test_tempered_statistics_are_those_of_the_scaled_logits(scale: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    logits = (scale * torch.randn(9, 50, generator=generator)).double()
+    labels = torch.randint(0, 50, (9,), generator=generator)
+    found = tempered_statistics(torch.log_softmax(logits.float(), -1), labels)
+    for name, factor in zip(tempered.COLUMNS, tempered.SCALES, strict=True):
+        expected = torch.log_softmax(factor * logits, -1).gather(-1, labels[:, None])[:, 0]
+        np.testing.assert_allclose(found[name], expected, rtol=2e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("margin", [0.0, 1.0, 5.0, 16.0, 20.0, 40.0, 80.0, 200.0])

@@ -108,6 +108,8 @@ def plausible(
             loss = truth[model][1]
             utility = {
                 "heldout_loss": (loss, 0.012),
+                "calibrated_loss": (loss - 0.02, 0.012),
+                "temperature": (1.2, 0.05),
                 "perplexity": (float(np.exp(loss)), 0.4),
                 "top1_accuracy": (0.62 - 0.08 * loss, 0.005),
                 "parameters": (1_350_000.0, 0.0),

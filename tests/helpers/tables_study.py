@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from distilleak.evidence import tempered
 from distilleak.evidence.table import SCHEMA
 from distilleak.files import write_json, write_table
 from distilleak.floors.floor import FLOORS
@@ -78,6 +79,7 @@ def write_study(root: Path, pair: str = PAIR, data: str = "") -> Path:
             }
             write_scores(own / "scores.parquet", record_id, pool, scores)
             write_evidence(own / "evidence" / "plain.parquet", record_id, rng)
+            write_tempered(own / "evidence" / "tempered.parquet", record_id[pool == "holdout"], rng)
             facts = {"parameters": 1000, "training_records": 60, "training_tokens": 600 + seed}
             write_json(facts | {"loss": [3.0, 2.0], "updates": 7}, own / "facts.json")
             seen = pa.array(np.arange(60) >= (20 if model == "bottleneck" else 0))
@@ -118,6 +120,18 @@ def write_evidence(path, record_id, rng):
         draw = (lambda n: rng.integers(0, 3, n)) if name in ("rank", "token_id") else None
         columns[name] = [draw(n) if draw else -rng.exponential(size=n) for n in lengths]
     write_table(pa.table(columns, schema=SCHEMA), path)
+
+
+def write_tempered(path, record_id, rng):
+    """Held-out records of five tokens each, on which the model is too sure of itself."""
+    rows = []
+    for record in sorted(record_id):
+        logits = 3 * rng.normal(size=(5, 20))
+        true = np.array([rng.choice(20, p=p / p.sum()) for p in np.exp(logits / 2)])
+        scaled = [logits * scale for scale in tempered.SCALES]
+        logp = [z[np.arange(5), true] - np.log(np.exp(z).sum(axis=1)) for z in scaled]
+        rows.append({"record_id": record, **dict(zip(tempered.COLUMNS, logp, strict=True))})
+    write_table(pa.Table.from_pylist(rows, tempered.SCHEMA), path)
 
 
 def vote(root, seed, pair):

@@ -66,7 +66,8 @@ def test_ensembles_are_distinguished_by_kind_and_not_by_name() -> None:
 def test_what_no_attack_needs_is_not_computed() -> None:
     plan = small_plan(attacks={"loss": {}}, references=4, shadows=4)
     assert (plan.references, plan.shadows, plan.counts_tokens) == ([], [], False)
-    assert plan.views["compute_evidence"] == ["plain"]
+    assert plan.views["compute_evidence"] == ["plain", "tempered"]
+    assert plan.attacked_views == ["plain"]
     plan = small_plan(
         pools__population=40,
         shadows=4,
@@ -76,8 +77,10 @@ def test_what_no_attack_needs_is_not_computed() -> None:
     assert plan.references == ["reference-0", "reference-1", "reference-2", "reference-3"]
     assert plan.shadows == ["shadow-0", "shadow-1", "shadow-2", "shadow-3"]
     assert plan.views == {
-        "compute_evidence": ["plain", "prefix_nonmember", "population", "candidates"],
-        "compute_mixture_evidence": ["plain", "prefix_nonmember", "population", "candidates"],
+        **dict.fromkeys(
+            ("compute_evidence", "compute_mixture_evidence"),
+            ["plain", "prefix_nonmember", "population", "candidates", "tempered"],
+        ),
         "compute_reference_evidence": ["plain", "population"],
         "compute_shadow_evidence": ["plain"],
         "compute_shadow_mixture_evidence": ["plain"],

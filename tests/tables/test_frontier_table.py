@@ -52,7 +52,8 @@ def table(
     )
     metrics = {
         ("small", name): {
-            ("", "heldout_loss", ""): pooled(loss, spread, rng),
+            ("", "heldout_loss", ""): (of_loss := pooled(loss, spread, rng)),
+            ("", "calibrated_loss", ""): of_loss,
             ("", "top1_accuracy", ""): pooled(
                 (accuracy or {}).get(name, 1 - loss / 10), spread / 10, rng
             ),
@@ -69,7 +70,8 @@ def table(
     }
     counted = {
         ("small", name): {
-            ("", "heldout_loss", ""): pooled(loss, spread, rng),
+            ("", "heldout_loss", ""): (of_loss := pooled(loss, spread, rng)),
+            ("", "calibrated_loss", ""): of_loss,
             ("", "top1_accuracy", ""): pooled(
                 (accuracy or {}).get(name, 1 - loss / 10), spread / 10, rng
             ),

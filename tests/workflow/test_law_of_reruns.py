@@ -74,6 +74,7 @@ COSTLY = {
         {ALL}
         guards.locks
         evidence.neighbours evidence.passes evidence.probing evidence.shards evidence.table
+        evidence.tempered
         evidence.views evidence.windows
         machine.fingerprint machine.leftovers machine.memory machine.precision
         ragged records.pools settings.evidence

@@ -220,7 +220,7 @@ def get_utility(wildcards):
         return {}
     directory = MODEL.format(**wildcards)
     found = {
-        "evidence": str(paths.evidence_file(directory, "plain")),
+        "evidence": get_views(directory, ["plain", "tempered"]),
         "records": get_data("records.parquet")(wildcards),
     }
     if wildcards.model not in PLAN.mixtures:
@@ -234,7 +234,7 @@ def get_utility_options(wildcards):
     """The same as words of a command line."""
     found = get_utility(wildcards)
     if "evidence" in found:
-        found["evidence"] = Path(found["evidence"]).parent
+        found["evidence"] = Path(found["evidence"][0]).parent
     return " ".join(f"--{name} {path}" for name, path in found.items()) or "--majority"
 
 

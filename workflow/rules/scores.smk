@@ -1,7 +1,7 @@
 rule score_attacks:
     input:
         records=get_data("records.parquet"),
-        evidence=get_views(MODEL, PLAN.views["compute_evidence"]),
+        evidence=get_views(MODEL, PLAN.attacked_views),
         references=get_reference_evidence,
         shadows=get_shadow_evidence,
         shadow_records=get_shadow_records,

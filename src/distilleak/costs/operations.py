@@ -114,6 +114,8 @@ class Costs:
         for view in self.plan.views[job.rule]:
             if view == "population":
                 records += pools.population
+            elif view == "tempered":
+                records += pools.holdout
             elif view == "candidates" and self.configuration.canaries is not None:
                 canaries = self.configuration.canaries
                 kinds = len(canaries.repetitions) * canaries.each

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from distilleak.errors import DistilleakError
+from distilleak.evidence import tempered
 from distilleak.evidence.table import schema
 from distilleak.files import atomic, check_columns, open_parquet
 from distilleak.records.streaming import stream
@@ -20,7 +21,10 @@ def join(shards: Sequence[Path], output: Path) -> None:
     """
     first = open_parquet(shards[0]).schema_arrow
     # As it was before it was written: readers add the numbers of the columns in their file.
-    form = schema(masked="position" in first.names, copies="copy" in first.names)
+    masked = "position" in first.names
+    form = schema(masked=masked, copies="copy" in first.names)
+    if tempered.COLUMNS[0] in first.names:
+        form = tempered.schema(masked=masked)
     check_columns(first, form, shards[0])
     described = form.with_metadata(first.metadata)
     with (

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from transformers import DynamicCache, PreTrainedModel
 
 from distilleak.errors import DistilleakError
+from distilleak.evidence import tempered
 from distilleak.evidence.passes import Integers, Passes
 from distilleak.evidence.table import FLOAT_COLUMNS, INTEGER_COLUMNS
 from distilleak.machine import memory
@@ -57,6 +58,21 @@ def read_context(
     return Context(dataclasses.replace(framing, start=prefix[-1]), caches)
 
 
+@dataclass(frozen=True)
+class Statistics:
+    """What is kept of a distribution over the vocabulary.
+
+    Attributes:
+        floats: names of columns in float32.
+        integers: names of columns in int32.
+        of: (log_p, labels) -> (n,) each of these columns; arguments as of `token_statistics`.
+    """
+
+    floats: Sequence[str]
+    integers: Sequence[str]
+    of: Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
+
+
 @dataclass
 class Budget:
     """Tokens per forward pass; halved where memory runs out, for all that follows."""
@@ -72,6 +88,7 @@ def probe(
     context: Context,
     budget: Budget,
     after_batch: Callable[[], None] = lambda: None,
+    statistics: Statistics | None = None,
 ) -> dict[str, Columns]:
     """Evidence on records `tokens`, for every mixture of `models`.
 
@@ -86,6 +103,7 @@ def probe(
         context: what stands before them.
         budget: tokens per forward pass.
         after_batch: called after every forward pass; what it raises ends the work.
+        statistics: what is kept; `EVIDENCE` if left out.
 
     Returns:
         For each mixture the columns of `distilleak.evidence`: flat, (scored tokens,) each, cut into
@@ -94,16 +112,17 @@ def probe(
     Raises:
         DistilleakError: a single row does not fit into memory.
     """
+    kept = statistics or EVIDENCE
     device = models[0].device.type
     offsets = plan.offsets
-    found = {name: _empty(int(offsets[-1])) for name in mixtures}
+    found = {name: _empty(kept, int(offsets[-1])) for name in mixtures}
     added = context.framing.added + len(context.prefix) if context.framing.masked else 0
     widths = plan.length + added
     waiting = list(by_length(widths, budget.tokens))[::-1]
     while waiting:
         rows = waiting.pop()
         answers = memory.attempt(
-            partial(_columns, models, mixtures, tokens, plan, context, rows, device)
+            partial(_columns, models, mixtures, tokens, plan, context, rows, device, kept)
         )
         if answers is None:
             _shrink(budget, widths[rows], device)
@@ -118,9 +137,9 @@ def probe(
     return found
 
 
-def _empty(count: int) -> Columns:
-    floats: Columns = {name: np.empty(count, np.float32) for name in FLOAT_COLUMNS}
-    return floats | {name: np.empty(count, np.int32) for name in INTEGER_COLUMNS}
+def _empty(kept: Statistics, count: int) -> Columns:
+    floats: Columns = {name: np.empty(count, np.float32) for name in kept.floats}
+    return floats | {name: np.empty(count, np.int32) for name in kept.integers}
 
 
 def _places(offsets: Integers, rows: Integers) -> Integers:
@@ -139,12 +158,13 @@ def _columns(
     context: Context,
     rows: Integers,
     device: str,
+    kept: Statistics,
 ) -> dict[str, Columns]:
     """The columns of `rows`, flat."""
     now = batch(
         tokens, plan.record[rows], context.framing, device, plan.hidden(rows), context.prefix
     )
-    return _statistics(models, mixtures, now, context.caches)
+    return _statistics(models, mixtures, now, context.caches, kept)
 
 
 def _shrink(budget: Budget, widths: Integers, device: str) -> None:
@@ -163,6 +183,7 @@ def _statistics(
     mixtures: Mapping[str, Sequence[int]],
     now: Batch,
     caches: Sequence[DynamicCache | None],
+    kept: Statistics,
 ) -> dict[str, Columns]:
     hidden = [
         now.hidden_states(model, _repeated(cache, len(now.rows)))
@@ -177,14 +198,14 @@ def _statistics(
             for model, states in zip(models, hidden, strict=True)
         ]
         for name, log_p in _mixed(logits, mixtures):
-            chunks[name].append(token_statistics(log_p, now.labels[chunk]))
-    return {name: _moved(found) for name, found in chunks.items()}
+            chunks[name].append(kept.of(log_p, now.labels[chunk]))
+    return {name: _moved(kept, found) for name, found in chunks.items()}
 
 
-def _moved(chunks: Sequence[dict[str, torch.Tensor]]) -> Columns:
+def _moved(kept: Statistics, chunks: Sequence[dict[str, torch.Tensor]]) -> Columns:
     """The columns in the host's memory; one transfer for a type, since each waits for the GPU."""
     columns: Columns = {}
-    for names in (FLOAT_COLUMNS, INTEGER_COLUMNS):
+    for names in filter(None, (kept.floats, kept.integers)):
         stacked = [torch.stack([chunk[name] for name in names]) for chunk in chunks]
         columns.update(zip(names, torch.cat(stacked, 1).cpu().numpy(), strict=True))
     return columns
@@ -260,3 +281,17 @@ def _log1m(
         others = log_p[rows].scatter_(-1, column[rows], -torch.inf)
         log1m[rows] = torch.logsumexp(others, -1, keepdim=True)
     return log1m
+
+
+def tempered_statistics(log_p: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Log p of the true token at each of `tempered.SCALES`, (n,) each; arguments as above."""
+    column = labels[:, None]
+    found = {}
+    for name, scale in zip(tempered.COLUMNS, tempered.SCALES, strict=True):
+        scaled = log_p * scale
+        found[name] = (scaled.gather(-1, column) - torch.logsumexp(scaled, -1, keepdim=True))[:, 0]
+    return found
+
+
+EVIDENCE = Statistics(FLOAT_COLUMNS, INTEGER_COLUMNS, token_statistics)
+TEMPERED = Statistics(tempered.COLUMNS, (), tempered_statistics)

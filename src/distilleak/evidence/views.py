@@ -24,8 +24,10 @@ VIEWS = {
     "neighbour": EVIDENCE_POOLS,
     "population": ("population",),
     "candidates": ("candidate",),
+    "tempered": ("holdout",),
 }
-"""View -> the pools of the records that it shows."""
+"""View -> the pools of the records that it shows. `tempered` shows them as `plain` does, and other
+numbers are kept of what the model answers."""
 
 SMOOTHING = 1.0
 """Tokens of the unigram distribution in the bigrams that propose neighbours."""

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from distilleak.errors import DistilleakError
-from distilleak.evidence import passes, probing, views
+from distilleak.evidence import passes, probing, tempered, views
 from distilleak.evidence.shards import Shards
 from distilleak.evidence.table import schema
 from distilleak.evidence.views import Presenter, Shown
@@ -187,8 +187,7 @@ def described_schema(name: str, view: str, query: Query, queried: Queried) -> pa
         "transformers": transformers.__version__,
         **({"model": commits} if any(commits) else {}),
     }
-    form = schema(masked=queried.framing.masked, copies=view == "neighbour")
-    return form.with_metadata(
+    return _form(view, queried.framing.masked).with_metadata(
         {
             "model": ",".join(queried.paths[position] for position in positions),
             "view": view,
@@ -196,6 +195,12 @@ def described_schema(name: str, view: str, query: Query, queried: Queried) -> pa
             "revisions": canonical_json(revisions),
         }
     )
+
+
+def _form(view: str, masked: bool) -> pa.Schema:
+    if view == "tempered":
+        return tempered.schema(masked=masked)
+    return schema(masked=masked, copies=view == "neighbour")
 
 
 def _windows(records: int) -> int:
@@ -232,13 +237,17 @@ def _evidence(
             else passes.causal(lengths)
         )
         found = probing.probe(
-            queried.models, queried.mixtures, shown.tokens, plan, context, budget, end_if_stopped
+            *(queried.models, queried.mixtures, shown.tokens, plan, context, budget),
+            *(end_if_stopped, probing.TEMPERED if view == "tempered" else probing.EVIDENCE),
         )
-        yield number, {name: _table(shown, plan, columns) for name, columns in found.items()}
+        form = _form(view, queried.framing.masked)
+        yield number, {name: _table(shown, plan, columns, form) for name, columns in found.items()}
         done += 1
 
 
-def _table(shown: Shown, plan: passes.Passes, columns: probing.Columns) -> pa.Table:
+def _table(
+    shown: Shown, plan: passes.Passes, columns: probing.Columns, form: pa.Schema
+) -> pa.Table:
     offsets = pa.array(plan.offsets, pa.int32())
     lists = dict(columns)
     if plan.hides is not None:
@@ -250,5 +259,4 @@ def _table(shown: Shown, plan: passes.Passes, columns: probing.Columns) -> pa.Ta
     found["pass"] = pa.array(plan.number, pa.int32())
     if shown.copy is not None:
         found["copy"] = pa.array(shown.copy[plan.record])
-    form = schema(masked=plan.hides is not None, copies=shown.copy is not None)
     return pa.table([found[name] for name in form.names], schema=form)

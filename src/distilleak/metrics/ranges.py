@@ -15,7 +15,7 @@ def cut(low: float, high: float, within: Range) -> tuple[float, float]:
 
 def range_of(metric: str) -> Range:
     """The smallest and the largest value of a metric, by its name."""
-    if metric in ("heldout_loss", "perplexity", "epsilon"):
+    if metric in ("heldout_loss", "calibrated_loss", "temperature", "perplexity", "epsilon"):
         return POSITIVE
     shares = ("auc", "tpr_at_fpr_", "vulnerable_token_share", "agreement", "confidence")
     return SHARE if metric.startswith(shares) or metric.endswith("accuracy") else ANY

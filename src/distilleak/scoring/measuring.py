@@ -10,10 +10,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
+from distilleak.evidence import tempered
 from distilleak.evidence.table import read_view
 from distilleak.files import check_object, read_table
 from distilleak.guards import sealed_json
 from distilleak.metrics.bootstrap import interval, stratified, weights
+from distilleak.metrics.calibration import calibrated, dealt
 from distilleak.metrics.factorial import effects, groups
 from distilleak.metrics.measure import Measurement, measure, measure_exactly, measure_seen
 from distilleak.metrics.thresholds import folds
@@ -100,15 +102,15 @@ def read_seen(path: str | Path, scores: Scores) -> NDArray[np.bool_]:
 
 
 def heldout_utility(
-    evidence: str | Path, records: str | Path, replicates: int, seed: int
+    evidence: str | Path, records: str | Path, settings: EvaluationSettings, seed: int
 ) -> Iterator[AttackMeasurement]:
     """Utility on the hold-out pool.
 
     Args:
         evidence: directory of the model's evidence.
         records: records.parquet, which names the hold-out.
-        replicates: of the bootstrap.
-        seed: of the resampling.
+        settings: folds and replicates.
+        seed: of folds and resampling.
 
     Raises:
         DistilleakError: a file is damaged, or there is no hold-out.
@@ -117,16 +119,21 @@ def heldout_utility(
     holdout = table.filter(pc.equal(table["pool"], "holdout"))["record_id"].to_pylist()
     if not holdout:
         raise DistilleakError(f"{records}: no record in pool 'holdout'")
-    drawn = weights(np.zeros(len(holdout), np.bool_), replicates, seed)
+    drawn = weights(np.zeros(len(holdout), np.bool_), settings.replicates, seed)
     holdout.sort()
-    logp, tokens, correct = [], [], []
+    logp, tokens, correct, scaled = [], [], [], []
     for start in range(0, len(holdout), window.SIZE):
-        view = read_view(Path(evidence) / "plain.parquet", holdout[start : start + window.SIZE])
+        part = holdout[start : start + window.SIZE]
+        view = read_view(Path(evidence) / "plain.parquet", part)
+        scaled.append(tempered.read(Path(evidence) / "tempered.parquet", part)[0])
         logp.append(view.logp.sum())
         tokens.append(view.logp.lengths)
         first = (view.rank.values == 0).astype(np.int64)
         correct.append(np.add.reduceat(first, view.rank.offsets[:-1]))
-    measured = utility(np.concatenate(logp), np.concatenate(tokens), np.concatenate(correct), drawn)
+    count = np.concatenate(tokens)
+    measured = utility(np.concatenate(logp), count, np.concatenate(correct), drawn)
+    fold = dealt(len(holdout), settings.folds, seed)
+    measured += calibrated(np.concatenate(scaled), count, tempered.SCALES, fold, drawn)
     for found in measured:
         yield "", found
 

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     estimates = [*privacy(scores, seen, settings, arguments.seed, majority=arguments.majority)]
     if arguments.evidence is not None:
         estimates += heldout_utility(
-            arguments.evidence, arguments.records, settings.replicates, arguments.seed
+            arguments.evidence, arguments.records, settings, arguments.seed
         )
     counted = {} if arguments.facts is None else read_facts(arguments.facts)
     measured = Target(arguments.seed, arguments.pair, arguments.model)

@@ -159,7 +159,8 @@ class Plan:
         of_references = population if needs.reference_population_of(self._all) else []
         of_shadows = population if needs.shadow_population_of(self._all) else []
         candidates = ["candidates"] if self.study.configuration.canaries else []
-        read = [*needs.views_of(self._all), *population, *candidates]
+        # Utility at a fitted temperature is measured of every model that is attacked.
+        read = [*needs.views_of(self._all), *population, *candidates, "tempered"]
         return {
             "compute_evidence": read,
             "compute_mixture_evidence": read,
@@ -169,6 +170,11 @@ class Plan:
             "compute_shadow_evidence": [*self.finder_views, *of_shadows],
             "compute_shadow_mixture_evidence": ["plain", *of_shadows],
         }
+
+    @cached_property
+    def attacked_views(self) -> list[str]:
+        """Views of a model's evidence that attacks read."""
+        return [view for view in self.views["compute_evidence"] if view != "tempered"]
 
     def evidence_settings(self, views: Sequence[str]) -> Raw:
         """The settings that matter for these views; models are not queried again for any other."""

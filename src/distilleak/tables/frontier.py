@@ -207,7 +207,9 @@ def _point(
 
 def cost(utility: str, found: Mapping[Key, Pooled]) -> tuple[Floats, Floats]:
     """(S,) the cost of each seed by a measure of utility, and (S, B) its replicates."""
-    estimate = found["", UTILITIES[utility], ""]
+    # Count models need no temperature.
+    loss = found["", "heldout_loss", ""]
+    estimate = found.get(("", UTILITIES[utility], ""), loss)
     if utility == "top1_error":
         return 1 - estimate.by_seed, 1 - estimate.replicates
     return estimate.by_seed, estimate.replicates

@@ -22,7 +22,13 @@ COLUMNS: Columns = {
     "low": float,
     "high": float,
 }
-UTILITY = {"heldout_loss": ".3f", "perplexity": ".2f", "top1_accuracy": ".3f"}
+UTILITY = {
+    "heldout_loss": ".3f",
+    "calibrated_loss": ".3f",
+    "temperature": ".2f",
+    "perplexity": ".2f",
+    "top1_accuracy": ".3f",
+}
 """Measures of utility, each with the format of its numbers."""
 COUNTS = {
     "parameters": 0,

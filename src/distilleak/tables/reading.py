@@ -15,7 +15,11 @@ POOLED = "all"
 DECISIONS = ("cross_fitted", "majority")
 AT_EQUAL_UTILITY = {"auc": 0.5, "tpr_at_fpr_0.01": 0.01, "member_accuracy": 0.5}
 """Metrics of the table `frontier`, the first one first, each with its value by chance."""
-UTILITIES = {"heldout_loss": "heldout_loss", "top1_error": "top1_accuracy"}
+UTILITIES = {
+    "heldout_loss": "heldout_loss",
+    "calibrated_loss": "calibrated_loss",
+    "top1_error": "top1_accuracy",
+}
 """Costs by which the table `frontier` compares models of equal utility, the first one first, each
 with the metric that it is made of."""
 _CROWD = 15

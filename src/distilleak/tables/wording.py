@@ -12,6 +12,8 @@ METRIC_NAMES = {
     "member_accuracy": "member accuracy",
     "nonmember_accuracy": "non-member accuracy",
     "heldout_loss": "held-out loss (nats per token)",
+    "calibrated_loss": "loss at a fitted temperature",
+    "temperature": "fitted temperature",
     "perplexity": "perplexity",
     "top1_accuracy": "top-1 accuracy",
     "parameters": "parameters",
@@ -22,7 +24,11 @@ METRIC_NAMES = {
 """Metrics as people read them."""
 
 
-COST_NAMES = {"heldout_loss": "held-out loss", "top1_error": "top-1 error"}
+COST_NAMES = {
+    "heldout_loss": "held-out loss",
+    "calibrated_loss": "held-out loss at a fitted temperature",
+    "top1_error": "top-1 error",
+}
 """Measures of utility as costs."""
 
 
