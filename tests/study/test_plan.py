@@ -76,11 +76,10 @@ def test_what_no_attack_needs_is_not_computed() -> None:
     )
     assert plan.references == ["reference-0", "reference-1", "reference-2", "reference-3"]
     assert plan.shadows == ["shadow-0", "shadow-1", "shadow-2", "shadow-3"]
+    read = ["plain", "prefix_nonmember", "population", "candidates", "tempered"]
     assert plan.views == {
-        **dict.fromkeys(
-            ("compute_evidence", "compute_mixture_evidence"),
-            ["plain", "prefix_nonmember", "population", "candidates", "tempered"],
-        ),
+        "compute_evidence": read,
+        "compute_mixture_evidence": read,
         "compute_reference_evidence": ["plain", "population"],
         "compute_shadow_evidence": ["plain"],
         "compute_shadow_mixture_evidence": ["plain"],
