@@ -108,7 +108,7 @@ def test_a_student_leaks_when_the_corrected_interval_lies_above_chance(tables: T
     assert first(tables) == (
         "The distilled student leaks: the strongest of 16 attacks, lira_offline, has an AUC of "
         "0.530 (0.510 to 0.550) on kd, where chance is 0.5, and finds 7.4 % of the members while "
-        "it accuses 1 % of the non-members; on the teacher loss has 0.910 (0.890 to 0.930)."
+        "it accuses at most 1 % of the non-members; on the teacher loss has 0.910 (0.890 to 0.930)."
     )
 
 
@@ -136,14 +136,14 @@ def test_students_that_nobody_would_use_are_said_to_be_such_in_the_first_sentenc
     bigram: dict[str, str | int] = {"floor": "bigram", "metric": "heldout_loss"}
     change(tables["floors"], bigram, value=3.43)
     assert first(tables).endswith(
-        "; but 3 of 4 students are models that nobody would use: their held-out loss lies above "
-        "the 3.430 nats per token of a table of pairs of words in public text; kd is not among "
+        "; but 3 of 4 students are models that nobody would use, with a held-out loss above the "
+        "3.430 nats per token of a table of pairs of words in public text; kd is not among "
         "them."
     )
     change(tables["floors"], bigram, value=3.0)
     assert first(tables).startswith("The distilled student leaks: ")
     assert first(tables).endswith(
-        "; but all 4 students are models that nobody would use: their held-out loss lies above the "
+        "; but all 4 students are models that nobody would use, with a held-out loss above the "
         "3.000 nats per token of a table of pairs of words in public text; kd has 3.420."
     )
 
@@ -183,7 +183,7 @@ def test_models_without_a_verdict_are_counted_with_the_reason(tables: Tables) ->
     said = answer(tables, "small", "loss")[4]
     assert said.startswith("At the same utility, 3 models were compared")
     assert (
-        "; not compared, since they predict worse than pairs of words in public text do: 1." in said
+        "; not compared, since it predicts worse than pairs of words in public text do: 1." in said
     )
     verdicts = tables["frontier"]["verdict"]
     tables["frontier"]["verdict"] = verdicts.where(verdicts == "", "less useful than a bigram")

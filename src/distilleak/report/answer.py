@@ -91,7 +91,12 @@ def _of_no_use(tables: Tables, pair: str) -> str:
     useless = loss[loss > floor]
     if useless.empty:
         return ""
-    many = f"all {len(loss)}" if len(useless) == len(loss) else f"{len(useless)} of {len(loss)}"
+    every = {1: "its student is one", 2: "both students are models"}
+    many = (
+        f"{len(useless)} of {len(loss)} students are models"
+        if len(useless) < len(loss)
+        else every.get(len(loss), f"all {len(loss)} students are models")
+    )
     own = (
         f"; {_PLAIN} has {useless[_PLAIN]:.3f}"
         if _PLAIN in useless.index
@@ -100,8 +105,8 @@ def _of_no_use(tables: Tables, pair: str) -> str:
         else ""
     )
     return (
-        f"; but {many} students are models that nobody would use: their held-out loss lies above "
-        f"the {floor:.3f} nats per token of a table of pairs of words in public text{own}"
+        f"; but {many} that nobody would use, with a held-out loss above the {floor:.3f} nats per "
+        f"token of a table of pairs of words in public text{own}"
     )
 
 
@@ -235,9 +240,12 @@ def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
         return []
     no_use = f"less useful than a {USELESS}"
     useless = int((rows["verdict"] == no_use).sum())
-    reason = "since they predict worse than pairs of words in public text do"
+    they = "it predicts" if useless == 1 else "they predict"
+    reason = f"since {they} worse than pairs of words in public text do"
     if useless == len(rows):
-        return [f"At equal utility none of the {useless} models is compared, {reason}."]
+        none = {1: "the only model is not", 2: "neither of the two models is"}
+        said = none.get(useless, f"none of the {useless} models is")
+        return [f"At equal utility {said} compared, {reason}."]
     rows = rows[rows["verdict"] != no_use]
     labels = models_of(tables, pair)["label"]
 
