@@ -149,6 +149,20 @@ def test_a_head_of_weights_that_holds_something_else_is_one_line(
         heads.check_weights(heads.read(place))
 
 
+def test_attention_heads_that_do_not_divide_the_width_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DistilleakError, match=r"3 attention heads .* do not divide the width 8$"):
+        heads.read(write(tmp_path / "m", num_attention_heads=3))
+    with pytest.raises(DistilleakError, match=r"num_attention_heads should be a whole number"):
+        heads.read(write(tmp_path / "none", num_attention_heads=0))
+    heads.read(write(tmp_path / "own", num_attention_heads=3, head_dim=4))
+
+
+def test_quantised_weights_are_refused(tmp_path: Path) -> None:
+    place = write(tmp_path / "m", quantization_config={"quant_method": "bitsandbytes"})
+    with pytest.raises(DistilleakError, match=r"quantization_config .* model in full precision$"):
+        heads.read(place)
+
+
 def test_a_directory_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     place = Path(write(tmp_path / "m"))
     heads.check_tokenizer(place)

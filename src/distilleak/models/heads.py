@@ -136,7 +136,32 @@ def read(directory: str | Path) -> Head:
     if found.family not in _supported():
         raise unsupported(str(directory), config["model_type"])
     refuse_other_direction(config, found.kind, str(directory))
+    _refuse_quantised(config, str(directory))
+    _check_heads(found)
     return found
+
+
+def _refuse_quantised(config: Mapping[str, Any], shown: str) -> None:
+    if config.get("quantization_config") is not None:
+        raise DistilleakError(
+            f"{shown}: quantization_config in config.json: quantised weights are read from GGUF "
+            "files only; give a model in full precision"
+        )
+
+
+def _check_heads(head: Head) -> None:
+    """Check that the attention heads divide the width, where each has the same share of it."""
+    # Gemma's have a width of their own, whether its configuration says which or not.
+    if head.config.get("head_dim") is not None or head.family == "gemma":
+        return
+    heads, width = (
+        head._number(family_fields.field(head.family, ours)) for ours in ("heads", "width")
+    )
+    if heads is not None and width is not None and width % heads:
+        raise DistilleakError(
+            f"{head.directory}: {heads} attention heads in config.json do not divide the width "
+            f"{width}"
+        )
 
 
 def check_weights(head: Head) -> None:
