@@ -80,14 +80,14 @@ def scratch(target: Path) -> Iterator[Path]:
         with (place / _LOCK).open("w") as lock:
             with suppress(OSError):  # a file system without locks: then nobody removes it
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            lock.write(_machine())
+            lock.write(machine())
             lock.flush()
             yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _machine() -> str:
+def machine() -> str:
     """The running system; it is the same in all its containers."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -97,16 +97,16 @@ def _machine() -> str:
 
 def _is_dead(place: Path) -> bool:
     """Whether the process is known to have ended that made this scratch directory."""
-    machine = ""
+    written = ""
     try:
         with (place / _LOCK).open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            machine = lock.read()
+            written = lock.read()
     except FileNotFoundError:
         pass  # it has only begun, or was killed right then
     except OSError:
         return False
-    if machine == _machine():
+    if written == machine():
         return True
     try:
         latest = max(path.stat().st_mtime for path in (place, *place.rglob("*")))

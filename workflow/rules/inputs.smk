@@ -263,33 +263,32 @@ def get_kept_files():
     stored = [
         pair for pair, each in lessons.items() if any(lesson.targets for lesson in each)
     ]
-    splits = [f"{name}/" if name else "" for name in STUDY.corpora]
-    data = "seed-{seed}{data}/"
-    model = "seed-{seed}/{pair}/{model}/"
-    view = f"{model}evidence/{{view}}.parquet"
+    splits = [f"/{name}" if name else "" for name in STUDY.corpora]
+    data = str(paths.data_directory(RESULTS, "{seed}", "{data}"))
+    (view,) = get_views(MODEL, ["{view}"])
     queried = ["teacher", *STUDENTS]
-    # Pattern below the directory of the study, and the values of its wildcards.
+    # Pattern, and the values of its wildcards.
     kept = [
-        *((f"{split}passages.parquet", {}) for split in splits),
-        *((f"seed-{{seed}}/{split}split.parquet", {}) for split in splits),
-        (f"{data}tokenizer", {}),
-        (f"{data}blind.json", {}),
-        (f"{data}floors.parquet", {}),
-        (f"{data}records.parquet", {"seed": every}),
-        (f"{model}model", {"seed": every, "model": [*teachers, *STUDENTS]}),
-        (f"{model}facts.json", {"seed": every, "model": [*teachers, *STUDENTS]}),
-        (f"{model}selection.parquet", {"seed": every, "model": STUDENTS}),
-        (f"{model}epochs", {"seed": every, "model": PLAN.kept}),
-        (f"{model}model", {"model": PLAN.references}),
-        (f"{model}facts.json", {"model": PLAN.references}),
-        ("seed-{seed}/{pair}/teacher/targets.npy", {"seed": every, "pair": stored}),
+        (f"{RESULTS}{{split}}/passages.parquet", {}),
+        (f"{SEED}{{split}}/split.parquet", {}),
+        (f"{data}/tokenizer", {}),
+        (f"{data}/blind.json", {}),
+        (str(paths.floors_file(RESULTS, "{seed}", "{data}")), {}),
+        (f"{data}/records.parquet", {"seed": every}),
+        (f"{MODEL}/model", {"seed": every, "model": [*teachers, *STUDENTS]}),
+        (f"{MODEL}/facts.json", {"seed": every, "model": [*teachers, *STUDENTS]}),
+        (f"{MODEL}/selection.parquet", {"seed": every, "model": STUDENTS}),
+        (f"{MODEL}/epochs", {"seed": every, "model": PLAN.kept}),
+        (f"{MODEL}/model", {"model": PLAN.references}),
+        (f"{MODEL}/facts.json", {"model": PLAN.references}),
+        (f"{SEED}/{{pair}}/teacher/targets.npy", {"seed": every, "pair": stored}),
         (
-            "seed-{seed}/{pair}/vulnerable.parquet",
+            f"{SEED}/{{pair}}/vulnerable.parquet",
             {"seed": every if vulnerable else CONFIG.seeds},
         ),
-        (f"{model}scores.parquet", {"model": PLAN.scored}),
-        (f"{model}metrics.parquet", {"model": PLAN.scored}),
-        (f"{model}bootstrap.parquet", {"model": PLAN.scored}),
+        (f"{MODEL}/scores.parquet", {"model": PLAN.scored}),
+        (f"{MODEL}/metrics.parquet", {"model": PLAN.scored}),
+        (f"{MODEL}/bootstrap.parquet", {"model": PLAN.scored}),
         *(
             (view, {"seed": seeds, "model": models, "view": PLAN.views[rule]})
             for rule, seeds, models in (
@@ -301,9 +300,9 @@ def get_kept_files():
             )
         ),
     ]
-    usual = {"seed": CONFIG.seeds, "pair": ARMS, "data": DATA}
+    usual = {"seed": CONFIG.seeds, "split": splits, "pair": ARMS, "data": DATA}
     return [
         file
         for pattern, values in kept
-        for file in expand(f"{RESULTS}/{pattern}", **{**usual, **values})
+        for file in expand(pattern, **{**usual, **values})
     ]

@@ -48,10 +48,7 @@ def read(
     if len(missing):
         times = "no row" if found[missing[0]] == 0 else "two rows"
         raise DistilleakError(f"{path}: {times} of record {record_ids[missing[0]]!r}")
-    sums = np.empty((len(record_ids), len(COLUMNS)))
-    for number, name in enumerate(COLUMNS):
-        lists = table[name].combine_chunks()
-        token = np.repeat(rows, pc.list_value_length(lists).to_numpy())
-        values = lists.flatten().to_numpy().astype(np.float64)
-        sums[:, number] = np.bincount(token, values, len(record_ids))
-    return sums, np.bincount(token, minlength=len(record_ids))
+    record = np.repeat(rows, pc.list_value_length(table[COLUMNS[0]]).to_numpy())
+    columns = [table[name].combine_chunks().flatten().to_numpy() for name in COLUMNS]
+    sums = [np.bincount(record, values, len(record_ids)) for values in columns]
+    return np.stack(sums, axis=1), np.bincount(record, minlength=len(record_ids))

@@ -237,8 +237,14 @@ def _evidence(
             else passes.causal(lengths)
         )
         found = probing.probe(
-            *(queried.models, queried.mixtures, shown.tokens, plan, context, budget),
-            *(end_if_stopped, probing.TEMPERED if view == "tempered" else probing.EVIDENCE),
+            queried.models,
+            queried.mixtures,
+            shown.tokens,
+            plan,
+            context,
+            budget,
+            end_if_stopped,
+            probing.TEMPERED if view == "tempered" else probing.EVIDENCE,
         )
         form = _form(view, queried.framing.masked)
         yield number, {name: _table(shown, plan, columns, form) for name, columns in found.items()}

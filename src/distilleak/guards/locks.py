@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from distilleak.errors import DistilleakError
+from distilleak.files import machine
 
 
 @dataclass(frozen=True)
@@ -142,10 +143,9 @@ def _is_gone(holder: Holder | None) -> bool:
 
 def _system() -> str:
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+        return f"{machine()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
-        return socket.gethostname()
+        return machine()
 
 
 def _began(pid: int) -> str | None:

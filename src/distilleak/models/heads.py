@@ -20,8 +20,12 @@ from distilleak.models import family_fields
 from distilleak.settings.architecture import CausalFamily, Kind, MaskedFamily
 
 ADAPTERS = (
-    *("adapter_config.json", "adapter_model.*", "*/adapter_config.json", "adapters.*"),
-    *("*lora*.safetensors", "prompt_embeddings*"),
+    "adapter_config.json",
+    "adapter_model.*",
+    "*/adapter_config.json",
+    "adapters.*",
+    "*lora*.safetensors",
+    "prompt_embeddings*",
 )
 """Files beside a model's weights, or one folder below, that change it: those of peft and diffusers,
 and of MLX."""
@@ -32,8 +36,13 @@ ATTENTION = ("eager", "sdpa", "flex_attention")
 fetched and run, or packages of their own."""
 _POINTER = b"version https://git-lfs.github.com/"
 _DAMAGE = (
-    *(ValueError, KeyError, TypeError, AttributeError, RecursionError),
-    *(IndexError, OverflowError),
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    IndexError,
+    OverflowError,
 )
 """What JSON that holds something else than expected raises when it is taken apart."""
 _LONGEST_HEAD = 100_000_000

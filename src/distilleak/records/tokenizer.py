@@ -137,9 +137,10 @@ def framing(path: str | Path, masked: bool) -> Framing:
         DistilleakError: the tokenizer lacks a token that is needed.
     """
     kind = "masked" if masked else "causal"
+    tokenizer, settings = load(path), _settings(path)
     found = []
     for names in NEEDED[kind]:
-        number = _special(path, *names)
+        number = _special(tokenizer, settings, *names)
         if number is None:
             raise lacking(str(Path(path) / FILES[1]), names, kind)
         found.append(number)
@@ -153,14 +154,17 @@ def lacking(shown: str, names: Sequence[str], kind: str) -> DistilleakError:
 
 def padding_token(path: str | Path) -> int | None:
     """The id of the token that fills short rows, if the tokenizer has one."""
-    return _special(path, "pad_token")
+    return _special(load(path), _settings(path), "pad_token")
 
 
-def _special(path: str | Path, *names: str) -> int | None:
-    """The id of the first of these special tokens that the tokenizer in directory `path` has."""
-    tokenizer, given = load(path), read_object(Path(path) / FILES[1], {})
+def _settings(path: str | Path) -> dict[str, Any]:
+    return read_object(Path(path) / FILES[1], {})
+
+
+def _special(tokenizer: Tokenizer, settings: dict[str, Any], *names: str) -> int | None:
+    """The id of the first of these special tokens that the settings name and the tokenizer has."""
     for name in names:
-        token = given.get(name)
+        token = settings.get(name)
         text = token.get("content") if isinstance(token, dict) else token
         found = tokenizer.token_to_id(text) if text else None
         if found is not None:

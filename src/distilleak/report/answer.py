@@ -12,6 +12,7 @@ from scipy import stats
 
 from distilleak.floors.floor import USELESS
 from distilleak.report.bar import CHANCE, against_bar, best_blind, least_auc
+from distilleak.tables.frontier import DISPUTED, NO_USE
 from distilleak.tables.reading import DECISIONS, UTILITIES, Tables, models_of, per_model, pick
 from distilleak.tables.wording import COST_NAMES, Interval, listed, p_text, signed
 
@@ -238,15 +239,14 @@ def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
     rows = rows[rows["verdict"] != ""].sort_values("difference", kind="stable")
     if rows.empty:
         return []
-    no_use = f"less useful than a {USELESS}"
-    useless = int((rows["verdict"] == no_use).sum())
+    useless = int((rows["verdict"] == NO_USE).sum())
     they = "it predicts" if useless == 1 else "they predict"
     reason = f"since {they} worse than pairs of words in public text do"
     if useless == len(rows):
         none = {1: "the only model is not", 2: "neither of the two models is"}
         said = none.get(useless, f"none of the {useless} models is")
         return [f"At equal utility {said} compared, {reason}."]
-    rows = rows[rows["verdict"] != no_use]
+    rows = rows[rows["verdict"] != NO_USE]
     labels = models_of(tables, pair)["label"]
 
     def named(verdict: str) -> list[str]:
@@ -270,8 +270,8 @@ def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
     ):
         if count := int((rows["agreed"] == verdict).sum()):
             parts.append(f"{words}: {count}{_least_excess(pick(rows, agreed=verdict), verdict)}")
-    disputed = [model for model in rows["model"] if model not in _agreed_on(rows)]
-    if disputed:
+    disputed = pick(rows, agreed=DISPUTED)["model"]
+    if len(disputed):
         parts.append(
             "without a verdict, because it depends on the measure of utility: "
             f"{listed([_by_utility(every, model, str(labels[model])) for model in disputed])}"
@@ -294,10 +294,6 @@ def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
         f"alternatives ({against}) by the AUC of the strongest attack; after Holm correction, "
         f"{'; '.join(parts)}.{''.join(warnings)}"
     ]
-
-
-def _agreed_on(rows: pd.DataFrame) -> set[str]:
-    return set(rows.loc[rows["agreed"] == rows["verdict"], "model"])
 
 
 def _by_utility(rows: pd.DataFrame, model: str, label: str) -> str:

@@ -159,11 +159,9 @@ def _points(
         found = study.pooled[pair, model.model]
         if model.kind != "teacher" and _LOSS in found:
             threshold = model.decision if metric == "member_accuracy" else ""
+            attacks = study.roster.attacks
             points.append(
-                _point(
-                    *(found, utility, model.model, model.role, study.roster.attacks),
-                    *(metric, threshold, floors),
-                )
+                _point(found, utility, model.model, model.role, attacks, metric, threshold, floors)
             )
     for (of, name), found in study.floors.items():
         if of == pair and points:
@@ -321,11 +319,14 @@ def _compare(
     found = over_seeds(np.array(differences), np.stack(replicates))
     p_value = two_sided(found.value, found.standard_error, found.degrees)
     difference = Difference(
-        *(found.value, found.low, found.high, p_value, found.standard_error, found.degrees)
+        found.value, found.low, found.high, p_value, found.standard_error, found.degrees
     )
     return (
         _alternative(point, trivial),
-        *(found.value, found.low, found.high, p_value),
+        found.value,
+        found.low,
+        found.high,
+        p_value,
         tost(difference, margin).p_value,
         detectable(difference, LEVEL / comparisons, POWER),
     )

@@ -119,16 +119,16 @@ def _utility(findings: Findings) -> Printed:
             return interval(row, form=UTILITY[metric])
         return number(None if row is None else row["value"], COUNTS[metric])
 
+    losses: dict[str, dict[str, float]] = {}
+    for (pair, name, metric), row in counted.items():
+        if metric == "heldout_loss":
+            losses.setdefault(pair, {})[name] = row["value"]
+
     def against(key: tuple[str, str]) -> str:
-        losses = {
-            floor: row["value"]
-            for (pair, floor, metric), row in counted.items()
-            if pair == key[0] and metric == "heldout_loss"
-        }
         row = by_metric["heldout_loss"].get(key)
-        if row is None or not losses:
+        if row is None or key[0] not in losses:
             return NONE
-        floor = worse_than(row["value"], losses)
+        floor = worse_than(row["value"], losses[key[0]])
         return f"worse than {floor}" if floor else f"better than {WEAK}"
 
     rows = [
@@ -152,9 +152,8 @@ def _utility(findings: Findings) -> Printed:
                 NONE,
             ),
         )
-        for pair in findings.pairs()
+        for pair in losses
         for name, floor in FLOORS.items()
-        if (pair, name, "heldout_loss") in counted
     ]
     return findings.print(
         "utility",

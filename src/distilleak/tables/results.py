@@ -1,7 +1,7 @@
 """Reading what the stages left of every seed and model, and checking that it belongs together."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -303,28 +303,27 @@ def _pools(path: Path) -> dict[str, PoolCount]:
 
 def _pooled(roster: Roster, results: Results) -> PooledMetrics:
     """Every metric of every model over the seeds that have it (a few depend on the draw)."""
-    found: dict[tuple[str, str], dict[Key, Pooled]] = {}
-    for pair, model in roster.models():
-        by_seed = [results.estimates[seed, pair, model.model] for seed in roster.seeds]
-        keys = dict.fromkeys(key for estimates in by_seed for key in estimates)
-        found[pair, model.model] = {
-            key: pool(
-                [estimates[key] for estimates in by_seed if key in estimates], range_of(key[1])
-            )
-            for key in keys
-        }
-    return found
+    return {
+        (pair, model.model): _over_seeds(
+            [results.estimates[seed, pair, model.model] for seed in roster.seeds]
+        )
+        for pair, model in roster.models()
+    }
 
 
 def _pooled_floors(roster: Roster, results: Results) -> PooledMetrics:
     """Every metric of every count model over the seeds."""
-    found: dict[tuple[str, str], dict[Key, Pooled]] = {}
-    for pair in roster.pairs:
-        by_seed = [results.floors[seed, pair] for seed in roster.seeds]
-        for name in dict.fromkeys(name for floors in by_seed for name in floors):
-            estimates = [floors[name] for floors in by_seed]
-            found[pair, name] = {
-                key: pool([each[key] for each in estimates if key in each], range_of(key[1]))
-                for key in dict.fromkeys(key for each in estimates for key in each)
-            }
-    return found
+    by_seed = {pair: [results.floors[seed, pair] for seed in roster.seeds] for pair in roster.pairs}
+    return {
+        (pair, name): _over_seeds([floors[name] for floors in each])
+        for pair, each in by_seed.items()
+        for name in each[0]
+    }
+
+
+def _over_seeds(by_seed: Sequence[Mapping[Key, Estimate]]) -> dict[Key, Pooled]:
+    keys = dict.fromkeys(key for estimates in by_seed for key in estimates)
+    return {
+        key: pool([estimates[key] for estimates in by_seed if key in estimates], range_of(key[1]))
+        for key in keys
+    }
