@@ -263,7 +263,7 @@ def get_kept_files():
     stored = [
         pair for pair, each in lessons.items() if any(lesson.targets for lesson in each)
     ]
-    splits = [f"/{name}" if name else "" for name in STUDY.corpora]
+    splits = {arm.split for arm in ARMS.values()}
     data = str(paths.data_directory(RESULTS, "{seed}", "{data}"))
     (view,) = get_views(MODEL, ["{view}"])
     queried = ["teacher", *STUDENTS]
