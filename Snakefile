@@ -11,6 +11,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/output.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/records.smk"
+include: "workflow/rules/bases.smk"
 include: "workflow/rules/teacher.smk"
 include: "workflow/rules/students.smk"
 include: "workflow/rules/evidence.smk"
@@ -23,6 +24,9 @@ localrules:
     all,
     split_records,
     copy_tokenizer,
+    use_base_tokenizer,
+    copy_checkpoint_tokenizer,
+    bases,
     draw_shadow,
     find_vulnerable,
     score_attacks,

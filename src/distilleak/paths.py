@@ -16,6 +16,12 @@ def study_directory(study: str) -> Path:
     return results_directory() / study
 
 
+def base_directory(root: str | Path, base: str) -> Path:
+    """Everything of one base model, which all seeds share: `passages.parquet` and `tokenizer/` for
+    the bases with the same texts, `model/`, `facts.json`."""
+    return Path(root) / "bases" / base
+
+
 def seed_directory(root: str | Path, seed: int | str) -> Path:
     """Everything of one seed."""
     return Path(root) / f"seed-{seed}"

@@ -14,7 +14,15 @@ from distilleak import paths
 from distilleak.errors import DistilleakError
 from distilleak.settings.architecture import CheckpointSettings
 from distilleak.settings.base import canonical_json as canonical
-from distilleak.study import closure, contents, reading, roles, texts, yaml_text
+from distilleak.study import (
+    closure,
+    contents,
+    pretrained,
+    reading,
+    roles,
+    texts,
+    yaml_text,
+)
 from distilleak.study.plan import Plan
 from distilleak.tables.names import FILES as TABLES
 
@@ -50,6 +58,9 @@ PLAN = Plan(STUDY)
 # What the wildcard `pair` stands for: a pair on a corpus.
 ARMS = STUDY.arms
 STUDENTS = STUDY.students
+# Bases that the study trains, and those of them that hold texts and tokenizer for others, too.
+OWN_BASES = [base.name for base in STUDY.bases.values() if not base.shipped]
+OWN_GROUPS = [name for name in STUDY.public if not STUDY.bases[name].shipped]
 # Which models there are, in the order in which figures and tables show them.
 ROSTER = canonical(roles.roster(PLAN))
 DATA = sorted({arm.data for arm in ARMS.values()})
@@ -58,6 +69,7 @@ CANARIES = f"--canaries {quote(canonical(CONFIG.canaries))}" if CONFIG.canaries 
 RESULTS = str(paths.study_directory(CONFIG.study))
 SEED = str(paths.seed_directory(RESULTS, "{seed}"))
 MODEL = str(paths.model_directory(RESULTS, "{seed}", "{pair}", "{model}"))
+BASE = str(paths.base_directory(RESULTS, "{base}"))
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = str(paths.benchmarks_directory(RESULTS))
 # From here an interrupted job resumes; no rule declares it, since declared outputs are deleted.

@@ -1,29 +1,60 @@
 # Input functions and the words of command lines that follow from them.
 
 
-def get_corpus(split):
-    """The entry of the corpus whose split lies in this directory."""
-    return STUDY.corpora[split.removeprefix("/")].entry
+def get_texts(split):
+    """The texts of the corpus whose split lies in this directory."""
+    return STUDY.corpora[split.removeprefix("/")].texts
+
+
+def get_group(base):
+    """The directory of texts and tokenizer of a base."""
+    return paths.base_directory(RESULTS, STUDY.bases[base].group)
+
+
+def is_checkpoint(base):
+    """Whether a base goes on from a pretrained model."""
+    return isinstance(STUDY.bases[base].settings.model, CheckpointSettings)
+
+
+# The public texts from which all records are kept apart.
+PUBLIC = [str(get_group(name) / "passages.parquet") for name in STUDY.public]
+APART = f"--apart {' '.join(PUBLIC)}" if PUBLIC else ""
+
+
+def get_public_texts(arm):
+    """The texts of the bases that the models of a pair start from."""
+    groups = dict.fromkeys(STUDY.bases[name].group for name in STUDY.bases_of(arm.pair))
+    return [str(get_group(name) / "passages.parquet") for name in groups]
+
+
+def read_files(source):
+    """The user's files of these texts; a missing one is reported before anything runs."""
+    try:
+        files = source.entry.module.files(source.entry.parameters)
+        for file in files:
+            if not os.path.isfile(file):
+                sys.exit(f"error: {source.key}: {file}: no such file")
+    except DistilleakError as error:
+        sys.exit(f"error: {error}")
+    return files
 
 
 def read_corpus_files(corpus):
-    """The user's files that a corpus is made of; a missing one is reported before anything runs."""
-    try:
-        files = corpus.entry.module.files(corpus.entry.parameters)
-        for file in files:
-            if not os.path.isfile(file):
-                sys.exit(f"error: corpus: {file}: no such file")
-        # A job on a cluster node has been planned elsewhere.
-        if workflow.exec_mode == ExecMode.DEFAULT:
+    """Those of a corpus, which has to have enough passages."""
+    files = read_files(corpus.texts)
+    # A job on a cluster node has been planned elsewhere.
+    if workflow.exec_mode == ExecMode.DEFAULT:
+        try:
             texts.check(corpus)
-    except DistilleakError as error:
-        sys.exit(f"error: {error}")
+        except DistilleakError as error:
+            sys.exit(f"error: {error}")
     return files
 
 
 CORPUS_FILES = {
     name: read_corpus_files(corpus) for name, corpus in STUDY.corpora.items()
 }
+BASE_FILES = {name: read_files(STUDY.bases[name].texts) for name in STUDY.public}
 
 
 def get_corpus_files(wildcards):
@@ -166,12 +197,35 @@ def get_labelled(wildcards):
     return "--labelled" if corpus.pools.assignment == "labels" else ""
 
 
+def get_start_inputs(*several):
+    """What jobs read that start from these models: the user's files, and bases of this study."""
+    own = [start.directory for start in several if is_own_base(start)]
+    return [*watched(get_local_files(*several)), *own]
+
+
+def get_start_contents(*several):
+    """What is in the files that models start from; a job runs again when it changes."""
+    try:
+        inside = [
+            file for start in several for file in pretrained.packaged_files(start)
+        ]
+    except DistilleakError as error:
+        sys.exit(f"error: {error}")
+    return get_contents([*get_local_files(*several), *inside])
+
+
+def is_own_base(start):
+    """Whether a model starts from a base that this study trains."""
+    made = {STUDY.bases[name].directory for name in OWN_BASES}
+    return isinstance(start, CheckpointSettings) and start.directory in made
+
+
 def get_local_files(*several):
-    """The files of pretrained models that lie on this machine."""
+    """The files of the user's pretrained models that lie on this machine."""
     return [
         file
         for settings in several
-        if isinstance(settings, CheckpointSettings)
+        if isinstance(settings, CheckpointSettings) and not is_own_base(settings)
         for file in settings.local_files()
     ]
 
@@ -271,6 +325,10 @@ def get_kept_files():
     kept = [
         (f"{RESULTS}{{split}}/passages.parquet", {}),
         (f"{SEED}{{split}}/split.parquet", {}),
+        (f"{BASE}/passages.parquet", {"base": STUDY.public}),
+        (f"{BASE}/tokenizer", {"base": OWN_GROUPS}),
+        (f"{BASE}/model", {"base": OWN_BASES}),
+        (f"{BASE}/facts.json", {"base": OWN_BASES}),
         (f"{data}/tokenizer", {}),
         (f"{data}/blind.json", {}),
         (str(paths.floors_file(RESULTS, "{seed}", "{data}")), {}),

@@ -70,6 +70,7 @@ rule measure_floors:
     input:
         records=f"{SEED}{{data}}/records.parquet",
         tokenizer=f"{SEED}{{data}}/tokenizer",
+        public=lambda wildcards: get_public_texts(get_arm(wildcards.data)),
     output:
         str(paths.floors_file(RESULTS, "{seed}", "{data}")),
     log:
@@ -78,11 +79,14 @@ rule measure_floors:
         "../../envs/distilleak.yaml"
     params:
         code=get_code("measure_floors"),
+        public=lambda wildcards, input: (
+            f"--public {' '.join(input.public)}" if input.public else ""
+        ),
         evaluation=canonical(CONFIG.evaluation),
     message:
         "measure count models (seed {wildcards.seed})"
     shell:
-        "python -m distilleak measure_floors --records {input.records}"
+        "python -m distilleak measure_floors --records {input.records} {params.public}"
         " --tokenizer {input.tokenizer} --evaluation {params.evaluation:q}"
         " --seed {wildcards.seed} --output {output} > {log} 2>&1"
 

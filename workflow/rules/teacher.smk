@@ -8,9 +8,7 @@ rule train_teacher:
         records=get_data("records.parquet"),
         tokenizer=get_data("tokenizer"),
         verdict=ancient(get_data("blind.json")),
-        start=lambda wildcards: watched(
-            get_local_files(ARMS[wildcards.pair].roles.teacher)
-        ),
+        start=lambda wildcards: get_start_inputs(ARMS[wildcards.pair].roles.teacher),
     output:
         model=directory(f"{SEED}/{{pair}}/teacher/model"),
         facts=f"{SEED}/{{pair}}/teacher/facts.json",
@@ -36,8 +34,8 @@ rule train_teacher:
     params:
         code=get_code("train_model"),
         start=lambda wildcards: canonical(ARMS[wildcards.pair].roles.teacher),
-        contents=lambda wildcards: get_contents(
-            get_local_files(ARMS[wildcards.pair].roles.teacher)
+        contents=lambda wildcards: get_start_contents(
+            ARMS[wildcards.pair].roles.teacher
         ),
         training=canonical(CONFIG.training.teacher),
         seed=get_seed,
@@ -74,8 +72,8 @@ use rule train_teacher as train_other_teacher with:
     params:
         code=get_code("train_model"),
         start=lambda wildcards: canonical(ARMS[wildcards.pair].roles.teacher),
-        contents=lambda wildcards: get_contents(
-            get_local_files(ARMS[wildcards.pair].roles.teacher)
+        contents=lambda wildcards: get_start_contents(
+            ARMS[wildcards.pair].roles.teacher
         ),
         training=lambda wildcards: canonical(STUDY.teachers[wildcards.other]),
         seed=get_seed,
@@ -88,7 +86,7 @@ rule train_reference:
         records=get_data("records.parquet"),
         tokenizer=get_data("tokenizer"),
         verdict=ancient(get_data("blind.json")),
-        start=lambda wildcards: watched(get_local_files(ARMS[wildcards.pair].reference)),
+        start=lambda wildcards: get_start_inputs(ARMS[wildcards.pair].reference),
     output:
         model=directory(f"{SEED}/{{pair}}/reference-{{number}}/model"),
         facts=f"{SEED}/{{pair}}/reference-{{number}}/facts.json",
@@ -112,9 +110,7 @@ rule train_reference:
     params:
         code=get_code("train_model"),
         start=lambda wildcards: canonical(ARMS[wildcards.pair].reference),
-        contents=lambda wildcards: get_contents(
-            get_local_files(ARMS[wildcards.pair].reference)
-        ),
+        contents=lambda wildcards: get_start_contents(ARMS[wildcards.pair].reference),
         training=canonical(CONFIG.training.reference),
         seed=get_seed,
     message:

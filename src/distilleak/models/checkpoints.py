@@ -52,7 +52,10 @@ def local_files(settings: object) -> list[str]:
         return []
     if settings.gguf is not None:
         return [str(heads.gguf_file(settings.gguf))]
-    return settings.local_files()
+    if settings.directory is not None:
+        place = heads.model_directory(settings.directory)
+        return settings.model_copy(update={"directory": place}).local_files()
+    return []
 
 
 def load(settings: CheckpointSettings) -> PreTrainedModel:
@@ -149,10 +152,11 @@ def kind(settings: CheckpointSettings) -> Kind:
 def _source(settings: CheckpointSettings) -> tuple[str, dict[str, Any]]:
     """What `from_pretrained` is given."""
     if settings.directory is not None:
-        head = heads.read(settings.directory)
+        place = heads.model_directory(settings.directory)
+        head = heads.read(place)
         if settings.init == "checkpoint":
             heads.check_weights(head)
-        return settings.directory, {"local_files_only": True}
+        return place, {"local_files_only": True}
     if settings.hub is not None:
         # The library would read the directory instead, whatever the revision.
         if Path(settings.hub).is_dir():

@@ -339,21 +339,33 @@ def gguf_file(given: str) -> Path:
         DistilleakError: the package or the file is not there, the package lies in another one, or
             the file is no GGUF file.
     """
-    package, colon, inside = given.partition(":")
-    if not colon:
-        file = Path(given)
-    else:
-        # Finding what lies below a package would run the package.
-        if not package.isidentifier():
-            raise DistilleakError(f"{given}: {package!r} is not the name of a top-level package")
-        found = importlib.util.find_spec(package)
-        if found is None or not found.submodule_search_locations:
-            raise DistilleakError(f"{given}: the Python package {package!r} is not installed")
-        file = Path(found.submodule_search_locations[0], inside)
+    file = _inside_package(given) if ":" in given else Path(given)
     if not file.is_file():
         raise DistilleakError(f"{given}: no such file")
     refuse_pointer(file)
     return file
+
+
+def model_directory(given: str) -> str:
+    """The model directory that a configuration names: a path, or `package:path`.
+
+    Raises:
+        DistilleakError: the package is not there, or lies in another one.
+    """
+    if ":" not in given or Path(given).is_dir():
+        return given
+    return str(_inside_package(given))
+
+
+def _inside_package(given: str) -> Path:
+    package, _, inside = given.partition(":")
+    # Finding what lies below a package would run the package.
+    if not package.isidentifier():
+        raise DistilleakError(f"{given}: {package!r} is not the name of a top-level package")
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise DistilleakError(f"{given}: the Python package {package!r} is not installed")
+    return Path(found.submodule_search_locations[0], inside)
 
 
 def _refuse_adapters(directory: Path) -> None:

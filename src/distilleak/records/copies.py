@@ -6,7 +6,7 @@ members, the other is no non-member.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -21,19 +21,20 @@ from distilleak.settings.deduplication import DeduplicationSettings
 
 
 def without_copies(
-    records: pa.Table, members: Mapping[str, tuple[str, list[int]]], settings: DeduplicationSettings
+    records: pa.Table, known: Mapping[str, tuple[str, list[int]]], settings: DeduplicationSettings
 ) -> tuple[pa.Table, Counter[str]]:
     """The records that are no copy, exact or near, of another one, and how many of each pool were.
 
     Of copies the first in the table is kept, whatever its pool. Were it the member, a text would
     be the likelier to be a member the more often the corpus repeats it, and pools could be told
-    apart without any model. Only where `members` says what a model has been trained on before the
-    study, its members are kept.
+    apart without any model. Only what `known` says a model has been trained on before the study is
+    kept in any case.
 
     Args:
         records: a row per record, with its text and tokens as scored.
-        members: record or passage id -> text and tokens, as scored, of all that a model is known to
-            have been trained on, drawn as a record or not; empty if the study draws its members.
+        known: record or passage id -> text and tokens, as scored, of all that a model is known to
+            have been trained on, drawn as a record or not: labelled members, and the texts of base
+            models. Empty if there are neither.
         settings: when two texts count as copies.
 
     Raises:
@@ -43,13 +44,13 @@ def without_copies(
     texts = records["text"].to_pylist()
     tokens = records["token_ids"].to_pylist()
     drawn = set(ids)
-    other = [record for record in members if record not in drawn]
-    texts += [members[record][0] for record in other]
-    tokens += [members[record][1] for record in other]
+    other = [record for record in known if record not in drawn]
+    texts += [known[record][0] for record in other]
+    tokens += [known[record][1] for record in other]
     # A tokenizer may encode different texts alike: a model cannot distinguish them.
     same: dict[tuple[int, ...], str] = {}
     seen = [same.setdefault(tuple(own), text) for own, text in zip(tokens, texts, strict=True)]
-    first = [record in members for record in ids + other]
+    first = [record in known for record in ids + other]
     chosen = np.zeros(len(ids), bool)
     chosen[[row for row in distinct_first(seen, first, settings) if row < len(ids)]] = True
     kept = records.filter(pa.array(chosen))
@@ -71,3 +72,11 @@ def cut_members(
     labelled = passages.filter(pc.equal(passages["label"], MEMBER))
     pairs = zip(labelled["passage_id"].to_pylist(), labelled["text"].to_pylist(), strict=True)
     return {record: tokenization.cut(tokenizer, text, context) for record, text in pairs}
+
+
+def cut_public(
+    texts: Iterable[str], tokenizer: Tokenizer, context: int
+) -> dict[str, tuple[str, list[int]]]:
+    """All public texts as they would be scored, by ids that no record of the study has."""
+    cuts = [tokenization.cut(tokenizer, text, context) for text in texts]
+    return {f"public {row}": cut for row, cut in enumerate(cuts) if cut[1]}

@@ -25,6 +25,11 @@ class Framing:
         return self.mask is not None
 
     @property
+    def separator(self) -> int:
+        """The token between two texts in one row."""
+        return self.start if self.end is None else self.end
+
+    @property
     def added(self) -> int:
         """Positions that a sequence needs besides prefix and record."""
         return 1 + (self.end is not None)

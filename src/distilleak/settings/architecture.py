@@ -80,7 +80,8 @@ class CheckpointSettings(Settings):
     """A pretrained model: exactly one of a directory, a hub id and a GGUF file."""
 
     directory: str | None = Field(default=None, min_length=1)
-    """A Hugging Face directory with safetensors; paths may be relative to the working directory."""
+    """A Hugging Face directory with safetensors; paths may be relative to the working directory.
+    `package:path` is one inside an installed Python package."""
     hub: str | None = Field(default=None, min_length=1)
     """The id of a model on the Hugging Face hub."""
     revision: str | None = Field(default=None, min_length=1)
@@ -115,6 +116,15 @@ class TeacherLayersSettings(Settings):
     """Layers of the student; its layer i is layer floor(i N / layers) of the teacher's N."""
 
 
+class BaseStartSettings(Settings):
+    """A base model: one of `bases`, or one of those that come with the package."""
+
+    base: str = Field(min_length=1)
+    """Its name."""
+    init: Literal["checkpoint", "random"] = "checkpoint"
+    """`checkpoint`: start from its weights. `random`: use only its architecture and tokenizer."""
+
+
 CHECKPOINTS = ("directory", "hub", "gguf")
 
 
@@ -122,16 +132,20 @@ def _source(value: Any) -> str:
     given = value if isinstance(value, dict) else getattr(value, "__dict__", {})
     if given.get("init") == "teacher_layers":
         return "[teacher_layers]"
+    if "base" in given:
+        return "[base]"
     return "[checkpoint]" if {*CHECKPOINTS} & {*given} else "[architecture]"
 
 
 Architecture = Annotated[ArchitectureSettings, Tag("[architecture]")]
 Checkpoint = Annotated[CheckpointSettings, Tag("[checkpoint]")]
 TeacherLayers = Annotated[TeacherLayersSettings, Tag("[teacher_layers]")]
+BaseStart = Annotated[BaseStartSettings, Tag("[base]")]
 TAGS: dict[str, type[Settings]] = {
     "[architecture]": ArchitectureSettings,
     "[checkpoint]": CheckpointSettings,
     "[teacher_layers]": TeacherLayersSettings,
+    "[base]": BaseStartSettings,
 }
 """The tags that pydantic adds to an error's location to show which alternative was chosen."""
 
@@ -139,12 +153,26 @@ ModelSettings = Annotated[Architecture | Checkpoint, Discriminator(_source)]
 StudentSettings = Annotated[Architecture | Checkpoint | TeacherLayers, Discriminator(_source)]
 
 
+GivenModelSettings = Annotated[Architecture | Checkpoint | BaseStart, Discriminator(_source)]
+GivenStudentSettings = Annotated[
+    Architecture | Checkpoint | TeacherLayers | BaseStart, Discriminator(_source)
+]
+
+
 class PairSettings(Settings):
-    """A teacher and the student that is distilled from it."""
+    """A teacher and the student that is distilled from it, with bases in their directories."""
 
     teacher: ModelSettings
-    """The model that is trained on the private records."""
     student: StudentSettings
-    """What every student starts from."""
     reference: ModelSettings | None = None
+
+
+class GivenPairSettings(Settings):
+    """A teacher and the student that is distilled from it."""
+
+    teacher: GivenModelSettings
+    """The model that is trained on the private records."""
+    student: GivenStudentSettings
+    """What every student starts from."""
+    reference: GivenModelSettings | None = None
     """What the attacker's reference models start from; by default, the same as the student."""

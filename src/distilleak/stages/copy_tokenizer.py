@@ -1,4 +1,7 @@
-"""Copy the tokenizer of pretrained models; all models of a pair must have the same one."""
+"""Copy the tokenizer of pretrained models; all models of a pair must have the same one.
+
+Or that of bases of the study, before they are trained.
+"""
 
 import argparse
 import logging
@@ -6,6 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from distilleak.errors import DistilleakError
+from distilleak.files import atomic
+from distilleak.guards import checksums
 from distilleak.models import checkpoints
 from distilleak.records import tokenizer as tokenization
 from distilleak.settings.architecture import CheckpointSettings
@@ -22,6 +27,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             have different ones.
     """
     arguments = _parser().parse_args(argv)
+    if arguments.ready is not None:
+        with atomic(arguments.output) as temporary:
+            temporary.mkdir()
+            tokenization.copy_tokenizer(arguments.ready, temporary)
+            checksums.seal(temporary)
+        return
     found = {
         checkpoints.name(settings): checkpoints.tokenizer(settings)
         for settings in arguments.checkpoints
@@ -56,10 +67,11 @@ def _check_needed(settings: CheckpointSettings, tokenizer: Any) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = base.parser(__name__, __doc__)
-    parser.add_argument(
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument("--ready", metavar="DIRECTORY", help="tokenizer directory to copy")
+    given.add_argument(
         "--checkpoints",
         type=base.settings_argument(list[CheckpointSettings]),
-        required=True,
         help="JSON: list of pretrained models, the first of which gives its tokenizer",
     )
     parser.add_argument("--output", required=True, help="tokenizer directory to write")

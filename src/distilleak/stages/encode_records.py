@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 
 from distilleak.files import read_table, write_table
 from distilleak.records import tokenizer as tokenization
-from distilleak.records.copies import cut_members, without_copies
+from distilleak.records.copies import cut_members, cut_public, without_copies
 from distilleak.records.encoding import encode
 from distilleak.records.insertion import insert
+from distilleak.records.public import read_texts
 from distilleak.settings.canaries import CanarySettings
 from distilleak.settings.deduplication import DeduplicationSettings
 from distilleak.stages import base
@@ -46,8 +47,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     texts = dict(zip(passages["passage_id"].to_pylist(), passages["text"].to_pylist(), strict=True))
     split = read_table(arguments.split, SPLIT)
     table = encode(split, texts, tokenizer, arguments.context, arguments.passages)
-    members = cut_members(passages, tokenizer, arguments.context) if arguments.labelled else {}
-    table, removed = without_copies(table, members, arguments.deduplication)
+    known = cut_members(passages, tokenizer, arguments.context) if arguments.labelled else {}
+    public = [text for file in arguments.apart for text in read_texts(file)]
+    known |= cut_public(public, tokenizer, arguments.context)
+    table, removed = without_copies(table, known, arguments.deduplication)
     for pool, count in removed.items():
         log.warning("%d of the pool %s are copies of others once cut: left out", count, pool)
     tokens = pc.sum(pc.list_value_length(table["token_ids"])).as_py()
@@ -77,6 +80,14 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="the corpus labels what a model has been trained on before: no copy of it is left "
         "among the other pools",
+    )
+    parser.add_argument(
+        "--apart",
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="passages.parquet of public texts; records that are copies of one, once both are cut, "
+        "are left out",
     )
     parser.add_argument(
         "--canaries",

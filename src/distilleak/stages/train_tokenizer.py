@@ -1,4 +1,7 @@
-"""Train the tokenizer on the auxiliary pool only: a directory that `AutoTokenizer` reads."""
+"""Train a tokenizer: a directory that `AutoTokenizer` reads.
+
+That of a study learns from the auxiliary pool only, that of base models from all their texts.
+"""
 
 import argparse
 import logging
@@ -21,21 +24,25 @@ SPLIT = pa.schema({"record_id": pa.string(), "pool": pa.string()})
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
-    split = read_table(arguments.split, SPLIT)
-    auxiliary = split.filter(pc.equal(split["pool"], "auxiliary"))["record_id"]
     passages = read_table(arguments.passages, PASSAGES)
-    texts = passages.filter(pc.is_in(passages["passage_id"], auxiliary.combine_chunks()))["text"]
+    if arguments.split is not None:
+        split = read_table(arguments.split, SPLIT)
+        auxiliary = split.filter(pc.equal(split["pool"], "auxiliary"))["record_id"]
+        passages = passages.filter(pc.is_in(passages["passage_id"], auxiliary.combine_chunks()))
+    texts = passages["text"]
     tokenizer = tokenization.train(
         texts.to_pylist(), arguments.settings.vocabulary, arguments.masked
     )
     tokenization.save(tokenizer, arguments.output, arguments.context)
-    log.info("%d tokens from %d auxiliary records", tokenizer.get_vocab_size(), len(texts))
+    log.info("%d tokens from %d passages", tokenizer.get_vocab_size(), len(texts))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = base.parser(__name__, __doc__)
     parser.add_argument("--passages", required=True, help="passages.parquet")
-    parser.add_argument("--split", required=True, help="split.parquet")
+    parser.add_argument(
+        "--split", help="split.parquet: learn from its auxiliary pool (default: from all passages)"
+    )
     parser.add_argument(
         "--settings",
         type=base.settings_argument(TokenizerSettings),

@@ -1,5 +1,6 @@
 """Pairs on corpora: what figures and tables show apart."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from distilleak.settings.architecture import (
@@ -22,9 +23,12 @@ class Arm:
         split: directory of split.parquet below that of a seed: empty, or `/<corpus>`.
         data: directory of tokenizer, records.parquet and blind.json below that of a seed. Models
             with one tokenizer share it.
-        checkpoints: the pretrained models whose tokenizer is used; none if one is trained.
+        checkpoints: the pretrained models whose tokenizer is used, bases among them; none if one is
+            trained for the pair.
         masked: whether the models are known to predict masked tokens; for a checkpoint this is
             known only when it is read.
+        vocabulary: number of tokens; None for that of a checkpoint, which is known when it is read.
+        base: the base of the study whose directory holds the tokenizer; empty if none does.
     """
 
     pair: str
@@ -34,6 +38,8 @@ class Arm:
     data: str
     checkpoints: tuple[CheckpointSettings, ...]
     masked: bool
+    vocabulary: int | None
+    base: str
 
     @property
     def reference(self) -> ArchitectureSettings | CheckpointSettings:
@@ -59,14 +65,31 @@ def name(pair: str, corpus: str) -> str:
     return f"{pair}-{corpus}" if corpus else pair
 
 
-def make(pair: str, roles: PairSettings, corpus: str) -> Arm:
-    """The arm of a pair on a corpus, whose name is empty where the study has one."""
+def make(
+    pair: str,
+    roles: PairSettings,
+    corpus: str,
+    *,
+    shapes: Mapping[str, ArchitectureSettings],
+    vocabulary: int | None,
+    base: str = "",
+) -> Arm:
+    """The arm of a pair on a corpus.
+
+    Args:
+        pair: its name.
+        roles: its models.
+        corpus: its name; empty where the study has one.
+        shapes: role -> shape, of the models whose shape is known.
+        vocabulary: number of tokens, if it is known.
+        base: the base of the study whose directory holds the tokenizer.
+    """
     split = f"/{corpus}" if corpus else ""
     given = (roles.teacher, roles.student, roles.reference)
     checkpoints = tuple(role for role in given if isinstance(role, CheckpointSettings))
-    masked = isinstance(roles.teacher, ArchitectureSettings) and roles.teacher.kind == "masked"
+    masked = "teacher" in shapes and shapes["teacher"].kind == "masked"
     own = f"/{pair}" if checkpoints else "/masked" if masked else ""
-    return Arm(pair, roles, corpus, split, split + own, checkpoints, masked)
+    return Arm(pair, roles, corpus, split, split + own, checkpoints, masked, vocabulary, base)
 
 
 def shape(

@@ -21,6 +21,8 @@ from distilleak.study.corpora import Corpus
 from distilleak.study.entries import Entry
 from distilleak.study.students import Student
 
+Shapes = Mapping[str, Mapping[str, ArchitectureSettings]]
+"""Pair -> role -> shape, of the models whose shape is known."""
 NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 PAIR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 LONGEST_NAME = 48
@@ -34,8 +36,18 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "methods": ("teacher", "tokenizer", "shards", "mixtures"),
     "attacks": ("record_id", "pool", "teacher_member", "student_member"),
     "pairs": ("tokenizer", "masked"),
-    "corpora": ("tokenizer", "masked", "tables", "figures", "logs", "benchmarks", "snapshots"),
+    "corpora": (
+        "tokenizer",
+        "masked",
+        "tables",
+        "figures",
+        "logs",
+        "bases",
+        "benchmarks",
+        "snapshots",
+    ),
     "teachers": (),
+    "bases": (),
     "ensembles.subsets": (),
 }
 """Names that already mean something else where a user's names stand."""
@@ -61,6 +73,7 @@ def check_names(configuration: Configuration) -> None:
         ("pairs", configuration.pairs, PAIR_NAME),
         ("corpora", configuration.corpora, NAME),
         ("teachers", configuration.teachers, NAME),
+        ("bases", configuration.bases, NAME),
     ):
         for name in names:
             _check_name(section, name, pattern)
@@ -68,7 +81,10 @@ def check_names(configuration: Configuration) -> None:
 
 
 def check_attacks(
-    configuration: Configuration, corpora: Mapping[str, Corpus], attacks: Mapping[str, Entry]
+    configuration: Configuration,
+    corpora: Mapping[str, Corpus],
+    attacks: Mapping[str, Entry],
+    shapes: Shapes,
 ) -> None:
     """Check that the attacks that the study names exist and that all attacks have what they need.
 
@@ -85,30 +101,30 @@ def check_attacks(
     needs = {name: attack.module.NEEDS for name, attack in attacks.items()}
     _check_folds(configuration, corpora)
     _check_needs(configuration, corpora, needs)
-    _check_positions(configuration, needs)
+    _check_positions(configuration, needs, shapes)
 
 
-def check_pairs(configuration: Configuration) -> None:
+def check_pairs(pairs: Mapping[str, PairSettings], shapes: Shapes) -> None:
     """Check that the models of each pair fit together.
+
+    Args:
+        pairs: name -> pair.
+        shapes: the shapes of its models that are known.
 
     Raises:
         ConfigurationError: they do not.
     """
-    for name, pair in configuration.pairs.items():
-        kinds = {
-            role: settings.kind
-            for role in ("teacher", "student", "reference")
-            if isinstance(settings := getattr(pair, role), ArchitectureSettings)
-        }
-        check_kinds(f"pairs.{name}", kinds)
+    for name, pair in pairs.items():
+        known = shapes[name]
+        check_kinds(f"pairs.{name}", {role: shape.kind for role, shape in known.items()})
         if (
             isinstance(pair.student, TeacherLayersSettings)
-            and isinstance(pair.teacher, ArchitectureSettings)
-            and pair.student.layers > pair.teacher.layers
+            and "teacher" in known
+            and pair.student.layers > known["teacher"].layers
         ):
             raise ConfigurationError(
                 f"pairs.{name}.student.layers",
-                f"{pair.student.layers}, but the teacher has only {pair.teacher.layers}",
+                f"{pair.student.layers}, but the teacher has only {known['teacher'].layers}",
             )
 
 
@@ -145,7 +161,7 @@ def needed_positions(
     )
 
 
-def check_training(configuration: Configuration) -> None:
+def check_training(configuration: Configuration, pairs: Mapping[str, PairSettings]) -> None:
     """Check that learning rates are given where a model does not start from random weights.
 
     Raises:
@@ -156,7 +172,7 @@ def check_training(configuration: Configuration) -> None:
         for role in ("teacher", "student", "reference")
         if "learning_rate" not in (given := getattr(configuration.training, role)).model_fields_set
         and given.epochs
-        for pair, roles in configuration.pairs.items()
+        for pair, roles in pairs.items()
         if _pretrained(roles, role)
     ]
     if missing:
@@ -179,7 +195,9 @@ def _pretrained(roles: PairSettings, role: str) -> bool:
 
 
 def check_students(
-    configuration: Configuration, corpora: Mapping[str, Corpus], students: Mapping[str, Student]
+    corpora: Mapping[str, Corpus],
+    students: Mapping[str, Student],
+    pairs: Mapping[str, PairSettings],
 ) -> None:
     """Check that every student's method fits what it starts from, learns from and trains on.
 
@@ -188,7 +206,7 @@ def check_students(
     """
     for student in students.values():
         _check_origin(student, corpora)
-        _check_shapes(student, configuration)
+        _check_shapes(student, pairs)
 
 
 def check_ensembles(configuration: Configuration) -> None:
@@ -287,17 +305,16 @@ def _check_needs(
                     )
 
 
-def _check_positions(configuration: Configuration, attacks: Mapping[str, Needs]) -> None:
+def _check_positions(
+    configuration: Configuration, attacks: Mapping[str, Needs], shapes: Shapes
+) -> None:
     views = {view for needs in attacks.values() for view in needs.views}
-    for name, pair in configuration.pairs.items():
-        for role in ("teacher", "student", "reference"):
-            settings = getattr(pair, role)
-            if not isinstance(settings, ArchitectureSettings):
-                continue
-            needed, why = needed_positions(settings.kind, configuration, views)
-            if settings.positions < needed:
+    for name, known in shapes.items():
+        for role, shape in known.items():
+            needed, why = needed_positions(shape.kind, configuration, views)
+            if shape.positions < needed:
                 raise ConfigurationError(
-                    f"pairs.{name}.{role}.positions", f"{settings.positions} is too short: {why}"
+                    f"pairs.{name}.{role}.positions", f"{shape.positions} is too short: {why}"
                 )
 
 
@@ -332,9 +349,9 @@ def _check_origin(student: Student, corpora: Mapping[str, Corpus]) -> None:
         )
 
 
-def _check_shapes(student: Student, configuration: Configuration) -> None:
+def _check_shapes(student: Student, pairs: Mapping[str, PairSettings]) -> None:
     name, method = student.name, student.method
-    for pair, roles in configuration.pairs.items():
+    for pair, roles in pairs.items():
         shape = arms.shape(student.starts[pair], roles.teacher)
         if shape is None:
             continue

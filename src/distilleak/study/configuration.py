@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from distilleak.settings.architecture import PairSettings
+from distilleak.settings.architecture import GivenPairSettings
 from distilleak.settings.base import Settings
+from distilleak.settings.bases import BaseSettings
 from distilleak.settings.canaries import CanarySettings
 from distilleak.settings.deduplication import DeduplicationSettings
 from distilleak.settings.distillation import DistillationSettings
@@ -79,7 +80,8 @@ class Configuration(Settings):
     """Seed of all that training draws, such as starting weights and the order of records, shared
     by all seeds; they then differ in their split alone. Left out: each seed draws its own."""
     corpus: Raw | None = None
-    """`source`, a module of distilleak.corpora, and its parameters."""
+    """`source`, a module of distilleak.corpora, and its parameters; `only` gives conditions on its
+    passages."""
     corpora: dict[str, Raw] = Field(default={})
     """Several corpora instead: name -> corpus, with its own `pools` if it needs them. Every pair is
     studied on every corpus."""
@@ -88,7 +90,10 @@ class Configuration(Settings):
     gate: GateSettings = GateSettings()
     tokenizer: TokenizerSettings = TokenizerSettings()
     encoding: EncodingSettings = EncodingSettings()
-    pairs: dict[str, PairSettings] = Field(min_length=1)
+    bases: dict[str, BaseSettings] = Field(default={})
+    """Public models that pairs start from: name -> shape, texts and training. Their texts are kept
+    apart from all records of the study."""
+    pairs: dict[str, GivenPairSettings] = Field(min_length=1)
     """Name -> teacher and student."""
     training: TrainingSection = TrainingSection()
     hardware: HardwareSettings = HardwareSettings()

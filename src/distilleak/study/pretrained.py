@@ -31,12 +31,15 @@ def check(study: Study) -> None:
         ConfigurationError: a model is missing, could not be read, or does not fit the study or the
             other models of its pair.
     """
-    for name, pair in study.configuration.pairs.items():
+    # What the study trains itself is not there yet; `checks` knows it from its shape.
+    own = {base.directory for base in study.bases.values() if not base.shipped}
+    for name, pair in study.pairs.items():
         key = f"pairs.{name}"
         found = {
             role: head
             for role in ROLES
-            if (head := _head(f"{key}.{role}", getattr(pair, role))) is not None
+            if getattr(getattr(pair, role), "directory", None) not in own
+            and (head := _head(f"{key}.{role}", getattr(pair, role))) is not None
         }
         _check_kinds(key, pair, found)
         for role, head in found.items():
@@ -45,6 +48,20 @@ def check(study: Study) -> None:
         if "teacher" in found:
             _check_layers(name, found["teacher"], study)
         _check_tokenizers(key, found)
+
+
+def packaged_files(start: object) -> list[str]:
+    """The files of a model directory inside an installed package, by name; none for another start.
+
+    Raises:
+        DistilleakError: the package is not there.
+    """
+    if not isinstance(start, CheckpointSettings) or start.directory is None:
+        return []
+    place = heads.model_directory(start.directory)
+    if place == start.directory:
+        return []
+    return sorted(str(file) for file in Path(place).glob("*") if file.is_file())
 
 
 def _head(key: str, settings: object) -> Head | None:
@@ -56,8 +73,9 @@ def _head(key: str, settings: object) -> Head | None:
             heads.gguf_file(settings.gguf)
         if settings.directory is None:
             return None
-        found = heads.read(settings.directory)
-        heads.check_tokenizer(Path(settings.directory))
+        place = heads.model_directory(settings.directory)
+        found = heads.read(place)
+        heads.check_tokenizer(Path(place))
         if settings.init == "checkpoint":
             heads.check_weights(found)
         # Read here, so that a damaged value gets its key.
@@ -105,7 +123,7 @@ def _check_rows(key: str, head: Head) -> None:
 def _check_layers(pair: str, teacher: Head, study: Study) -> None:
     if teacher.layers is None:
         return
-    starts = {f"pairs.{pair}.student.layers": study.configuration.pairs[pair].student} | {
+    starts = {f"pairs.{pair}.student.layers": study.pairs[pair].student} | {
         f"methods.{student.name}.student.layers": student.starts[pair]
         for student in study.students.values()
     }

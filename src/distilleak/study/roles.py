@@ -83,7 +83,7 @@ def roster(plan: Plan) -> Roster:
                 models=[teacher, *pupils, *ensembles],
                 data=arm.data,
                 # That of a pretrained model is not known before its files are read.
-                vocabulary=None if arm.checkpoints else configuration.tokenizer.vocabulary,
+                vocabulary=arm.vocabulary,
             )
             for name, arm in study.arms.items()
         },

@@ -52,8 +52,8 @@ class Student:
     made_from: str | None = None
 
 
-def resolve(configuration: Configuration) -> dict[str, Student]:
-    """Name -> student, in the order of the configuration.
+def resolve(configuration: Configuration, pairs: Mapping[str, PairSettings]) -> dict[str, Student]:
+    """Name -> student, in the order of the configuration, on these pairs.
 
     Raises:
         ConfigurationError: an entry is wrong on its own, or names a student or a teacher that does
@@ -61,7 +61,9 @@ def resolve(configuration: Configuration) -> dict[str, Student]:
     """
     raws = {name: raw or {} for name, raw in configuration.methods.items()}
     found = {
-        name: _trained(configuration, name, raw) for name, raw in raws.items() if "early" not in raw
+        name: _trained(configuration, pairs, name, raw)
+        for name, raw in raws.items()
+        if "early" not in raw
     }
     for name, student in found.items():
         found[name] = replace(student, made_from=_made_from(student, found))
@@ -90,7 +92,9 @@ def differs_in_strength_alone(student: Student, configuration: Configuration) ->
     return not student.own and objective == shared
 
 
-def _trained(configuration: Configuration, name: str, raw: Raw) -> Student:
+def _trained(
+    configuration: Configuration, pairs: Mapping[str, PairSettings], name: str, raw: Raw
+) -> Student:
     shared = configuration.distillation.model_dump(exclude={"stored_gib"})
     own = {key: raw[key] for key in OWN if key in raw}
     chosen = {key: value for key, value in raw.items() if key not in OWN}
@@ -106,7 +110,7 @@ def _trained(configuration: Configuration, name: str, raw: Raw) -> Student:
         training=training,
         starts={
             pair: _start(roles, _section(own, name, "student"), name)
-            for pair, roles in configuration.pairs.items()
+            for pair, roles in pairs.items()
         },
         teacher=_teacher(configuration, own, name),
     )

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from distilleak.settings.architecture import CheckpointSettings, PairSettings
 from distilleak.settings.training import TrainingSettings
-from distilleak.study import arms, checks, corpora, entries, students
+from distilleak.study import arms, bases, checks, corpora, entries, students
 from distilleak.study.arms import Arm
+from distilleak.study.bases import Base
 from distilleak.study.configuration import Configuration, Raw
 from distilleak.study.corpora import Corpus
 from distilleak.study.entries import Entry
@@ -20,6 +22,8 @@ class Study:
     Attributes:
         configuration: what the configuration says.
         corpora: name -> corpus; where there is one, its name is empty.
+        bases: name -> base model.
+        pairs: name -> pair, with the directories of bases in place of their names.
         arms: name -> pair and corpus; the name of the pair, followed by the corpus if it has one.
         attacks: name -> attack.
         teachers: name of a further teacher -> how it is trained.
@@ -28,6 +32,8 @@ class Study:
 
     configuration: Configuration
     corpora: Mapping[str, Corpus]
+    bases: Mapping[str, Base]
+    pairs: Mapping[str, PairSettings]
     arms: Mapping[str, Arm]
     attacks: Mapping[str, Entry]
     teachers: Mapping[str, TrainingSettings]
@@ -40,11 +46,11 @@ class Study:
         not known before it is read.
         """
         members = self.corpora[arm.corpus].pools.member
-        if isinstance(members, float) or arm.masked or arm.checkpoints:
+        if isinstance(members, float) or arm.masked or arm.vocabulary is None:
             return False
         configuration = self.configuration
         tokens = members * configuration.encoding.context
-        size = 4 * tokens * configuration.tokenizer.vocabulary
+        size = 4 * tokens * arm.vocabulary
         return size <= configuration.distillation.stored_gib * 2**30
 
     def reads_stored_targets(self, student: Student, arm: Arm) -> bool:
@@ -59,14 +65,38 @@ class Study:
 
     def uses_hub(self) -> bool:
         """Whether anything has to be fetched from a hub."""
-        sources = any(corpus.entry.name == "hub" for corpus in self.corpora.values())
-        return sources or any(c.hub is not None for a in self.arms.values() for c in a.checkpoints)
+        texts = [corpus.texts for corpus in self.corpora.values()]
+        texts += [base.texts for base in self.bases.values()]
+        starts: list[object] = [c for arm in self.arms.values() for c in arm.checkpoints]
+        starts += [base.settings.model for base in self.bases.values()]
+        return any(each.entry.name == "hub" for each in texts) or any(
+            isinstance(start, CheckpointSettings) and start.hub is not None for start in starts
+        )
+
+    def bases_of(self, pair: str) -> list[str]:
+        """The bases that the models of a pair start from."""
+        roles = self.pairs[pair]
+        starts = [getattr(role, "directory", None) for role in vars(roles).values()]
+        return [name for name, base in self.bases.items() if base.directory in starts]
+
+    @property
+    def public(self) -> list[str]:
+        """The bases whose directories hold public texts, from which all records are kept apart."""
+        return list(dict.fromkeys(base.group for base in self.bases.values()))
 
     def complete(self) -> Raw:
         """The configuration with every default written out; it describes the same study."""
         return {
             **self.configuration.model_dump(mode="json"),
             **self._complete_corpora(),
+            "bases": {
+                name: {
+                    **base.settings.model_dump(mode="json", exclude_defaults=False),
+                    "corpus": base.texts.flat(),
+                }
+                for name, base in self.bases.items()
+                if not base.shipped
+            },
             "methods": {
                 name: {**({} if student.early else student.entry.flat()), **student.own}
                 for name, student in self.students.items()
@@ -76,10 +106,10 @@ class Study:
 
     def _complete_corpora(self) -> Raw:
         if self.configuration.corpus is not None:
-            return {"corpus": self.corpora[""].entry.flat()}
+            return {"corpus": self.corpora[""].texts.flat()}
         return {
             "corpora": {
-                name: {**corpus.entry.flat(), "pools": corpus.pools.model_dump(mode="json")}
+                name: {**corpus.texts.flat(), "pools": corpus.pools.model_dump(mode="json")}
                 for name, corpus in self.corpora.items()
             }
         }
@@ -98,21 +128,34 @@ def resolve(configuration: Configuration) -> Study:
         name: entries.resolve("attacks", "attack", f"attacks.{name}", name, raw)
         for name, raw in configuration.attacks.items()
     }
-    checks.check_attacks(configuration, found, attacks)
-    checks.check_pairs(configuration)
-    checks.check_training(configuration)
+    known = bases.resolve(configuration)
+    pairs = bases.located(configuration.pairs, known)
+    shapes = bases.shapes(configuration.pairs, known)
+    checks.check_attacks(configuration, found, attacks, shapes)
+    bases.check_tokenizers(configuration.pairs, known)
+    checks.check_pairs(pairs, shapes)
+    checks.check_training(configuration, pairs)
     teachers = students.teachers(configuration)
-    pupils = students.resolve(configuration)
-    checks.check_students(configuration, found, pupils)
+    pupils = students.resolve(configuration, pairs)
+    checks.check_students(found, pupils, pairs)
     checks.check_ensembles(configuration)
     made = {
-        arms.name(pair, corpus): arms.make(pair, roles, corpus)
+        arms.name(pair, corpus): arms.make(
+            pair,
+            roles,
+            corpus,
+            shapes=shapes[pair],
+            vocabulary=bases.vocabulary(configuration, configuration.pairs[pair], known),
+            base=bases.tokenizer_of(configuration.pairs[pair], known),
+        )
         for corpus in found
-        for pair, roles in configuration.pairs.items()
+        for pair, roles in pairs.items()
     }
     return Study(
         configuration=configuration,
         corpora=MappingProxyType(found),
+        bases=MappingProxyType(known),
+        pairs=MappingProxyType(pairs),
         arms=MappingProxyType(made),
         attacks=MappingProxyType(attacks),
         teachers=MappingProxyType(teachers),
