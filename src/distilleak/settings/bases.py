@@ -37,6 +37,7 @@ class BaseSettings(Settings):
     """The texts that it learns from: as `corpus`, with conditions under `only`. Bases with the same
     texts share a tokenizer, which is trained on all of them."""
     training: BaseTrainingSettings = BaseTrainingSettings()
+    """How it is trained."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """Seed of its starting weights and of the order of its texts; it is the same base for all seeds
     of the study."""

@@ -11,8 +11,8 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from distilleak import catalogue
+from distilleak.corpora._choosing import chosen
 from distilleak.corpora.base import MEMBER
-from distilleak.corpora.choosing import chosen
 from distilleak.errors import DistilleakError
 from distilleak.files import write_table
 from distilleak.records.deduplication import distinct_first

@@ -117,7 +117,9 @@ def located(
     def locate(role: object) -> object:
         if not isinstance(role, BaseStartSettings):
             return role
-        return CheckpointSettings(directory=bases[role.base].directory, init=role.init)
+        return CheckpointSettings.model_construct(
+            directory=bases[role.base].directory, init=role.init
+        )
 
     return {
         name: PairSettings.model_construct(

@@ -11,6 +11,9 @@ from distilleak.study import entries
 from distilleak.study.configuration import Configuration, Raw
 from distilleak.study.entries import Entry
 
+ALL = ConditionSettings()
+"""No condition at all."""
+
 
 @dataclass(frozen=True)
 class Texts:
@@ -72,8 +75,10 @@ def texts(key: str, raw: Raw) -> Texts:
         ConfigurationError: it is wrong.
     """
     given = dict(raw)
-    only = given.pop("only", {})
+    only = given.pop("only", None)
     entry = entries.resolve("corpora", "source", key, None, given)
+    if only is None:
+        return Texts(entry, ALL, key)
     try:
         return Texts(entry, ConditionSettings.model_validate(only), key)
     except ValidationError as error:

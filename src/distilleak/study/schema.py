@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from distilleak import catalogue
+from distilleak.settings.conditions import ConditionSettings
 from distilleak.settings.training import EarlySettings
 from distilleak.study.configuration import Configuration
 
@@ -66,13 +67,20 @@ def schema() -> Schema:
         f"method-{name}": _with(definitions[f"method-{name}"], **own)
         for name in catalogue.names("methods")
     }
+    definitions["ConditionSettings"] = _plain(ConditionSettings.model_json_schema())
+    only = {
+        "$ref": "#/$defs/ConditionSettings",
+        "description": "Conditions that a passage has to meet to be used.",
+    }
     definitions |= {
-        f"source-{name}": _entry("corpora", "source", name) for name in catalogue.names("corpora")
+        f"source-{name}": _with(_entry("corpora", "source", name), only=only)
+        for name in catalogue.names("corpora")
     }
-    properties["corpus"] = {
-        "description": properties["corpus"]["description"],
-        **_chosen("corpora", "source"),
-    }
+    for section in (properties, definitions["BaseSettings"]["properties"]):
+        section["corpus"] = {
+            "description": section["corpus"]["description"],
+            **_chosen("corpora", "source"),
+        }
     own_pools = {
         "$ref": "#/$defs/PoolSettings",
         "description": "Pools of this corpus, instead of those of the study.",
