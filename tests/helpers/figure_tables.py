@@ -46,7 +46,7 @@ def plausible(
             models.append((pair, f"{kind}-{size}", kind, "", f"{kind} of {size}", size, 0))
             truth[f"{kind}-{size}"] = (0.63 - 0.01 * size, 3.46 - 0.015 * size)
     models = [
-        (*row[:-1], order, row[3] if row[2] == "student" else "")
+        (*row[:-1], order, row[3] if row[2] == "student" else "", "")
         for order, row in enumerate(models)
     ]
 

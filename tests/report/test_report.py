@@ -329,6 +329,24 @@ def test_a_method_that_leaks_more_is_not_among_those_that_leak_less(tables: Tabl
     assert "no_teacher (AUC difference −0.060" in of_methods(tables)
 
 
+def test_what_no_interval_covers_is_said_where_models_start_from_public_ones(
+    tables: Tables,
+) -> None:
+    said = "how much results vary between bases is in no interval."
+    assert not any(said in sentence for sentence in answer(tables, PAIR, "loss"))
+    tables["models"]["base"] = tables["models"]["kind"].map(
+        {"teacher": "large", "student": "small"}
+    ).fillna("")
+    *_, last = answer(tables, PAIR, "loss")
+    assert last == (
+        "The models start from the public base models large and small, which are the same for every "
+        f"seed; {said}"
+    )
+    tables["models"]["base"] = tables["models"]["base"].replace("large", "small")
+    *_, last = answer(tables, PAIR, "loss")
+    assert last.startswith("The models start from the public base model small, which is the same")
+
+
 def test_when_methods_only_leak_more_the_answer_says_that_none_leaks_less(tables: Tables) -> None:
     change(tables["comparisons"], {"baseline": "kd"}, p_holm=0.5)
     compared(tables, "no_teacher", "kd", "auc", p_holm=0.01)

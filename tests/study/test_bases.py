@@ -63,7 +63,7 @@ def test_pairs_start_from_the_directories_of_their_bases() -> None:
     assert roles.teacher.directory == "results/private/bases/large/model"
     assert isinstance(roles.student, CheckpointSettings)
     assert roles.student.directory == "results/private/bases/small/model"
-    assert found.bases_of("pair") == ["large", "small"]
+    assert found.starts_of("pair") == {"teacher": "large", "student": "small"}
 
 
 def test_bases_with_the_same_texts_share_them_and_a_tokenizer() -> None:

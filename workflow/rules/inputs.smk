@@ -23,7 +23,9 @@ APART = f"--apart {' '.join(PUBLIC)}" if PUBLIC else ""
 
 def get_public_texts(arm):
     """The texts of the bases that the models of a pair start from."""
-    groups = dict.fromkeys(STUDY.bases[name].group for name in STUDY.bases_of(arm.pair))
+    groups = dict.fromkeys(
+        STUDY.bases[name].group for name in STUDY.starts_of(arm.pair).values()
+    )
     return [str(get_group(name) / "passages.parquet") for name in groups]
 
 

@@ -31,7 +31,8 @@ def answer(tables: Tables, pair: str, attack: str) -> list[str]:
     than plain distillation, and at what utility? Sentence 4: do ensembles leak less or vary less,
     and does distillation protect members and non-members alike? Sentence 5, where there are trivial
     alternatives: which models leak less than those at equal utility? Last, where there are several
-    seeds: how much do results vary between them?
+    seeds: how much do results vary between them? And where models start from public ones: what does
+    no interval cover?
 
     Raises:
         DistilleakError: there is no such pair.
@@ -43,6 +44,7 @@ def answer(tables: Tables, pair: str, attack: str) -> list[str]:
         f"{_ensembles(tables, pair, attack)}; {_sides(tables, pair, attack)}.",
         *_at_equal_utility(tables, pair),
         *_luck(tables, pair, attack),
+        *_bases(tables, pair),
     ]
 
 
@@ -328,6 +330,18 @@ def _luck(tables: Tables, pair: str, attack: str) -> list[str]:
         f"Across the {row['seeds']:.0f} seeds, which differ in {row['differing']}, the AUC of the "
         f"{attack} attack on {_PLAIN} has a standard deviation of {spread}; drawing "
         f"other evaluated records alone would give one of {row['record_sd']:.3f}{warning}."
+    ]
+
+
+def _bases(tables: Tables, pair: str) -> list[str]:
+    """What no interval covers where models start from public base models."""
+    used = [base for base in dict.fromkeys(models_of(tables, pair)["base"]) if base]
+    if not used:
+        return []
+    many, verb = ("models", "are") if len(used) > 1 else ("model", "is")
+    return [
+        f"The models start from the public base {many} {listed(used)}, which {verb} the same for "
+        "every seed; how much results vary between bases is in no interval."
     ]
 
 

@@ -84,6 +84,7 @@ def roster(plan: Plan) -> Roster:
                 data=arm.data,
                 # That of a pretrained model is not known before its files are read.
                 vocabulary=arm.vocabulary,
+                bases=study.starts_of(arm.pair),
             )
             for name, arm in study.arms.items()
         },

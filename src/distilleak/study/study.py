@@ -73,11 +73,15 @@ class Study:
             isinstance(start, CheckpointSettings) and start.hub is not None for start in starts
         )
 
-    def bases_of(self, pair: str) -> list[str]:
-        """The bases that the models of a pair start from."""
-        roles = self.pairs[pair]
-        starts = [getattr(role, "directory", None) for role in vars(roles).values()]
-        return [name for name, base in self.bases.items() if base.directory in starts]
+    def starts_of(self, pair: str) -> dict[str, str]:
+        """Role -> the base that this model of a pair starts from, of those that start from one."""
+        known = {base.directory: name for name, base in self.bases.items()}
+        starts = {
+            role: known.get(start.directory or "")
+            for role, start in vars(self.pairs[pair]).items()
+            if isinstance(start, CheckpointSettings)
+        }
+        return {role: base for role, base in starts.items() if base is not None}
 
     @property
     def public(self) -> list[str]:

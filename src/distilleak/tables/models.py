@@ -15,12 +15,13 @@ COLUMNS: Columns = {
     "size": int,
     "order": int,
     "sweep": str,
+    "base": str,
 }
 
 
 def build(study: StudyResults) -> pd.DataFrame:
-    """The table; `size` counts the students of an ensemble, `order` is that of drawing, and
-    models of one `sweep` differ in strength alone."""
+    """The table; `size` counts the students of an ensemble, `order` is that of drawing, models
+    of one `sweep` differ in strength alone, and `base` is the public model that one starts from."""
     return described(study.roster)
 
 
@@ -36,6 +37,7 @@ def described(roster: Roster) -> pd.DataFrame:
             max(1, len(model.members)),
             place,
             model.sweep,
+            pair.bases.get(model.kind, ""),
         )
         for name, pair in roster.pairs.items()
         for place, model in enumerate(pair.models)

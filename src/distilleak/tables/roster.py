@@ -38,6 +38,9 @@ class Pair(Settings):
     vocabulary: int | None = Field(default=None, ge=1)
     """Tokens that its models know; None where only a pretrained model's own files say it."""
 
+    bases: dict[str, str] = Field(default={})
+    """`teacher` or `student` -> the public base model that it starts from, if it does."""
+
     def of_kind(self, *kinds: str) -> list[Model]:
         """The models of these kinds, in drawing order."""
         return [model for model in self.models if model.kind in kinds]
