@@ -50,6 +50,8 @@ PLAN = Plan(STUDY)
 # What the wildcard `pair` stands for: a pair on a corpus.
 ARMS = STUDY.arms
 STUDENTS = STUDY.students
+# Models of which there is evidence on all views that attacks read.
+QUERIED = ["teacher", *STUDENTS, *PLAN.stripped]
 # Which models there are, in the order in which figures and tables show them.
 ROSTER = canonical(roles.roster(PLAN))
 DATA = sorted({arm.data for arm in ARMS.values()})

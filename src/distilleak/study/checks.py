@@ -36,7 +36,7 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "pairs": ("tokenizer", "masked"),
     "corpora": ("tokenizer", "masked", "tables", "figures", "logs", "benchmarks", "snapshots"),
     "teachers": (),
-    "ensembles.subsets": (),
+    "ensembles.subsets": ("undone",),
 }
 """Names that already mean something else where a user's names stand."""
 

@@ -15,12 +15,15 @@ COLUMNS: Columns = {
     "size": int,
     "order": int,
     "sweep": str,
+    "of": str,
+    "undoing": str,
 }
 
 
 def build(study: StudyResults) -> pd.DataFrame:
     """The table; `size` counts the students of an ensemble, `order` is that of drawing, and
-    models of one `sweep` differ in strength alone."""
+    models of one `sweep` differ in strength alone. A model of the kind `undone` is the one
+    `of` that name as an attacker attacks it who holds its weights, and `undoing` says how."""
     return described(study.roster)
 
 
@@ -36,6 +39,8 @@ def described(roster: Roster) -> pd.DataFrame:
             max(1, len(model.members)),
             place,
             model.sweep,
+            model.of,
+            model.undoing,
         )
         for name, pair in roster.pairs.items()
         for place, model in enumerate(pair.models)
