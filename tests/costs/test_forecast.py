@@ -88,6 +88,17 @@ def test_a_student_that_queries_its_teacher_pays_for_the_queries() -> None:
     assert kd - alone == pytest.approx(2 * TEACHER * 100 * 20 * 3)
 
 
+def test_an_undone_student_costs_what_the_released_one_costs_without_training() -> None:
+    alone = {"alone": {"method": "red_list", "alpha": 0.1}}
+    mapped = costs(methods={**STUDY["methods"], **alone})  # type: ignore[dict-item]
+    assert mapped.bytes(Job("undo_method", "0.p.alone-undone")) == pytest.approx(4 * STUDENT)
+    for rule in ("compute_evidence", "compute_shadow_evidence"):
+        released, undone = (
+            mapped.operations(Job(rule, f"0.p.{name}")) for name in ("alone", "alone-undone")
+        )
+        assert released == undone > 0
+
+
 def test_students_that_do_not_learn_from_the_common_teacher_on_members_query_their_own() -> None:
     other = costs(
         pools={**STUDY["pools"], "public": 100},  # type: ignore[dict-item]

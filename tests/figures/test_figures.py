@@ -23,7 +23,7 @@ from distilleak.errors import DistilleakError
 from distilleak.figures import _style, auc_heatmap, ensembles, privacy_utility
 from distilleak.settings.figures import FigureSettings
 from distilleak.stages.draw_figure import main, render
-from distilleak.tables.reading import pool_size, read_tables
+from distilleak.tables.reading import pool_size, read_tables, uncrowded
 
 NAMES = catalogue.names("figures")
 
@@ -324,3 +324,53 @@ def test_the_stage_answers_an_unknown_figure_in_one_line(tmp_path: Path) -> None
     assert done.returncode == 1
     assert done.stderr.startswith("error: unknown figure 'rock'; did you mean 'roc'?")
     assert len(done.stderr.splitlines()) == 1
+
+
+UNDONE = {
+    "accuracy": True,
+    "auc_heatmap": True,
+    "effects": True,
+    "exposure": True,
+    "privacy_utility": True,
+    "roc": True,
+    "score_histograms": True,
+    "success": True,
+    # One row counts the worse of both leakages; the others show no single student, or none.
+    "frontier": False,
+    "ensembles": False,
+    "supervision": False,
+}
+"""Whether a figure draws what an attacker makes of a student who takes a part out of it."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_that_shows_a_student_shows_it_undone(name: str) -> None:
+    tables = figure_tables.plausible(students=6, sizes=(2, 3), undone=("red_list",))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = drawn(name, tables)
+        figure.draw_without_rendering()
+    said = re.sub(r"\s+", " ", words(figure))
+    assert ("red_list without map" in said) == UNDONE[name]
+    assert ("red list" in said.replace("_", " ")) == UNDONE[name] | (name == "frontier")
+
+
+def test_an_undone_model_looks_like_the_one_that_is_released() -> None:
+    models = figure_tables.plausible(students=6, sizes=(), undone=("red_list",))["models"]
+    looks = _style.looks(models.set_index("model"))
+    released, undone = looks["red_list"], looks["red_list-undone"]
+    assert (undone.colour, undone.marker) == (released.colour, released.marker)
+    assert undone.face != released.face
+    assert looks.keys() == set(models["model"])
+
+
+def test_of_many_students_undone_ones_are_shown_with_the_released_ones_alone() -> None:
+    models = figure_tables.plausible(students=8, sizes=(), undone=("red_list", "temperature"))
+    rows = models["models"].set_index("model")
+    copies = rows.rename(index=lambda name: f"{name}_2").assign(
+        of=rows["of"].where(rows["of"] == "", rows["of"] + "_2")
+    )
+    many = pd.concat([rows, copies])
+    shown = uncrowded(many)
+    assert "red_list-undone" in shown.index
+    assert not [name for name in shown.index if name.endswith("-undone_2")]

@@ -52,8 +52,8 @@ FLOW = (
         "teacher",
     ),
     (
-        "students are trained, or made from trained ones",
-        ("train_student", "finish_student", "take_epoch"),
+        "students are trained, made from trained ones, undone",
+        ("train_student", "finish_student", "take_epoch", "undo_method"),
         "students",
     ),
     ("all models are queried", ("compute_evidence", "join_evidence"), "evidence"),

@@ -33,20 +33,28 @@ def plausible(
     attacks: tuple[str, ...] = ATTACKS,
     sizes: tuple[int, ...] = SIZES,
     seeds: int = 3,
+    undone: tuple[str, ...] = (),
 ) -> dict[str, pd.DataFrame]:
-    """Tables of one pair; `sizes=()` is a study without ensembles, `students=0` a teacher alone."""
+    """Tables of one pair; `sizes=()` is a study without ensembles, `students=0` a teacher alone.
+    Students that are `undone` leak as `kd` does."""
     rng = np.random.default_rng(0)
     models = [(pair, "teacher", "teacher", "", "teacher", 1, 0)]
     truth = {"teacher": TEACHER}
     for name in list(STUDENTS)[:students]:
         models.append((pair, name, "student", name.split("-")[0], name.replace("-", " "), 1, 0))
         truth[name] = STUDENTS[name]
+        if name in undone:
+            models.append((pair, f"{name}-undone", "undone", "", f"{name} without map", 1, 0))
+            truth[f"{name}-undone"] = (STUDENTS["kd"][0], STUDENTS[name][1])
     for kind in ("vote", "mixture"):
         for size in sizes:
             models.append((pair, f"{kind}-{size}", kind, "", f"{kind} of {size}", size, 0))
             truth[f"{kind}-{size}"] = (0.63 - 0.01 * size, 3.46 - 0.015 * size)
     models = [
-        (*row[:-1], order, row[3] if row[2] == "student" else "", "")
+        (
+            *(*row[:-1], order, row[3] if row[2] == "student" else "", ""),
+            *((row[1].removesuffix("-undone"), "without map") if row[2] == "undone" else ("", "")),
+        )
         for order, row in enumerate(models)
     ]
 
@@ -164,7 +172,7 @@ def plausible(
         fpr = np.concatenate([[0.0], (others >= cuts[:, None]).mean(axis=1), [1.0]])
         tpr = np.concatenate([[0.0], (members >= cuts[:, None]).mean(axis=1), [1.0]])
         roc += [(pair, model, "loss", f, t) for f, t in zip(fpr, tpr, strict=True)]
-        if kind == "student":
+        if kind in ("student", "undone"):
             for pool in ("member", "nonmember"):
                 shares = (0.55, 0.25, 0.08, 0.12) if pool == "member" else (0.48, 0.3, 0.1, 0.12)
                 success += [
@@ -221,7 +229,7 @@ def plausible(
     frontier = []
     for utility, metric in itertools.product(UTILITIES, AT_EQUAL_UTILITY):
         for _, model, kind, *_ in models:
-            if kind in ("teacher", "vote"):
+            if kind in ("teacher", "vote", "undone"):
                 continue
             auc, loss = truth[model]
             role = "trivial" if model in ("kd", "no_teacher") else "method"

@@ -320,6 +320,18 @@ def test_a_student_that_is_only_finished_is_the_trained_one(name: str, study: St
     )
 
 
+def test_what_can_be_taken_out_of_a_student() -> None:
+    removable = {name: method(name).removable() for name in catalogue.names("methods")}
+    mapped = ("red_list", "temperature", "combination")
+    assert {name for name, parts in removable.items() if parts} == {*mapped}
+    assert {removable[name] for name in mapped} == {("output_map",)}
+    # What acts on the teacher's targets lies in the weights.
+    for name in ("red_list", "temperature"):
+        assert method(name, where="teacher").removable() == ()
+    parts = [{"method": "red_list", "where": "teacher"}, {"method": "nonorm"}]
+    assert method("combination", of=parts).removable() == ()
+
+
 def test_a_combination_is_finished_from_the_student_of_its_other_parts(study: Study) -> None:
     parts = [{"method": "red_list"}, {"method": "bottleneck", "reduction": 2}]
     both = method("combination", alpha=0.3, of=parts)

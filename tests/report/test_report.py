@@ -642,3 +642,49 @@ def test_the_stage_writes_the_page_and_names_a_missing_figure(
     (figures / "small" / "roc.png").unlink()
     with pytest.raises(DistilleakError, match=r"small/roc\.png: no such figure"):
         main(command)
+
+
+def with_undone() -> Tables:
+    """A study in which a red list seems to help, and leaks as `kd` does once it is undone."""
+    made = figure_tables.plausible(
+        students=6, attacks=("loss", "zlib"), sizes=(2, 3), undone=("red_list",)
+    )
+    lower = {"difference": -0.05, "low": -0.07, "high": -0.03, "p_holm": 0.001}
+    compared(made, "red_list", "kd", "auc", **lower)
+    none = {"difference": 0.0, "low": 0.0, "high": 0.0, "p_holm": 1.0}
+    compared(made, "red_list-undone", "kd", "auc", **none)
+    return made
+
+
+def test_a_method_that_is_undone_leaks_no_less_whatever_it_hides_from_others() -> None:
+    made = with_undone()
+    said = of_methods(made)
+    assert "of the 5 methods compared" in said
+    assert "red" not in said
+    undone = {"model": "red_list-undone", "baseline": "kd", "metric": "auc"}
+    change(made["comparisons"], undone, verdict="equivalent")
+    assert "shown to be equivalent to kd, within the margin: red_list without map" in (
+        of_methods(made)
+    )
+    # If the red list itself gives members away, that counts.
+    compared(made, "red_list", "kd", "auc", difference=0.05, low=0.03, high=0.07)
+    said = of_methods(made)
+    assert re.search(r"more than kd: (.*and )?red_list \(AUC difference \+0\.050", said)
+    assert "without map" not in said
+
+
+def test_no_sentence_counts_an_undone_model_as_a_student() -> None:
+    plain = figure_tables.plausible(students=6, attacks=("loss", "zlib"), sizes=(2, 3))
+    counted = re.compile(r"\b\d+ (?:of|methods|models|students)")
+    said, expected = (answer(made, "small", "loss") for made in (with_undone(), plain))
+    assert [counted.findall(text) for text in said] == [counted.findall(text) for text in expected]
+
+
+def test_the_report_shows_attacks_that_undo_a_method_beside_those_that_do_not() -> None:
+    tables = of_pair(with_undone())
+    shown = {table.name: {row[0] for row in table.rows} for table in tables}
+    for name in ("leak", "summary", "attacks", "comparisons", "success", "luck", "epsilon"):
+        assert {"red_list", "red_list without map"} <= shown[name], name
+    for name in ("utility", "frontier"):
+        assert "red_list" in shown[name]
+        assert "red_list without map" not in shown[name]

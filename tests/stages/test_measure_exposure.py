@@ -37,6 +37,11 @@ ROSTER = Roster.model_validate(
                         "label": "teacher",
                     },
                     {"model": "kd", **STUDENT},
+                    {
+                        **{"model": "red_list-undone", "kind": "undone", "method": "red_list"},
+                        **{"label": "red list without map", "of": "kd"},
+                        **{"undoing": "without map", "attacked": "kd"},
+                    },
                     {"model": "vote-two", "kind": "vote", "method": "vote", "label": "vote two"},
                 ]
             }
@@ -102,7 +107,10 @@ def test_the_stage_writes_a_row_for_each_model_that_has_likelihoods(root: Path) 
     )
     table = pd.read_csv(output / "exposure.csv")
     assert list(table) == list(exposure.COLUMNS)
-    assert set(table["model"]) == {"teacher", "kd"}
+    assert set(table["model"]) == {"teacher", "kd", "red_list-undone"}
+    # An attacker who undoes the red list reads the secrets from the model that is left.
+    kd, undone = (table[table["model"] == model] for model in ("kd", "red_list-undone"))
+    assert kd["exposure"].tolist() == undone["exposure"].tolist()
     teacher = table[table["model"] == "teacher"].set_index("repetitions")
     assert teacher.loc[4, "exposure"] == teacher.loc[4, "most"] == 4
     assert teacher.loc[0, "exposure"] < 3

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from small_study import small_plan
 
-from distilleak.study.plan import SHADOW_SEEDS, Ensemble, Reads
+from distilleak.errors import DistilleakError
+from distilleak.study.plan import SHADOW_SEEDS, Ensemble, Reads, Undone
 
 STUDENTS: dict[str, Any] = {
     "kd": {},
@@ -58,9 +59,79 @@ def test_ensembles_are_distinguished_by_kind_and_not_by_name() -> None:
     )
     assert plan.votes == ["vote-vote", "vote-mixture"]
     assert plan.mixtures == ["mixture-vote", "mixture-mixture"]
-    assert plan.ensembles["mixture-vote"] == Ensemble("mixture-vote", "mixture", ("kd", "nonorm"))
+    inside = ("kd", "nonorm")
+    assert plan.ensembles["mixture-vote"] == Ensemble("mixture-vote", "mixture", inside, inside)
     assert plan.mixed == ["kd", "nonorm", "no_teacher"]
     assert plan.scored == ["teacher", *methods, *plan.votes, *plan.mixtures]
+    assert (plan.undone, plan.stripped, plan.undone_mixtures) == ({}, {}, [])
+
+
+MAP = ("output_map",)
+
+
+def test_an_undone_student_is_the_one_that_it_was_made_from() -> None:
+    methods = {
+        "kd": {},
+        "red_list": {},
+        "flat": {"method": "temperature"},
+        "taught": {"method": "red_list", "where": "teacher"},
+        "nonorm": {},
+        "both": {"method": "combination", "of": [{"method": "nonorm"}, {"method": "red_list"}]},
+    }
+    plan = small_plan(methods=methods)
+    assert plan.undone == {
+        "red_list": Undone("red_list-undone", "red_list", MAP, "kd"),
+        "flat": Undone("flat-undone", "flat", MAP, "kd"),
+        "both": Undone("both-undone", "both", MAP, "nonorm"),
+    }
+    # No job more than without them.
+    assert plan.stripped == {}
+    assert plan.scored == ["teacher", *methods]
+
+
+def test_a_student_that_was_made_from_none_is_stripped() -> None:
+    both = {"method": "combination", "of": [{"method": "nonorm"}, {"method": "temperature"}]}
+    plan = small_plan(
+        training__student__epochs=3,
+        methods={
+            "kd": {},
+            "softer": {"method": "red_list", "alpha": 0.3},
+            "kept": {"method": "red_list"},
+            "early": {"early": {"of": "kept", "epoch": 1}},
+            "both": both,
+        },
+    )
+    assert plan.undone == plan.undone_students
+    assert {name: undone.attacked for name, undone in plan.undone.items()} == {
+        # `kept` is trained by itself, although kd is trained alike: its epochs have the map.
+        name: f"{name}-undone"
+        for name in ("softer", "kept", "early", "both")
+    }
+    assert list(plan.stripped) == ["softer-undone", "kept-undone", "early-undone", "both-undone"]
+    assert plan.scored == ["teacher", *plan.study.students, *plan.stripped]
+
+
+def test_ensembles_are_attacked_undone() -> None:
+    methods = {"kd": {}, "red_list": {}, "alone": {"method": "temperature", "alpha": 0.1}}
+    plan = small_plan(
+        methods=methods,
+        ensembles={"subsets": {"all": list(methods), "plain": ["kd", "alone"]}},
+    )
+    inside, without = tuple(methods), ("kd", "kd", "alone-undone")
+    assert list(plan.ensembles.values())[:1] == [Ensemble("vote-all", "vote", inside, without)]
+    assert plan.ensembles["mixture-all"].attacked == inside
+    twin = plan.ensembles["mixture-all-undone"]
+    assert twin == Ensemble("mixture-all-undone", "mixture", inside, without, "mixture-all")
+    assert plan.undone_mixtures == ["mixture-all-undone", "mixture-plain-undone"]
+    assert plan.undone["mixture-all"] == Undone(twin.name, "mixture-all", MAP, twin.name)
+    # kd stands for red_list, and no model is queried twice.
+    assert plan.mixed == ["kd", "red_list", "alone", "alone-undone"]
+    assert plan.scored == ["teacher", *methods, "alone-undone", *plan.ensembles]
+
+
+def test_no_ensemble_has_the_name_of_an_undone_student() -> None:
+    with pytest.raises(DistilleakError, match=r"subsets\.undone: this name is taken"):
+        small_plan(ensembles={"subsets": {"undone": ["kd", "nonorm"]}})
 
 
 def test_what_no_attack_needs_is_not_computed() -> None:

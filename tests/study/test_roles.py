@@ -78,12 +78,34 @@ def test_the_roster_shows_all_models_of_every_pair_in_order() -> None:
     roster = roles.roster(plan)
     assert list(roster.pairs) == ["small"]
     models = roster.pairs["small"].models
-    assert [model.model for model in models] == plan.scored == ["teacher", *STUDENTS, "vote-two"]
-    assert [model.kind for model in models] == ["teacher", *["student"] * len(STUDENTS), "vote"]
+    names = ["teacher", *STUDENTS, "both-undone", "vote-two"]
+    kinds = ["teacher", *["student"] * len(STUDENTS), "undone", "vote"]
+    assert [model.model for model in models] == names
+    assert [model.kind for model in models] == kinds
     assert models[-1].members == ["kd", "nonorm"]
-    assert models[-2].method == "combination"
+    assert models[-3].method == "combination"
     assert roster.pairs["small"].vocabulary == 2048
     assert roster.attacks == ["loss", "reference", "recall"]
+
+
+def test_the_roster_shows_an_undone_model_behind_the_released_one() -> None:
+    methods = {"kd": {}, "red_list": {}, "alone": {"method": "temperature", "alpha": 0.1}}
+    ensembles = {"kinds": ["vote", "mixture"], "subsets": {"two": ["kd", "red_list"]}}
+    plan = small_plan(methods=methods, ensembles=ensembles)
+    models = roles.roster(plan).pairs["small"].models
+    found = [(m.model, m.label, m.of, m.undoing, m.source) for m in models if m.kind == "undone"]
+    assert found == [
+        ("red_list-undone", "red list without map", "red_list", "without map", "kd"),
+        ("alone-undone", "alone without map", "alone", "without map", "alone-undone"),
+        (
+            *("mixture-two-undone", "mixture two without map", "mixture-two", "without map"),
+            "mixture-two-undone",
+        ),
+    ]
+    order = [model.model for model in models]
+    assert all(order.index(m.model) == order.index(m.of) + 1 for m in models if m.kind == "undone")
+    assert models[-1].members == ["kd", "red_list"]
+    assert {model.source for model in models} == set(plan.scored)
 
 
 @pytest.mark.parametrize(

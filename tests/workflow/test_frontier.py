@@ -49,6 +49,9 @@ def test_nothing_is_trained_twice(project: Project) -> None:
     assert jobs["train_kept_student"] == jobs["take_epoch"] == 1
     # `red_list` is made from `kd`, and `safe_red` from `public`.
     assert jobs["finish_student"] == 2
+    # Undone, the two are the students that they were made from; `softer` was made from none.
+    assert jobs["undo_method"] == 1
+    assert jobs["compute_evidence"] == jobs["score_attacks"] == jobs["measure_metrics"] == 9
     assert jobs["train_teacher"] == jobs["train_other_teacher"] == 1
 
 
@@ -60,6 +63,14 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
     "one more strength of what acts after training": (
         lambda project: project.configure(methods__red_5={"method": "red_list", "penalty": 5.0}),
         {"finish_student": 1, **EVIDENCE, **CONFIGURED},
+    ),
+    "one more of them that is made from no other student": (
+        lambda project: project.configure(methods__flat={"method": "temperature", "alpha": 0.1}),
+        {
+            **{"train_student": 1, "undo_method": 1},
+            **{"compute_evidence": 2, "score_attacks": 2, "measure_metrics": 2},
+            **CONFIGURED,
+        },
     ),
     "the budget of a further teacher": (
         lambda project: project.configure(teachers__private={"privacy": {"epsilon": 2.0}}),
@@ -87,9 +98,10 @@ EDITS: dict[str, tuple[Callable[[Project], None], dict[str, int]]] = {
             "train_kept_student": 1,
             "take_epoch": 1,
             "finish_student": 2,
-            "compute_evidence": 8,
-            "score_attacks": 8,
-            "measure_metrics": 8,
+            "undo_method": 1,
+            "compute_evidence": 9,
+            "score_attacks": 9,
+            "measure_metrics": 9,
             **CONFIGURED,
         },
     ),

@@ -69,6 +69,7 @@ COSTLY = {
         errors files guards.checksums guards.sealed_json machine.signals stages.base
         stages.take_epoch
     """,
+    "undo_method": f"{ALL} models.undoing stages.undo_method",
     "store_targets": f"{ALL} guards.locks stages.store_targets training.targets",
     "compute_evidence": f"""
         {ALL}

@@ -155,6 +155,7 @@ def test_what_is_gone_is_made_again_and_with_it_all_that_is_made_of_it(
                 "kd": {},
                 "early": {"early": {"of": "kd", "epoch": 1}},
                 "red_list": {},
+                "alone": {"method": "temperature", "alpha": 0.1},
                 "other": {"method": "public", "teacher": "private"},
             },
             "ensembles": {"subsets": {}},

@@ -61,6 +61,8 @@ STUDENTS = STUDY.students
 # Bases that the study trains, and those of them that hold texts and tokenizer for others, too.
 OWN_BASES = [base.name for base in STUDY.bases.values() if not base.shipped]
 OWN_GROUPS = [name for name in STUDY.public if not STUDY.bases[name].shipped]
+# Models of which there is evidence on all views that attacks read.
+QUERIED = ["teacher", *STUDENTS, *PLAN.stripped]
 # Which models there are, in the order in which figures and tables show them.
 ROSTER = canonical(roles.roster(PLAN))
 DATA = sorted({arm.data for arm in ARMS.values()})

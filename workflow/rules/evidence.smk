@@ -9,7 +9,7 @@ rule compute_evidence:
     benchmark:
         f"{BENCHMARKS}/compute_evidence/{{seed}}.{{pair}}.{{model}}{PART}.tsv"
     wildcard_constraints:
-        model=one_of(["teacher", *STUDENTS]),
+        model=one_of(QUERIED),
     conda:
         "../../envs/distilleak.yaml"
     threads: 1
@@ -74,7 +74,7 @@ use rule compute_evidence as compute_shadow_evidence with:
         f"{BENCHMARKS}/compute_shadow_evidence/{{seed}}.{{pair}}.{{model}}{PART}.tsv"
     wildcard_constraints:
         seed=SHADOW,
-        model=one_of(["teacher", *STUDENTS]),
+        model=one_of(QUERIED),
     params:
         code=get_code("compute_evidence"),
         settings=get_evidence_settings("compute_shadow_evidence"),
@@ -88,7 +88,7 @@ use rule compute_evidence as compute_shadow_evidence with:
 
 # All mixtures in one job: each student is queried once, however many mixtures it is part of.
 MIXTURE_OPTIONS = " ".join(
-    f"--mixture {name}={','.join(str(PLAN.mixed.index(s)) for s in PLAN.ensembles[name].students)}"
+    f"--mixture {name}={','.join(str(PLAN.mixed.index(s)) for s in PLAN.ensembles[name].attacked)}"
     for name in PLAN.mixtures
 )
 
@@ -96,7 +96,7 @@ MIXTURE_OPTIONS = " ".join(
 rule compute_mixture_evidence:
     input:
         records=get_data("records.parquet"),
-        models=[f"{SEED}/{{pair}}/{student}/model" for student in PLAN.mixed],
+        models=[f"{SEED}/{{pair}}/{model}/model" for model in PLAN.mixed],
     output:
         get_pieces(PLAN.mixtures, PLAN.views["compute_mixture_evidence"]),
     log:
@@ -136,7 +136,7 @@ rule compute_mixture_evidence:
 use rule compute_mixture_evidence as compute_shadow_mixture_evidence with:
     input:
         records=get_data("records.parquet"),
-        models=[f"{SEED}/{{pair}}/{student}/model" for student in PLAN.mixed],
+        models=[f"{SEED}/{{pair}}/{model}/model" for model in PLAN.mixed],
     output:
         get_pieces(PLAN.mixtures, PLAN.views["compute_shadow_mixture_evidence"]),
     log:

@@ -271,8 +271,19 @@ def get_teacher_start(wildcards):
 
 
 def get_utility(wildcards):
-    """What utility is measured on; a vote has no next-token distribution, so it has none."""
+    """What utility is measured on. A vote has no next-token distribution, so it has none; an undone
+    model has that of the released one, and of its training nothing but which members it saw.
+    """
     if wildcards.model in PLAN.votes:
+        return {}
+    if wildcards.model in PLAN.stripped:
+        released = PLAN.stripped[wildcards.model].of
+        return {
+            "selection": f"{SEED}/{{pair}}/{released}/selection.parquet".format(
+                **wildcards
+            )
+        }
+    if wildcards.model in PLAN.undone_mixtures:
         return {}
     directory = MODEL.format(**wildcards)
     found = {
@@ -291,7 +302,8 @@ def get_utility_options(wildcards):
     found = get_utility(wildcards)
     if "evidence" in found:
         found["evidence"] = Path(found["evidence"][0]).parent
-    return " ".join(f"--{name} {path}" for name, path in found.items()) or "--majority"
+    words = [f"--{name} {path}" for name, path in found.items()]
+    return " ".join(["--majority"] if wildcards.model in PLAN.votes else words)
 
 
 def get_all(pattern, models):
@@ -322,7 +334,6 @@ def get_kept_files():
     splits = {arm.split for arm in ARMS.values()}
     data = str(paths.data_directory(RESULTS, "{seed}", "{data}"))
     (view,) = get_views(MODEL, ["{view}"])
-    queried = ["teacher", *STUDENTS]
     # Pattern, and the values of its wildcards.
     kept = [
         (f"{RESULTS}{{split}}/passages.parquet", {}),
@@ -339,6 +350,7 @@ def get_kept_files():
         (f"{MODEL}/facts.json", {"seed": every, "model": [*teachers, *STUDENTS]}),
         (f"{MODEL}/selection.parquet", {"seed": every, "model": STUDENTS}),
         (f"{MODEL}/epochs", {"seed": every, "model": PLAN.kept}),
+        (f"{MODEL}/model", {"seed": every, "model": PLAN.stripped}),
         (f"{MODEL}/model", {"model": PLAN.references}),
         (f"{MODEL}/facts.json", {"model": PLAN.references}),
         (f"{SEED}/{{pair}}/teacher/targets.npy", {"seed": every, "pair": stored}),
@@ -352,10 +364,10 @@ def get_kept_files():
         *(
             (view, {"seed": seeds, "model": models, "view": PLAN.views[rule]})
             for rule, seeds, models in (
-                ("compute_evidence", CONFIG.seeds, queried),
+                ("compute_evidence", CONFIG.seeds, QUERIED),
                 ("compute_mixture_evidence", CONFIG.seeds, PLAN.mixtures),
                 ("compute_reference_evidence", CONFIG.seeds, PLAN.references),
-                ("compute_shadow_evidence", shadows, queried),
+                ("compute_shadow_evidence", shadows, QUERIED),
                 ("compute_shadow_mixture_evidence", shadows, PLAN.mixtures),
             )
         ),

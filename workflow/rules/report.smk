@@ -43,7 +43,7 @@ rule measure_exposure:
     input:
         evidence=get_all(
             f"{MODEL}/evidence/candidates.parquet",
-            ["teacher", *STUDENTS, *PLAN.mixtures],
+            [*QUERIED, *PLAN.mixtures],
         ),
     output:
         expand(

@@ -11,7 +11,7 @@ rule score_attacks:
     log:
         f"{LOGS}/score_attacks/{{seed}}.{{pair}}.{{model}}.log",
     wildcard_constraints:
-        model=one_of(["teacher", *STUDENTS, *PLAN.mixtures]),
+        model=one_of([*QUERIED, *PLAN.mixtures]),
     conda:
         "../../envs/distilleak.yaml"
     params:
@@ -45,8 +45,8 @@ rule score_attacks:
 rule score_vote:
     input:
         scores=lambda wildcards: [
-            f"{SEED}/{{pair}}/{student}/scores.parquet".format(**wildcards)
-            for student in PLAN.ensembles[wildcards.model].students
+            f"{SEED}/{{pair}}/{model}/scores.parquet".format(**wildcards)
+            for model in PLAN.ensembles[wildcards.model].attacked
         ],
     output:
         f"{MODEL}/scores.parquet",

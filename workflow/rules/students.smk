@@ -108,6 +108,38 @@ rule finish_student:
         " --output {output.model} --selection {output.selection} --facts {output.facts} > {log} 2>&1"
 
 
+# As an attacker does who holds the weights. A student that was made from another one of the study
+# needs no job: undone, it is that one.
+rule undo_method:
+    input:
+        model=lambda wildcards: f"{SEED}/{{pair}}/{PLAN.stripped[wildcards.model].of}/model",
+        tokenizer=get_data("tokenizer"),
+    output:
+        model=directory(f"{MODEL}/model"),
+    log:
+        f"{LOGS}/undo_method/{{seed}}.{{pair}}.{{model}}.log",
+    wildcard_constraints:
+        seed=SEED_OR_SHADOW,
+        model=one_of(PLAN.stripped),
+    priority: 8
+    conda:
+        "../../envs/distilleak.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    params:
+        code=lambda wildcards: get_method_code(
+            "undo_method", PLAN.stripped[wildcards.model].of
+        ),
+        parts=lambda wildcards: " ".join(PLAN.stripped[wildcards.model].parts),
+    message:
+        "undo the method of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
+    shell:
+        "python -m distilleak undo_method --model {input.model} --remove {params.parts}"
+        " --tokenizer {input.tokenizer} --threads {threads} --output {output.model} > {log} 2>&1"
+
+
 rule take_epoch:
     input:
         epochs=lambda wildcards: f"{SEED}/{{pair}}/{PLAN.early[wildcards.model].of}/epochs",

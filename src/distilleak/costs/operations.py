@@ -75,7 +75,7 @@ class Costs:
 
     def bytes(self, job: Job) -> float:
         """Bytes that a job leaves on disk; 0 if they are too few to matter."""
-        made = job.rule in ("finish_student", "take_epoch")
+        made = job.rule in ("finish_student", "take_epoch", "undo_method")
         if not job.needs_model and not made:
             return 0.0
         pair, model = self._names(job)
@@ -145,7 +145,9 @@ class Costs:
         return self._weights(arm.roles.teacher)
 
     def _student(self, arm: Arm, model: str) -> float:
-        start = self.study.students[model].starts[arm.pair]
+        stripped = self.plan.stripped.get(model)
+        student = self.study.students[model if stripped is None else stripped.of]
+        start = student.starts[arm.pair]
         shape = arms.shape(start, arm.roles.teacher)
         if shape is None and isinstance(start, TeacherLayersSettings):
             return self._teacher(arm)  # a checkpoint does not say how many layers are left out

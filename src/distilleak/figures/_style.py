@@ -6,7 +6,7 @@ vanishes on white paper. Every line also has a dash and a marker, every area a h
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#767676"
 MEMBER, NONMEMBER = VERMILION, BLUE
 _COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "d")
+_UNDONE = "#BBBBBB"
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (2, 1)))
 
 Panels = Any  # (rows, columns) of Axes, an array of objects
@@ -41,7 +42,8 @@ class Look:
 def looks(models: pd.DataFrame) -> dict[str, Look]:
     """A look for each model of `models` (from `models_of`).
 
-    The teacher is a black star, students have filled markers, ensembles hollow ones.
+    The teacher is a black star, students have filled markers, ensembles hollow ones. An undone
+    model looks like the one that is released, in grey inside.
     """
     found = {str(model): Look(BLACK, "*", BLACK, "-") for model in models.index}
     for kinds, hollow in ((["student"], False), (["vote", "mixture"], True)):
@@ -53,7 +55,15 @@ def looks(models: pd.DataFrame) -> dict[str, Look]:
                 "white" if hollow else colour,
                 _DASHES[i % len(_DASHES)],
             )
+    for model, of in models.loc[models["kind"] == "undone", "of"].items():
+        found[str(model)] = replace(found[of], face=_UNDONE)
     return found
+
+
+def released_kinds(models: pd.DataFrame) -> "pd.Series[str]":
+    """Model -> its kind, for an undone one that of the model that is released."""
+    kinds = models["kind"]
+    return kinds.where(kinds != "undone", models["of"].map(kinds))
 
 
 def named_looks(names: Sequence[str]) -> dict[str, Look]:

@@ -62,7 +62,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
             weight="bold" if decided else "normal",
             color="white" if abs(value - 0.5) > 0.8 * span else "black",
         )
-    kinds = models.loc[shown, "kind"].to_numpy()
+    kinds = _style.released_kinds(models)[shown].to_numpy()
     labels = [str(label) for label in models.loc[shown, "label"]]
     for place in np.flatnonzero(kinds[1:] != kinds[:-1]):
         line = axes.axhline if down else axes.axvline

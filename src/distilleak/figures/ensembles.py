@@ -14,9 +14,9 @@ CAPTION = (
     "that size. By vote (each student's attack decision is a vote) and by mixture (the average of "
     "the students' next-token distributions). Size 1: the single students. Grey: the mean over the "
     "students of these ensembles, each attacked by itself. Star: a single student as large as all "
-    "of them together. Bars: 95 % intervals. Lower row, where there are several seeds: the "
-    "standard deviation between seeds of a single ensemble or student, so lower is steadier. "
-    "Dotted: chance. Numbers: ensembles.csv."
+    "of them together. What can be undone is attacked undone. Bars: 95 % intervals. Lower row, "
+    "where there are several seeds: the standard deviation between seeds of a single ensemble or "
+    "student, so lower is steadier. Dotted: chance. Numbers: ensembles.csv."
 )
 TABLES = ("models", "ensembles")
 

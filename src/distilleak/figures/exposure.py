@@ -29,10 +29,11 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
         return _style.sentence(style, f"No exposure was measured for the pair {pair}.")
     models = uncrowded(models)
     groups = [("teacher and students", ("teacher", "student")), ("mixtures", ("mixture",))]
+    kinds_of = _style.released_kinds(models)
     shown = [
-        (name, list(models.index[models["kind"].isin(kinds)]))
+        (name, list(models.index[kinds_of.isin(kinds)]))
         for name, kinds in groups
-        if set(models.index[models["kind"].isin(kinds)]) & set(rows["model"])
+        if set(models.index[kinds_of.isin(kinds)]) & set(rows["model"])
     ]
     figure, grid = _style.panels(style, 3.6, 1, len(shown), sharey=True)
     numbers = sorted({int(number) for number in rows["repetitions"]})

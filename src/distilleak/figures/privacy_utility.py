@@ -14,7 +14,9 @@ CAPTION = (
     "better) against the AUC of the headline attack (0.5, dashed, is chance). Lower left is good "
     "on both. Bars: 95 % bootstrap intervals, pooled over seeds. Dotted: the AUC of the best "
     "classifier that never saw a model. Ensembles by vote give no probabilities and have no loss, "
-    "so they are left out. Numbers: metrics.csv (heldout_loss, auc), blind.csv."
+    "so they are left out. Grey inside: attacked without a part that whoever holds the weights can "
+    "take out, at the loss of what is released. Numbers: metrics.csv (heldout_loss, auc), "
+    "blind.csv."
 )
 TABLES = ("models", "metrics", "blind")
 

@@ -29,7 +29,8 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
         return _style.sentence(style, f"No ROC curve has been made for the pair {pair}.")
     shown = uncrowded(models[models.index.isin(curves["model"])])
     groups: list[tuple[str, tuple[str, ...]]] = [("teacher and students", ("teacher", "student"))]
-    if shown["kind"].isin(["vote", "mixture"]).any():
+    kinds_of = _style.released_kinds(shown)
+    if kinds_of.isin(["vote", "mixture"]).any():
         groups.append(("teacher and ensembles", ("teacher", "vote", "mixture")))
 
     figure, grid = _style.panels(style, 4.8, 1, len(groups), sharex=True, sharey=True)
@@ -37,7 +38,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
     floor = float(curves[["fpr", "tpr"]].where(lambda rate: rate > 0).min().min())
     for axes, (title, kinds) in zip(grid[0], groups, strict=True):
         axes.plot([floor, 1], [floor, 1], color="#bbbbbb", linewidth=3, zorder=0)
-        for model in shown.index[shown["kind"].isin(kinds)]:
+        for model in shown.index[kinds_of.isin(kinds)]:
             curve = pick(curves, model=model)
             _line(axes, curve, looks[model], models.loc[model, "label"])
         axes.set(xscale="log", yscale="log", xlim=(floor, 1), ylim=(floor, 1), title=title)

@@ -47,6 +47,10 @@ class OutputMapMethod(PlainDistillation[Q], Generic[Q]):
             return None
         return {"method": "kd", "parameters": self.objective().model_dump()}
 
+    def removable(self) -> tuple[str, ...]:
+        """With `where: inference`, the map: two buffers behind the head."""
+        return ("output_map",) if self.parameters.where == "inference" else ()
+
     def scale_shift(self) -> tuple[float, float]:
         """The factor and the offset for the logit of a vulnerable token."""
         raise NotImplementedError

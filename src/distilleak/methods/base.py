@@ -83,6 +83,13 @@ class PlainDistillation(Generic[P]):
         """
         return None
 
+    def removable(self) -> tuple[str, ...]:
+        """What undoes the method when it is taken out of the released student, as whoever holds the
+        weights can: modules of `distilleak.models.surgery`. What is left is the student as it was
+        trained. Empty where nothing can be taken out, since the method lies in the weights.
+        """
+        return ()
+
     def objective(self) -> ObjectiveSettings:
         """The loss."""
         # Checked already, as a part of the parameters.

@@ -111,6 +111,10 @@ class Method(PlainDistillation[Parameters]):
         own = {key: value for key, value in trained[0].items() if key != "method"}
         return {"method": trained[0]["method"], "parameters": {**own, **objective}}
 
+    def removable(self) -> tuple[str, ...]:
+        """What can be taken out of any part."""
+        return tuple(name for part in self.parts for name in part.removable())
+
     def check(self, student: ArchitectureSettings) -> None:
         """Checks every part."""
         for part in self.parts:

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings: CanarySettings = arguments.canaries
     measured = {
         # A vote has no likelihoods.
-        (pair, model.model): _means(arguments.results, roster.seeds, pair, model.model, settings)
+        (pair, model.model): _means(arguments.results, roster.seeds, pair, model.source, settings)
         for pair, model in roster.models()
         if model.kind != "vote"
     }

@@ -48,7 +48,7 @@ TAKEN: dict[str, tuple[str, ...]] = {
     ),
     "teachers": (),
     "bases": (),
-    "ensembles.subsets": (),
+    "ensembles.subsets": ("undone",),
 }
 """Names that already mean something else where a user's names stand."""
 

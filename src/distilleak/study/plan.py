@@ -16,6 +16,8 @@ from distilleak.study.study import Study
 SHADOW_SEEDS = 10**6
 """Distance between the training seeds of a study and of its shadows, so that a shadow starts from
 other weights."""
+UNDONE = "-undone"
+"""The end of the name of a model that is undone. No student's name has a hyphen."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +25,37 @@ class Ensemble:
     """Students that are attacked as one model.
 
     Attributes:
-        name: `<kind>-<subset>`.
+        name: `<kind>-<subset>`; of an undone mixture, followed by `UNDONE`.
         kind: whether their decisions vote or their distributions are averaged.
         students: their names.
+        attacked: the models whose decisions vote or whose distributions are averaged: the students
+            themselves, or what an attacker makes of them.
+        of: of an undone mixture, the one that is released.
     """
 
     name: str
     kind: Literal["vote", "mixture"]
     students: tuple[str, ...]
+    attacked: tuple[str, ...]
+    of: str = ""
+
+
+@dataclass(frozen=True)
+class Undone:
+    """A model as an attacker attacks it who holds its weights and takes out what can be taken out.
+
+    Attributes:
+        name: that of the model that is released, followed by `UNDONE`.
+        of: the model that is released.
+        parts: what is taken out: modules of `distilleak.models.surgery`.
+        attacked: the model whose evidence and scores the attacker's are: the student from which the
+            released one was made, for which no model runs again; otherwise `name`.
+    """
+
+    name: str
+    of: str
+    parts: tuple[str, ...]
+    attacked: str
 
 
 @dataclass(frozen=True)
@@ -84,15 +109,60 @@ class Plan:
         return [name for name in self.study.students if name not in others]
 
     @cached_property
+    def undone_students(self) -> dict[str, Undone]:
+        """Student that can be undone -> what an attacker makes of it."""
+        found = {}
+        for student in self.study.students.values():
+            if parts := student.method.removable():
+                name = f"{student.name}{UNDONE}"
+                attacked = self.finished.get(student.name, name)
+                found[student.name] = Undone(name, student.name, parts, attacked)
+        return found
+
+    @cached_property
+    def stripped(self) -> dict[str, Undone]:
+        """Name -> undone student that is no other student of the study: it is made and attacked."""
+        every = self.undone_students.values()
+        return {undone.name: undone for undone in every if undone.attacked == undone.name}
+
+    @cached_property
     def ensembles(self) -> dict[str, Ensemble]:
-        """Name -> ensemble: every kind of every subset."""
+        """Name -> ensemble: every kind of every subset.
+
+        A vote is an attacker who holds several models and attacks each as well as it can be
+        attacked, so of a student that can be undone the undone one votes. A mixture is released,
+        and is attacked as it is and with its students undone.
+        """
         settings = self.study.configuration.ensembles
-        made = [
-            Ensemble(f"{kind}-{subset}", kind, tuple(students))
-            for kind in settings.kinds
-            for subset, students in settings.subsets.items()
-        ]
+        made = []
+        for kind in settings.kinds:
+            for subset, names in settings.subsets.items():
+                name, students = f"{kind}-{subset}", tuple(names)
+                undone = tuple(
+                    found.attacked if (found := self.undone_students.get(student)) else student
+                    for student in students
+                )
+                released = kind == "mixture"
+                made.append(Ensemble(name, kind, students, students if released else undone))
+                if released and undone != students:
+                    made.append(Ensemble(f"{name}{UNDONE}", kind, students, undone, name))
         return {ensemble.name: ensemble for ensemble in made}
+
+    @cached_property
+    def undone_mixtures(self) -> list[str]:
+        """Mixtures of students of which at least one is undone."""
+        return [ensemble.name for ensemble in self.ensembles.values() if ensemble.of]
+
+    @cached_property
+    def undone(self) -> dict[str, Undone]:
+        """Student or mixture that can be undone -> what an attacker makes of it."""
+        found = dict(self.undone_students)
+        for name, ensemble in self.ensembles.items():
+            if ensemble.of:
+                inside = [found[s].parts for s in ensemble.students if s in found]
+                parts = tuple(dict.fromkeys(part for each in inside for part in each))
+                found[ensemble.of] = Undone(name, ensemble.of, parts, name)
+        return found
 
     @cached_property
     def votes(self) -> list[str]:
@@ -106,14 +176,14 @@ class Plan:
 
     @cached_property
     def mixed(self) -> list[str]:
-        """Students in any mixture, each once: a mixture's evidence queries them together."""
-        students = (name for mixture in self.mixtures for name in self.ensembles[mixture].students)
-        return list(dict.fromkeys(students))
+        """Models in any mixture, each once: a mixture's evidence queries them together."""
+        inside = (name for mixture in self.mixtures for name in self.ensembles[mixture].attacked)
+        return list(dict.fromkeys(inside))
 
     @cached_property
     def scored(self) -> list[str]:
-        """Models that are attacked, in the order in which tables and figures show them."""
-        return ["teacher", *self.study.students, *self.ensembles]
+        """Models that have evidence, or votes, and scores of their own."""
+        return ["teacher", *self.study.students, *self.stripped, *self.ensembles]
 
     @cached_property
     def attacks(self) -> dict[str, Raw]:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from distilleak.settings.training import PrivacySettings
 from distilleak.study import students, weights
-from distilleak.study.plan import Plan
+from distilleak.study.plan import Plan, Undone
 from distilleak.study.study import Study
 from distilleak.tables.roster import Model, Pair, Roster
 
@@ -46,6 +46,11 @@ def label(study: Study, model: str) -> str:
     return model.replace("_", " ").replace("-", " ") + _guarantee(study, model)
 
 
+def undoing(undone: Undone) -> str:
+    """How an attacker attacks a model that can be undone, in a few words: "without map"."""
+    return f"without {' and '.join(part.rpartition('_')[2] for part in undone.parts)}"
+
+
 def roster(plan: Plan) -> Roster:
     """Which models there are, in the order in which figures and tables show them."""
     study, configuration = plan.study, plan.study.configuration
@@ -72,7 +77,10 @@ def roster(plan: Plan) -> Roster:
             members=list(ensemble.students),
         )
         for name, ensemble in plan.ensembles.items()
+        if not ensemble.of
     ]
+    released = [teacher, *pupils, *ensembles]
+    models = [shown for model in released for shown in (model, *_undone(plan, model))]
     return Roster(
         seeds=configuration.seeds,
         differing=_differing(study),
@@ -80,7 +88,7 @@ def roster(plan: Plan) -> Roster:
         attacks=list(study.attacks),
         pairs={
             name: Pair(
-                models=[teacher, *pupils, *ensembles],
+                models=models,
                 data=arm.data,
                 # That of a pretrained model is not known before its files are read.
                 vocabulary=arm.vocabulary,
@@ -89,6 +97,26 @@ def roster(plan: Plan) -> Roster:
             for name, arm in study.arms.items()
         },
     )
+
+
+def _undone(plan: Plan, released: Model) -> list[Model]:
+    """What an attacker makes of a model: one further model, or none."""
+    undone = plan.undone.get(released.model)
+    if undone is None:
+        return []
+    how = undoing(undone)
+    return [
+        Model(
+            model=undone.name,
+            kind="undone",
+            method=released.method,
+            label=f"{released.label} {how}",
+            members=released.members,
+            of=undone.of,
+            undoing=how,
+            attacked=undone.attacked,
+        )
+    ]
 
 
 def _differing(study: Study) -> Literal["split and training", "training", "split"]:

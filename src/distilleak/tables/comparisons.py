@@ -35,6 +35,8 @@ COLUMNS: Columns = {
 }
 BASELINES = ("teacher", "kd")
 RANKED = ("auc", "tpr_at_fpr_0.01")  # metrics that need no threshold
+_COMPARED = "compared"
+"""Whose results are compared: those of an undone model may be another one's."""
 LEVEL = 0.05
 FAMILY = ["pair", "baseline", "metric"]
 SHOWN = ("auc", "tpr_at_fpr_0.01", "member_accuracy", "nonmember_accuracy", "heldout_loss")
@@ -47,6 +49,10 @@ def build(study: StudyResults) -> pd.DataFrame:
     threshold. `p_holm` corrects `p_value` for all comparisons of the same pair, baseline and
     metric. `p_equivalence` is that of "the difference is as large as the margin or larger", so
     corrected; the held-out loss has another unit and none. `verdict` puts the two together.
+
+    An undone model that is another one of the study has the rows of that one, which it shares, and
+    none of them counts twice in a correction; where that one is the baseline itself, the difference
+    is none.
     """
     rows = [
         row
@@ -57,14 +63,18 @@ def build(study: StudyResults) -> pd.DataFrame:
         if model.kind != "teacher" and model != against
         for row in _compare(study, name, model, against)
     ]
-    table = pd.DataFrame(rows, columns=list(COLUMNS)[:-2])
-    families = table.groupby(FAMILY)
-    table["p_holm"] = families["p_value"].transform(_adjusted).astype(float)
-    table["p_equivalence"] = families["p_equivalence"].transform(_adjusted).astype(float)
+    table = pd.DataFrame(rows, columns=[*list(COLUMNS)[:-2], _COMPARED])
+    comparison = [*FAMILY, "attack", "threshold", _COMPARED]
+    counted = ~table.duplicated(comparison) & (table[_COMPARED] != table["baseline"])
+    for column, uncorrected in (("p_holm", "p_value"), ("p_equivalence", "p_equivalence")):
+        found = table[uncorrected]
+        table[column] = table[counted].groupby(FAMILY)[uncorrected].transform(_adjusted)
+        shared = table.groupby(comparison)[column].transform("first")
+        table[column] = shared.fillna(found).astype(float)
     table["verdict"] = [
         _verdict(p, same) for p, same in zip(table["p_holm"], table["p_equivalence"], strict=True)
     ]
-    return table
+    return table[list(COLUMNS)]
 
 
 def _compare(
@@ -74,14 +84,17 @@ def _compare(
     metrics = [(metric, "") for metric in RANKED]
     metrics += [(metric, model.decision) for metric in ACCURACIES]
     wanted = [(attack, *metric) for attack in study.roster.attacks for metric in metrics]
-    wanted += [key for key in [("", "heldout_loss", "")] if key in ours and key in theirs]
+    # The loss of an undone model is that of the released one, which has a row.
+    losses = [("", "heldout_loss", "")] if model.kind != "undone" else []
+    wanted += [key for key in losses if key in ours and key in theirs]
     for attack, metric, threshold in wanted:
         a = ours[attack, metric, threshold]
         b = theirs[attack, metric, baseline.decision if threshold else ""]
         found = difference_over_seeds(a.by_seed, a.replicates, b.by_seed, b.replicates)
         same = tost(found, study.evaluation.margin).p_value if attack else math.nan
         names = (pair, model.model, baseline.model, attack, metric, threshold)
-        yield *names, found.difference, found.low, found.high, found.p_value, same
+        p_values = (found.p_value, same)
+        yield *names, found.difference, found.low, found.high, *p_values, model.source
 
 
 def _adjusted(p_values: "pd.Series[float]") -> Floats:
@@ -108,7 +121,8 @@ def printed(findings: Findings) -> list[Printed]:
         "smaller. p is two-sided and corrected by Holm's method for all comparisons of the pair, "
         "the baseline and the metric; the verdict goes by it, and not by the interval, which is "
         "not corrected. Equivalent: shown to differ by less than "
-        f"{findings.margin:g}, by two one-sided tests, corrected likewise. Other attacks, the "
+        f"{findings.margin:g}, by two one-sided tests, corrected likewise. An undone model that is "
+        "another one of the study has the comparisons of that one. Other attacks, the "
         f"balanced accuracy and uncorrected p-values: comparisons.csv. {INTERVALS}",
         ("model", "baseline", "metric", "difference", "p", "verdict"),
         [

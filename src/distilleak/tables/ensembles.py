@@ -63,6 +63,9 @@ def build(study: StudyResults) -> pd.DataFrame:
     them. `difference` is the value minus that of `average` at the same size, paired on records and
     seeds, NaN where a size or kind is compared with nothing. The held-out loss depends on no
     attack, and votes have none.
+
+    Students and mixtures that can be undone count as undone, as in votes: with the leakage that is
+    left after an attacker has taken out what can be taken out, and the loss of what is released.
     """
     pooled = study.pooled
     rows = [
@@ -99,7 +102,9 @@ def _groups(
 ) -> dict[int, list[list[Model]]]:
     """Size -> what is of this kind and size, each as the models whose mean it is."""
     if kind == AVERAGE:
-        students = {model.model: model for model in pair.of_kind("student")}
+        students = {
+            model.model: pair.undone(model.model) or model for model in pair.of_kind("student")
+        }
         subsets = list(dict.fromkeys(tuple(e.members) for e in pair.of_kind(*KINDS)))
         sizes = sorted({len(subset) for subset in subsets})
         return {
@@ -107,7 +112,10 @@ def _groups(
             for size in sizes
         }
     found = _alone(name, pair, pooled) if kind == SINGLE else _by_size(pair, kind)
-    return {size: [[model] for model in models] for size, models in found.items()}
+    return {
+        size: [[pair.undone(model.model) or model] for model in models]
+        for size, models in found.items()
+    }
 
 
 def _alone(name: str, pair: Pair, pooled: PooledMetrics) -> dict[int, list[Model]]:
@@ -211,7 +219,8 @@ def printed(findings: Findings) -> list[Printed]:
         "Mean over all ensembles (subsets) with this number of students; one student: the single "
         "students. Average: the students of those ensembles, each by itself. Single: one student "
         "as large as all of them together. Standard deviation between seeds: that of one "
-        f"ensemble. Difference: from that average, paired. {INTERVALS}",
+        "ensemble. Difference: from that average, paired. What can be undone is attacked undone. "
+        f"{INTERVALS}",
         (
             "metric",
             "kind",

@@ -98,13 +98,15 @@ def build(study: StudyResults) -> pd.DataFrame:
 
     `leakage` is the metric under the strongest attack, which for every seed is picked on the others
     (`metrics.frontier`): by the TPR for the TPR, by the AUC for all else. `attack` is the one that
-    most seeds pick. `seed_sd` is the standard deviation of leakage between seeds. `front` marks the
-    Pareto front of all models at their means, `trivial_front` the trivial alternatives that span
-    the frontier. So does a model by which all tokens are equally likely, which has no row: it
-    leaks nothing, and whoever predicts worse has learned nothing; and so do count models, which
-    have a row each; those that count no member leak nothing either. `floor` is the first count
-    model of public text, of `floors.floor.USELESS` and `WEAK`, that a model predicts worse than.
-    One worse than `USELESS` is compared with nothing: its verdict is `NO_USE`.
+    most seeds pick. A model that can be undone has one row: it is attacked as it is and undone, and
+    the strongest of all these attacks counts, at the loss of what is released. `seed_sd` is the
+    standard deviation of leakage between seeds. `front` marks the Pareto front of all models at
+    their means, `trivial_front` the trivial alternatives that span the frontier. So does a model by
+    which all tokens are equally likely, which has no row: it leaks nothing, and whoever predicts
+    worse has learned nothing; and so do count models, which have a row each; those that count no
+    member leak nothing either. `floor` is the first count model of public text, of
+    `floors.floor.USELESS` and `WEAK`, that a model predicts worse than. One worse than `USELESS` is
+    compared with nothing: its verdict is `NO_USE`.
 
     `difference` is leakage minus that of this frontier at the model's own loss, `alternative` what
     it is compared with there. `p_holm` corrects for all models of the pair, utility and metric, and
@@ -157,15 +159,16 @@ def _points(
     }
     for model in models:
         found = study.pooled[pair, model.model]
-        if model.kind != "teacher" and _LOSS in found:
+        # An undone model is no point of its own: it is a way to attack the released one.
+        if model.kind not in ("teacher", "undone") and _LOSS in found:
             threshold = model.decision if metric == "member_accuracy" else ""
-            attacks = study.roster.attacks
+            attacks = study.attacks_on(pair, model)
             points.append(
                 _point(found, utility, model.model, model.role, attacks, metric, threshold, floors)
             )
     for (of, name), found in study.floors.items():
         if of == pair and points:
-            attacks = [attack for attack, which, _ in found if which == "auc"]
+            attacks = {attack: (attack, found) for attack, which, _ in found if which == "auc"}
             threshold = "cross_fitted" if metric == "member_accuracy" else ""
             point = _point(found, utility, name, COUNTED, attacks, metric, threshold, floors)
             if not FLOORS[name].members:
@@ -179,15 +182,15 @@ def _point(
     utility: str,
     name: str,
     role: str,
-    attacks: list[str],
+    attacks: Mapping[str, tuple[str, Mapping[Key, Pooled]]],
     metric: str,
     threshold: str,
     floors: Mapping[str, float],
 ) -> _Point:
     loss, losses = cost(utility, found)
     ranked_by = metric if metric.startswith("tpr") else "auc"
-    ranks = np.array([found[attack, ranked_by, ""].by_seed for attack in attacks])
-    estimates = [found[attack, metric, threshold] for attack in attacks]
+    ranks = np.array([on[attack, ranked_by, ""].by_seed for attack, on in attacks.values()])
+    estimates = [on[attack, metric, threshold] for attack, on in attacks.values()]
     best = frontier.strongest(ranks)
     seeds = range(len(best))
     most = int(np.bincount(best).argmax())
@@ -195,7 +198,7 @@ def _point(
         name,
         role,
         "" if role == COUNTED else worse_than(float(found[_LOSS].by_seed.mean()), floors),
-        attacks[most],
+        [*attacks][most],
         loss,
         losses,
         np.array([estimates[best[seed]].by_seed[seed] for seed in seeds]),
@@ -389,7 +392,8 @@ def printed(findings: Findings) -> list[Printed]:
         "At equal utility: against the trivial frontier",
         "Leakage to the strongest attack, and its difference from the trivial alternatives at the "
         "same held-out loss (nats per token); attack and alternatives are picked on the other "
-        "seeds, or on the only one. Uniform: a model without training. Count models, of words and "
+        "seeds, or on the only one. Attacks first undo what can be undone, where that finds more. "
+        "Uniform: a model without training. Count models, of words and "
         "runs of words in public text, are alternatives, too; a model that predicts worse than the "
         f"{USELESS} of public text gets no other verdict. Below 0: the model leaks less than doing "
         "something trivial. p is corrected by Holm's method for all models of the pair and the "

@@ -27,6 +27,8 @@ COLUMNS: Columns = {
 def build(study: StudyResults) -> pd.DataFrame:
     """The table: a row for each model, with the attack whose AUC lies farthest from chance.
 
+    Of a model that can be undone the attacks on the undone one are tried, too, and named so.
+
     `turned` marks an attack that finds members by their low scores; its AUC is that after its sign
     is turned, and it has no TPR. `low` and `high` are corrected for the number of `attacks` that
     were tried (`metrics.picking.strongest`). `reach` is how far from chance an AUC must
@@ -37,9 +39,8 @@ def build(study: StudyResults) -> pd.DataFrame:
 
     rows = []
     for pair, model in study.roster.models():
-        pooled = study.pooled[pair, model.model]
-        tried = [attack for attack in study.roster.attacks if (attack, "auc", "") in pooled]
-        aucs = [pooled[attack, "auc", ""] for attack in tried]
+        tried = study.attacks_on(pair, model)
+        aucs = [tried_on[attack, "auc", ""] for attack, tried_on in tried.values()]
         labels = [
             study.results.scores[seed, pair, model.model].teacher_member
             for seed in study.roster.seeds
@@ -50,7 +51,8 @@ def build(study: StudyResults) -> pd.DataFrame:
             np.array([label.sum() for label in labels]),
             np.array([(~label).sum() for label in labels]),
         )
-        attack = tried[found.attack]
+        named = [*tried][found.attack]
+        attack, pooled = tried[named]
         tpr = None if found.turned else pooled.get((attack, "tpr_at_fpr_0.01", ""))
         rates = (np.nan,) * 3 if tpr is None else (tpr.value, tpr.low, tpr.high)
         rows.append(
@@ -58,7 +60,7 @@ def build(study: StudyResults) -> pd.DataFrame:
                 pair,
                 model.model,
                 len(tried),
-                attack,
+                named,
                 found.turned,
                 found.value,
                 found.low,
@@ -77,7 +79,8 @@ def printed(findings: Findings) -> list[Printed]:
         "leak",
         "The strongest of all attacks",
         "For each model, the attack whose interval of the AUC lies farthest from 0.5. Below it, "
-        "members have the lower scores: the attack is shown with its sign turned. The interval is "
+        "members have the lower scores: the attack is shown with its sign turned. A model "
+        "that can be undone is attacked as it is and undone. The interval is "
         "corrected for the number of attacks that were tried, so it allows for the picking; it is "
         "by bootstrap over records, for the models as they are. A leak: the interval lies above "
         "0.5. Found from: an AUC this large would have been found with probability 0.8. The TPR "

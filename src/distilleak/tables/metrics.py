@@ -65,6 +65,7 @@ def printed(findings: Findings) -> list[Printed]:
 def _summary(findings: Findings) -> Printed:
     attack = findings.attack
     aucs = _aucs(findings)
+    undone = findings.undone()
     shown = {
         METRIC_NAMES[metric]: _by_model(findings, attack=attack, metric=metric, threshold=threshold)
         for metric, threshold in (
@@ -81,13 +82,14 @@ def _summary(findings: Findings) -> Printed:
         "Pooled over seeds. AUC: chance is 0.5. TPR at 1 % FPR: measured on "
         f"{_nonmembers(findings)}; chance is 0.01. Accuracies are at the cross-fitted threshold, "
         "those of ensembles by vote at the majority. The largest AUC is that of the strongest of "
-        f"all attacks, picked afterwards, so it looks stronger than it is. {INTERVALS}",
+        "all attacks, picked afterwards, so it looks stronger than it is. "
+        f"{findings.remark()}{INTERVALS}",
         ("model", "largest AUC", *shown),
         [
             (key[0], (label, best, *(interval(rows.get(key)) for rows in shown.values())))
             for key, label in findings.labels().items()
             if any(key in rows for rows in shown.values())
-            for best in [_largest(aucs, key)]
+            for best in [_largest(aucs, key, undone.get(key))]
         ],
     )
 
@@ -97,7 +99,7 @@ def _attacks(findings: Findings) -> Printed:
     return findings.print(
         "attacks",
         "AUC of every attack",
-        f"Pooled over seeds; chance is 0.5. {INTERVALS}",
+        f"Pooled over seeds; chance is 0.5. {findings.remark()}{INTERVALS}",
         ("model", *aucs),
         [
             (key[0], (label, *(interval(rows.get(key)) for rows in aucs.values())))
@@ -140,7 +142,7 @@ def _utility(findings: Findings) -> Printed:
                 against(key),
             ),
         )
-        for key, label in findings.labels().items()
+        for key, label in findings.labels(undone=False).items()
         if any(key in rows for rows in by_metric.values())
     ]
     rows += [
@@ -182,10 +184,16 @@ def _aucs(findings: Findings) -> dict[str, Rows]:
     return found
 
 
-def _largest(aucs: dict[str, Rows], key: tuple[str, str]) -> str:
-    """The largest AUC of a model, and the attack that has it."""
-    best = max(aucs, key=lambda attack: aucs[attack][key]["value"])
-    return f"{interval(aucs[best][key])}, {best}"
+def _largest(
+    aucs: dict[str, Rows], key: tuple[str, str], undone: tuple[tuple[str, str], str] | None
+) -> str:
+    """The largest AUC of a model, as it is or undone, and the attack that has it."""
+    found = {attack: rows[key] for attack, rows in aucs.items()}
+    if undone is not None:
+        other, how = undone
+        found |= {f"{attack} {how}": rows[other] for attack, rows in aucs.items()}
+    best = max(found, key=lambda attack: found[attack]["value"])
+    return f"{interval(found[best])}, {best}"
 
 
 def _nonmembers(findings: Findings) -> str:

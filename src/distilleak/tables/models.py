@@ -16,12 +16,16 @@ COLUMNS: Columns = {
     "order": int,
     "sweep": str,
     "base": str,
+    "of": str,
+    "undoing": str,
 }
 
 
 def build(study: StudyResults) -> pd.DataFrame:
-    """The table; `size` counts the students of an ensemble, `order` is that of drawing, models
-    of one `sweep` differ in strength alone, and `base` is the public model that one starts from."""
+    """The table; `size` counts the students of an ensemble, `order` is that of drawing, models of one
+    `sweep` differ in strength alone, and `base` is the public model that one starts from. A model of
+    the kind `undone` is the one `of` that name as an attacker attacks it who holds its weights, and
+    `undoing` says how."""
     return described(study.roster)
 
 
@@ -38,6 +42,8 @@ def described(roster: Roster) -> pd.DataFrame:
             place,
             model.sweep,
             pair.bases.get(model.kind, ""),
+            model.of,
+            model.undoing,
         )
         for name, pair in roster.pairs.items()
         for place, model in enumerate(pair.models)

@@ -57,11 +57,32 @@ class Findings:
         """The pairs, in the order of the study."""
         return pairs_of(self.tables)
 
-    def labels(self) -> dict[tuple[str, str], str]:
-        """(pair, model) -> the name that people read, in drawing order."""
+    def labels(self, *, undone: bool = True) -> dict[tuple[str, str], str]:
+        """(pair, model) -> the name that people read, in drawing order; without `undone`, of models
+        that are released alone."""
         models = self.tables["models"]
+        if not undone:
+            models = models[models["of"] == ""]
         rows = zip(models["pair"], models["model"], models["label"], strict=True)
         return {(str(pair), str(model)): str(label) for pair, model, label in rows}
+
+    def remark(self) -> str:
+        """What the rows of undone models are, as the beginning of a note; empty where there are
+        none."""
+        if not self.undone():
+            return ""
+        return (
+            "Rows of a model without a part of it: attacks of whoever holds its weights and takes "
+            "that part out first; its utility is that of the model that is released. "
+        )
+
+    def undone(self) -> dict[tuple[str, str], tuple[tuple[str, str], str]]:
+        """(pair, model) that can be undone -> (pair, model) of the undone one, and how it is
+        attacked."""
+        rows = self.rows("models", kind="undone")
+        return {
+            (row["pair"], row["of"]): ((row["pair"], row["model"]), row["undoing"]) for row in rows
+        }
 
     def rows(self, table: str, **wanted: object) -> list[dict[str, Any]]:
         """The rows of `table` whose columns equal the values wanted, as `reading.pick` has it."""

@@ -109,11 +109,13 @@ def headline(tables: Tables, pair: str, style: FigureSettings, table: str = "met
 
 
 def uncrowded(models: pd.DataFrame) -> pd.DataFrame:
-    """`models` (from `models_of`), and of more than 15 students the first of each method."""
+    """`models` (from `models_of`), and of more than 15 students the first of each method; of an
+    undone model no more than of the one that is released."""
     students = models["kind"] == "student"
     if students.sum() <= _CROWD:
         return models
-    return models[~students | ~models["method"].where(students).duplicated()]
+    kept = models[~students | ~models["method"].where(students).duplicated()]
+    return kept[(kept["of"] == "") | kept["of"].isin(kept.index)]
 
 
 def per_model(tables: Tables, pair: str, **wanted: object) -> pd.DataFrame:

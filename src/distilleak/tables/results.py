@@ -102,6 +102,20 @@ class StudyResults:
     pooled: PooledMetrics
     floors: PooledMetrics  # (pair, count model); none of masked pairs
 
+    def attacks_on(self, pair: str, model: Model) -> dict[str, tuple[str, Mapping[Key, Pooled]]]:
+        """Every attack on a model as people read its name -> its own name, and the metrics in which
+        its results stand: those of the model, then those of what an attacker makes of it.
+
+        A released model is attacked in both ways, so that none of its tables knows only attackers
+        who leave it as it is.
+        """
+        found = {attack: (attack, self.pooled[pair, model.model]) for attack in self.roster.attacks}
+        undone = self.roster.pairs[pair].undone(model.model)
+        if undone is not None:
+            for attack in self.roster.attacks:
+                found[f"{attack} {undone.undoing}"] = attack, self.pooled[pair, undone.model]
+        return found
+
     def scored(self) -> Iterator[tuple[str, str, str, list[Scores]]]:
         """(pair, model, attack, the model's scores in each seed)."""
         for pair, model in self.roster.models():
@@ -147,6 +161,15 @@ def read_results(root: str | Path, roster: Roster, replicates: int) -> Results:
         (seed, pair, model.model): _estimates(root, seed, pair, model, roster.attacks, replicates)
         for seed, pair, model in each
     }
+    for seed, pair, model in each:
+        if model.of:
+            own = estimates[seed, pair, model.model]
+            of_released = estimates[seed, pair, model.of]
+            # What is attacked is undone; what is used, and what it was made from, is not.
+            estimates[seed, pair, model.model] = {
+                **{key: found for key, found in own.items() if key[0]},
+                **{key: found for key, found in of_released.items() if not key[0]},
+            }
     floors = {key: _floors(floors_file(root, *key), replicates) for key in shared}
     return Results(
         estimates=estimates,
@@ -164,14 +187,14 @@ def read_results(root: str | Path, roster: Roster, replicates: int) -> Results:
 def _estimates(
     root: str | Path, seed: int, pair: str, model: Model, attacks: list[str], count: int
 ) -> dict[Key, Estimate]:
-    directory = model_directory(root, seed, pair, model.model)
+    directory = model_directory(root, seed, pair, model.source)
     path = directory / "metrics.parquet"
     table = read_table(path, METRICS).select(METRICS.names)
     rows = [tuple(row.values()) for row in table.to_pylist()]
-    strange = [row[:3] for row in rows if row[:3] != (seed, pair, model.model)]
+    strange = [row[:3] for row in rows if row[:3] != (seed, pair, model.source)]
     if strange:
         raise DistilleakError(
-            f"{path}: holds (seed, pair, model) {strange[0]}; expected {(seed, pair, model.model)}"
+            f"{path}: holds (seed, pair, model) {strange[0]}; expected {(seed, pair, model.source)}"
         )
     drawn = _replicates(directory / "bootstrap.parquet", count)
     measured = {row[3:6] for row in rows}
@@ -239,7 +262,7 @@ def _is_masked(root: str | Path, seed: int, pair: str) -> bool:
 
 
 def _scores(root: str | Path, seed: int, pair: str, model: Model, attacks: list[str]) -> Scores:
-    path = model_directory(root, seed, pair, model.model) / "scores.parquet"
+    path = model_directory(root, seed, pair, model.source) / "scores.parquet"
     scores = read_scores(path).of(EVALUATION_POOLS)
     missing = [attack for attack in attacks if attack not in scores.attacks]
     if missing:

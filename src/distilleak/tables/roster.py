@@ -12,7 +12,7 @@ class Model(Settings):
     """One model of a pair."""
 
     model: str
-    kind: Literal["teacher", "student", "vote", "mixture"]
+    kind: Literal["teacher", "student", "vote", "mixture", "undone"]
     method: str
     label: str
     role: Literal["trivial", "strong", "method"] = "method"
@@ -20,7 +20,18 @@ class Model(Settings):
     sweep: str = ""
     """The method, if this is a student that differs from others of it in strength alone."""
     members: list[str] = Field(default=[])
-    """Of an ensemble: the students in it."""
+    """Of an ensemble, undone or not: the students in it."""
+    of: str = ""
+    """Of an undone model: the one that is released, whose utility it has."""
+    undoing: str = ""
+    """Of an undone model: how it is attacked, such as "without map"."""
+    attacked: str = ""
+    """Of an undone model: the model whose evidence, scores and metrics those of the attack are."""
+
+    @property
+    def source(self) -> str:
+        """The model under whose name the stages left the results of attacks."""
+        return self.attacked or self.model
 
     @property
     def decision(self) -> str:
@@ -44,6 +55,15 @@ class Pair(Settings):
     def of_kind(self, *kinds: str) -> list[Model]:
         """The models of these kinds, in drawing order."""
         return [model for model in self.models if model.kind in kinds]
+
+    def is_student(self, model: Model) -> bool:
+        """Whether a model is a student, as it is or undone."""
+        released = self.named(model.of) or model
+        return released.kind == "student"
+
+    def undone(self, released: str) -> Model | None:
+        """What an attacker makes of a model, if it can be undone."""
+        return next((model for model in self.models if model.of == released), None)
 
     def named(self, name: str) -> Model | None:
         """The model of this name, if there is one."""
@@ -75,6 +95,16 @@ class Roster(Settings):
                     raise ValueError(
                         f"pair {name!r}: ensemble {model.model!r} has member {unknown[0]!r}, which "
                         f"is no student; students: {', '.join(sorted(students))}"
+                    )
+                if (model.kind == "undone") != bool(model.of and model.undoing and model.attacked):
+                    raise ValueError(
+                        f"pair {name!r}: model {model.model!r} of kind {model.kind!r}: `of`, "
+                        "`undoing` and `attacked` belong to the kind 'undone', and it needs all"
+                    )
+                if model.of and pair.named(model.of) is None:
+                    raise ValueError(
+                        f"pair {name!r}: model {model.model!r} undoes {model.of!r}, which is no "
+                        "model of the pair"
                     )
         return self
 

@@ -23,7 +23,8 @@ OUTCOMES = ("both", "teacher_only", "student_only", "neither")
 
 
 def build(study: StudyResults) -> pd.DataFrame:
-    """The table, for every student; records are summed over seeds, shares are of their pool.
+    """The table, for every student, as it is and undone if it can be; records are summed over
+    seeds, shares are of their pool.
 
     Decisions are those of the accuracies: each model's own cross-fitted threshold.
     """
@@ -35,12 +36,13 @@ def build(study: StudyResults) -> pd.DataFrame:
                 for seed in study.roster.seeds
             ]
         )
+        students = [model for model in pair.models if pair.is_student(model)]
         correct = {
             model.model: _right(study, name, model.model)
-            for model in pair.of_kind("teacher", "student")
+            for model in [*pair.of_kind("teacher"), *students]
         }
         for teacher in pair.of_kind("teacher"):
-            for student in pair.of_kind("student"):
+            for student in students:
                 for attack in study.roster.attacks:
                     ours, theirs = correct[teacher.model][attack], correct[student.model][attack]
                     for pool, side in (("member", member), ("nonmember", ~member)):
@@ -81,7 +83,7 @@ def printed(findings: Findings) -> list[Printed]:
         f"Success on teacher and student, attack {findings.attack}",
         "Records on which the attack is right on both, on one of them only, or on neither, summed "
         "over seeds, with their share of the pool. Each model has its own cross-fitted threshold. "
-        "Other attacks: success.csv.",
+        f"{findings.remark()}Other attacks: success.csv.",
         ("model", "pool", *(outcome.replace("_", " ") for outcome in OUTCOMES)),
         [
             (pair, (labels[pair, model], POOLS[pool], *(cells[outcome] for outcome in OUTCOMES)))

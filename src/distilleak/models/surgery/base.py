@@ -75,16 +75,26 @@ def operate(model: PreTrainedModel, changes: Changes) -> PreTrainedModel:
     Raises:
         DistilleakError: the model is of no supported family, or its shape does not allow a change.
     """
+    return rebuild(model, {**changes_of(model), **changes})
+
+
+def changes_of(model: PreTrainedModel) -> Changes:
+    """The changes that a model has."""
+    return getattr(model.config, "surgery", None) or {}
+
+
+def rebuild(model: PreTrainedModel, changes: Changes) -> PreTrainedModel:
+    """A copy of `model` with `changes` in place of those that it has; otherwise as `operate`."""
     from distilleak.models import families
 
     name = families.name(model)
     settings = model.config.to_dict()
-    before = settings.pop("surgery", None) or {}
+    settings.pop("surgery", None)
     settings.pop("model_type")
     made: Any = CONFIGS[name]
     config = made(
         **settings,
-        surgery={**before, **changes},
+        surgery=changes,
         attn_implementation=model.config._attn_implementation,
     )
     changed = model_class(name)(config)
