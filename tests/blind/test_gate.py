@@ -254,7 +254,83 @@ def test_the_standard_error_is_delong_s_of_every_fold() -> None:
         fold_variance = np.var(of_members, ddof=1) / len(x) + np.var(of_others, ddof=1) / len(y)
         variance += (len(x) * len(y)) ** 2 * fold_variance
         pairs += len(x) * len(y)
-    assert delong_error(scores, member, fold) == pytest.approx(np.sqrt(variance) / pairs)
+    assert delong_error(scores, member, fold, np.arange(60)) == pytest.approx(
+        np.sqrt(variance) / pairs
+    )
+
+
+def in_documents(seed: int, count: int = 24, length: int = 8) -> BlindRecords:
+    """Whole documents drawn at random; those of one document share its date and many words."""
+    rng = np.random.default_rng(seed)
+    texts, sources, dates = [], [], []
+    for document in range(count):
+        topic = rng.choice(WORDS, 12)
+        year = str(rng.integers(1800, 2000))
+        for _ in range(rng.integers(1, length)):
+            texts.append(" ".join(rng.choice(topic, rng.integers(15, 40))))
+            sources.append(f"book-{document}")
+            dates.append(year)
+    side = dict(zip(range(count), rng.permutation(count) < count // 2, strict=True))
+    member = np.array([side[int(source.removeprefix("book-"))] for source in sources])
+    return BlindRecords(texts, sources, dates, member)
+
+
+def test_whole_documents_are_judged_from_other_documents() -> None:
+    """Folds of records see through any draw of documents; folds of documents see that it is fair,
+    and their test keeps its level.
+    """
+    records = in_documents(0)
+    blind = judge(records, GateSettings(permutations=1200), 0)
+    assert not blind.passed
+    assert blind.classifiers["source"].auc > 0.9
+    p_values = []
+    for seed in range(40):
+        verdict = judge(in_documents(seed), QUICK, seed, by_source=True)
+        assert set(verdict.classifiers) == {
+            "bag_of_words",
+            "length",
+            "compressibility",
+            "date",
+            "combined",
+        }
+        p_values.append(verdict.p_value)
+    assert np.mean(np.array(p_values) < 0.1) < 0.3
+    assert 0.3 < np.mean(p_values) < 0.7
+
+
+def test_documents_that_differ_between_the_pools_are_refused() -> None:
+    records = in_documents(3, count=40)
+    texts = [
+        f"{text} {' '.join(WORDS[:8])}" if inside else text
+        for text, inside in zip(records.texts, records.member, strict=True)
+    ]
+    verdict = judge(swapped(records, texts=texts), GateSettings(), 0, by_source=True)
+    assert not verdict.passed
+    assert verdict.classifiers["bag_of_words"].auc > 0.9
+
+
+def test_documents_need_enough_of_each_pool_and_one_pool_each() -> None:
+    with pytest.raises(
+        DistilleakError, match=r"pool 'member': 4 documents; .* \(gate\.folds\), 10$"
+    ):
+        judge(in_documents(0, count=8, length=30), QUICK, 0, by_source=True)
+    with pytest.raises(DistilleakError, match=r"document 'book-\d+' is in both pools"):
+        judge(some_records(200, 0), QUICK, 0, by_source=True)
+
+
+def test_the_standard_error_of_documents_is_that_of_drawing_them_again() -> None:
+    """Against the spread over new draws of documents whose records are alike."""
+    rng = np.random.default_rng(0)
+    unit = np.repeat(np.arange(40), 5)
+    member, fold = unit % 2 == 0, np.zeros(200, int)
+    found, errors, alone = [], [], []
+    for _ in range(300):
+        scores = rng.normal(size=40)[unit] + 0.3 * rng.normal(size=200)
+        found.append(fold_auc(scores[None], member[None], fold)[0])
+        errors.append(delong_error(scores, member, fold, unit))
+        alone.append(delong_error(scores, member, fold, np.arange(200)))
+    assert np.mean(errors) == pytest.approx(np.std(found), rel=0.12)
+    assert np.mean(alone) < 0.6 * np.std(found)
 
 
 def test_a_separate_source_for_every_record_is_uninformative() -> None:

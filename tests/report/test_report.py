@@ -339,8 +339,8 @@ def test_what_no_interval_covers_is_said_where_models_start_from_public_ones(
     )
     *_, last = answer(tables, "small", "loss")
     assert last == (
-        "The models start from the public base models large and small, which are the same for every "
-        f"seed; {said}"
+        "The models start from the public base models large and small, which are the same for "
+        f"every seed; {said}"
     )
     tables["models"]["base"] = tables["models"]["base"].replace("large", "small")
     *_, last = answer(tables, "small", "loss")

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from command_line import as_words
 
+from distilleak.errors import DistilleakError
 from distilleak.stages import draw_shadow
 
 POOLS = {"member": 51, "nonmember": 50, "holdout": 10, "auxiliary": 20, "population": 5, "shown": 3}
@@ -34,15 +35,18 @@ def records(path: Path, factorial: bool = False) -> pd.DataFrame:
     return frame
 
 
-def shadow(path: Path, number: int, seed: int = 0) -> pd.DataFrame:
+def shadow(path: Path, number: int, seed: int = 0, *flags: str) -> pd.DataFrame:
     output = path.with_name("shadow.parquet")
     draw_shadow.main(
-        as_words(
-            records=path,
-            number=number,
-            seed=seed,
-            output=output,
-        )
+        [
+            *as_words(
+                records=path,
+                number=number,
+                seed=seed,
+                output=output,
+            ),
+            *flags,
+        ]
     )
     return pd.read_parquet(output)
 
@@ -92,3 +96,50 @@ def test_in_the_factorial_design_students_get_half_of_either_side(path: Path) ->
     found = shadow(path, 3)
     sizes = found[found["pool"].isin(["member", "nonmember"])].groupby("pool")["student_member"]
     assert all(25 <= students <= 26 for students in sizes.sum())
+
+
+def in_documents(path: Path, count: int, factorial: bool = False) -> pd.DataFrame:
+    """The records of some documents, whose lengths differ; a document is in one pool."""
+    frame = records(path, factorial)
+    rng = np.random.default_rng(1)
+    frame["source"] = ""
+    for (pool, student), part in frame.groupby(["pool", "student_member"]):
+        frame.loc[part.index, "source"] = [
+            f"{pool}-{student}-{number}"
+            for number in (count * rng.random(len(part)) ** 2).astype(int)
+        ]
+    frame.to_parquet(path)
+    return frame
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("factorial", [False, True])
+def test_a_shadow_of_documents_keeps_them_whole(path: Path, seed: int, factorial: bool) -> None:
+    frame = in_documents(path, 8, factorial)
+    evaluated = frame["pool"].isin(["member", "nonmember"])
+    longest = frame[evaluated]["source"].value_counts().max()
+    shadows = [shadow(path, number, seed, "--by-source") for number in range(4)]
+    times = sum(found["teacher_member"].astype(int) for found in shadows)
+    assert (times[evaluated] == 2).all()
+    for found in shadows:
+        columns = ["pool", "teacher_member", "student_member"]
+        assert (found.groupby("source")[columns].nunique() == 1).all(axis=None)
+        sizes = found[evaluated].groupby(["teacher_member", "student_member"]).size()
+        assert set(sizes.index.map(lambda group: group[0] == group[1])) == {True, not factorial}
+        half = found[evaluated]["teacher_member"].sum()
+        assert abs(2 * half - evaluated.sum()) <= longest
+        if factorial:
+            assert (sizes >= 1).all()
+            assert len(sizes) == 4
+        pd.testing.assert_frame_equal(found[~evaluated], frame[~evaluated])
+
+
+def test_too_few_documents_for_a_shadow_are_counted(path: Path) -> None:
+    frame = in_documents(path, 1)
+    shadow(path, 0, 0, "--by-source")
+    frame.assign(source="one").to_parquet(path)
+    with pytest.raises(DistilleakError) as caught:
+        shadow(path, 0, 0, "--by-source")
+    assert str(caught.value) == (
+        "pools.by: source, but the evaluated records are of 1 documents; a shadow needs at least 2"
+    )

@@ -235,3 +235,106 @@ def test_labels_draw_known_members_from_members_and_all_else_from_the_others(
     is_member = found["record_id"].map(label) == "member"
     assert (is_member == found["pool"].isin(["member", "shown"])).all()
     assert found["pool"].value_counts().to_dict() == pools | {"population": 40, "shown": 9}
+
+
+BY_SOURCE = {"by": "source", "member": 53, "nonmember": 47, "holdout": 20, "auxiliary": 31}
+
+
+def documents(tmp_path: Path, seed: int, count: int = 60) -> Path:
+    """Passages of documents with very different lengths, not in the order of the documents."""
+    rng = np.random.default_rng(seed)
+    sizes = np.maximum(1, rng.geometric(0.1, count))
+    source = rng.permutation(np.repeat([f"document-{row}" for row in range(count)], sizes))
+    frame = pd.DataFrame({"passage_id": [f"p-{row:04d}" for row in range(len(source))]})
+    frame = frame.assign(source=source, date="", text="text")
+    frame.to_parquet(tmp_path / "passages.parquet")
+    return tmp_path / "passages.parquet"
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("design", ["paired", "factorial"])
+def test_whole_documents_are_drawn_and_sizes_are_exact(
+    design: str, seed: int, tmp_path: Path
+) -> None:
+    path = documents(tmp_path, seed)
+    found = split(path, seed, BY_SOURCE | {"design": design})
+    sizes = {pool: size for pool, size in BY_SOURCE.items() if pool != "by"}
+    assert found["pool"].value_counts().to_dict() == sizes
+    assert found["record_id"].is_unique
+    # No document in two pools, nor in two of the groups of a factorial design.
+    groups = found.groupby("source")[["pool", "student_member"]].nunique()
+    assert (groups == 1).all(axis=None)
+    # Of each pool, or half of one, at most one document is there in part.
+    whole = pd.read_parquet(path)["source"].value_counts()
+    held = found["source"].value_counts()
+    torn = found[found["source"].isin(held.index[held < whole[held.index]])]
+    assert (torn.groupby(["pool", "student_member"])["source"].nunique() <= 1).all()
+    students = found.groupby("pool")["student_member"].sum().to_dict()
+    expected = (53, 0) if design == "paired" else (27, 23)
+    assert (students["member"], students["nonmember"]) == expected
+
+
+def test_the_draw_of_documents_follows_the_seed_and_nothing_else(tmp_path: Path) -> None:
+    path = documents(tmp_path, 0)
+    split(path, 3, BY_SOURCE)
+    first = path.with_name("split.parquet").read_bytes()
+    split(path, 3, BY_SOURCE)
+    assert path.with_name("split.parquet").read_bytes() == first
+    draws = [split(path, seed, BY_SOURCE) for seed in range(40)]
+    members = [frozenset(found.loc[found["pool"] == "member", "source"]) for found in draws]
+    assert len(set(members)) == 40
+    more = split(path, 3, BY_SOURCE | {"auxiliary": 60, "shown": 3})
+    same = draws[3].set_index("record_id")["pool"].ne("auxiliary")
+    again = more.set_index("record_id")["pool"]
+    kept = draws[3].set_index("record_id").loc[same, "pool"]
+    assert (again[kept.index] == kept).all()
+
+
+def test_long_documents_are_as_often_in_one_pool_as_in_the_other(tmp_path: Path) -> None:
+    path = documents(tmp_path, 1)
+    length = pd.read_parquet(path)["source"].value_counts()
+    pools = BY_SOURCE | {"member": 50, "nonmember": 50}
+    gaps = []
+    for seed in range(200):
+        found = split(path, seed, pools)
+        mean = found["source"].map(length).groupby(found["pool"]).mean()
+        gaps.append(mean["member"] - mean["nonmember"])
+    assert abs(np.mean(gaps)) < 4 * np.std(gaps) / 200**0.5
+
+
+def test_too_few_documents_are_counted(tmp_path: Path) -> None:
+    source = np.repeat(["a", "b", "c", "d"], [50, 60, 70, 80])
+    frame = pd.DataFrame({"passage_id": [f"p-{row:03d}" for row in range(260)], "source": source})
+    frame.assign(date="", text="text").to_parquet(tmp_path / "passages.parquet")
+    pools = {"by": "source", "member": 40, "nonmember": 40, "holdout": 10, "auxiliary": 10}
+    found = split(tmp_path / "passages.parquet", 0, pools)
+    assert found["source"].nunique() == 4
+    (tmp_path / "split.parquet").unlink()
+    with pytest.raises(DistilleakError) as caught:
+        split(tmp_path / "passages.parquet", 0, pools | {"design": "factorial"})
+    assert str(caught.value) == (
+        "pools: 40 member + 40 nonmember + 10 holdout + 10 auxiliary records of whole documents, "
+        "but after deduplication the corpus has 260 passages in 4 documents, the longest with 80; "
+        "holdout gets only 0, since what other pools do not need of their last document is left out"
+    )
+    assert not (tmp_path / "split.parquet").exists()
+
+
+def test_passages_without_a_document_are_counted(tmp_path: Path) -> None:
+    frame = pd.read_parquet(documents(tmp_path, 0))
+    frame.loc[[5, 9], "source"] = ""
+    frame.to_parquet(tmp_path / "passages.parquet")
+    with pytest.raises(DistilleakError) as caught:
+        split(tmp_path / "passages.parquet", 0, BY_SOURCE)
+    assert str(caught.value) == (
+        f"pools.by: source, but 2 of {len(frame)} passages have none, such as 'p-0005'; the corpus "
+        "must say which document each is from (source_column), or use `by: passage`"
+    )
+
+
+def test_documents_go_with_counts_and_a_random_assignment() -> None:
+    fractions = dict.fromkeys(("member", "nonmember", "holdout", "auxiliary"), 0.25)
+    with pytest.raises(ValidationError, match=r"by: source needs counts, not fractions"):
+        PoolSettings.model_validate({**fractions, "by": "source"})
+    with pytest.raises(ValidationError, match=r"by: source needs assignment: random"):
+        PoolSettings.model_validate({**BY_LABEL, "by": "source"})

@@ -84,3 +84,15 @@ def test_a_missing_column_is_found_in_every_file_however_large(
 
 def test_other_corpora_are_not_read() -> None:
     texts.check(small_study(pools__member=10**6).corpora[""])
+
+
+def test_whole_documents_need_to_be_named(tmp_path: Path) -> None:
+    pools = POOLS | {"by": "source"}
+    path = write(tmp_path / "mine.jsonl", [{"text": f"text {row}"} for row in range(7)])
+    check(path)
+    assert refusal(path, pools) == (
+        "mine.jsonl: the first passage has no source, but pools.by is `source`; name the column "
+        "that says which document each passage is from (source_column), or use `by: passage`"
+    )
+    write(path, [{"text": f"text {row}", "book": f"book {row}"} for row in range(7)])
+    check(path, pools, source_column="book")

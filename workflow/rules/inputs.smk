@@ -193,10 +193,19 @@ def get_arm(data):
     return next(arm for arm in ARMS.values() if arm.data == data)
 
 
+def get_pools(data):
+    """The pools that these records are drawn into."""
+    return STUDY.corpora[get_arm(data).split.removeprefix("/")].pools
+
+
 def get_labelled(wildcards):
     """Whether the corpus says what a model was trained on before, as words of a command line."""
-    corpus = STUDY.corpora[get_arm(wildcards.data).split.removeprefix("/")]
-    return "--labelled" if corpus.pools.assignment == "labels" else ""
+    return "--labelled" if get_pools(wildcards.data).assignment == "labels" else ""
+
+
+def get_by_source(wildcards):
+    """Whether whole documents are drawn, as words of a command line."""
+    return "--by-source" if get_pools(wildcards.data).by == "source" else ""
 
 
 def get_start_inputs(*several):

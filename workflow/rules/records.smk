@@ -166,11 +166,12 @@ rule draw_shadow:
         "../../envs/distilleak.yaml"
     params:
         code=get_code("draw_shadow"),
+        by_source=get_by_source,
     message:
         "draw the records of shadow {wildcards.number} (seed {wildcards.seed})"
     shell:
         "python -m distilleak draw_shadow --records {input.records} --number {wildcards.number}"
-        " --seed {wildcards.seed} --output {output} > {log} 2>&1"
+        " {params.by_source} --seed {wildcards.seed} --output {output} > {log} 2>&1"
 
 
 rule audit_split:
@@ -188,8 +189,9 @@ rule audit_split:
         code=get_code("audit_split"),
         seed=get_split_seed,
         settings=canonical(CONFIG.gate),
+        by_source=get_by_source,
     message:
         "audit the split without a model (seed {wildcards.seed})"
     shell:
         "python -m distilleak audit_split --records {input.records} --settings {params.settings:q}"
-        " --seed {params.seed} --output {output} > {log} 2>&1"
+        " {params.by_source} --seed {params.seed} --output {output} > {log} 2>&1"

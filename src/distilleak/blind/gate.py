@@ -82,34 +82,54 @@ class Verdict:
         return written
 
 
-def judge(records: BlindRecords, settings: GateSettings, seed: int) -> Verdict:
+def judge(
+    records: BlindRecords, settings: GateSettings, seed: int, *, by_source: bool = False
+) -> Verdict:
     """Try to distinguish members from non-members; the gate is closed when `passed` is false.
 
     All classifiers see the same folds and the same permutations, and the gate's p-value is that
     of the maximum over classifiers, so that having several does not raise the false alarm rate
     (Westfall and Young 1993).
 
+    Where whole documents are drawn, the records of one document are members or non-members
+    together, so that whoever has seen some of them knows the others. Folds and permutations then
+    keep documents together: a classifier learns from other documents than those it judges.
+
+    Args:
+        records: of both pools.
+        settings: limits, folds and permutations.
+        seed: of folds and permutations.
+        by_source: whether whole documents are drawn, given by the records' `sources`.
+
     Raises:
-        DistilleakError: a pool is smaller than two records a fold, there is no text, or all the
-            records are alike.
+        DistilleakError: a pool has fewer than two records or documents a fold, a document is in
+            both pools although whole ones are drawn, there is no text, or all records are alike.
     """
-    for pool, size in (("member", records.member.sum()), ("nonmember", (~records.member).sum())):
-        if size < 2 * settings.folds:
-            raise DistilleakError(
-                f"pool {pool!r}: {size} records; the blind gate needs at least two a fold,"
-                f" {2 * settings.folds}"
-            )
     rng = np.random.default_rng(seed)
+    _refuse_few(records.member, "records", settings.folds)
     records = _sampled(records, settings.max_records // 2, rng)
-    fold = stratified_folds(records.member, settings.folds, rng)
-    labels = permuted_labels(records.member, fold, settings.permutations, rng)
+    unit = np.arange(len(records.member))
+    if by_source:
+        unit = np.unique(np.array(records.sources, dtype=object), return_inverse=True)[1]
+    member = records.member[np.unique(unit, return_index=True)[1]]
+    if by_source:
+        torn = np.flatnonzero(member[unit] != records.member)
+        if len(torn):
+            raise DistilleakError(
+                f"document {records.sources[torn[0]]!r} is in both pools, although whole documents "
+                "are drawn"
+            )
+        _refuse_few(member, "documents", settings.folds)
+    folds = stratified_folds(member, settings.folds, rng)
+    labels = permuted_labels(member, folds, settings.permutations, rng)[:, unit]
+    fold = folds[unit]
 
     words = tfidf(records.texts)
     classifiers, null = {}, []
-    for name, kernel in kernels(records, words):
+    for name, kernel in kernels(records, words, by_source=by_source):
         scores = out_of_fold_scores(kernel, labels, fold)
         auc = fold_auc(scores, labels, fold)
-        error = delong_error(scores[0], labels[0], fold)
+        error = delong_error(scores[0], labels[0], fold, unit)
         classifiers[name] = Classifier(
             auc=round(float(auc[0]), 6),
             low=round(max(0.0, float(auc[0] - 1.96 * error)), 6),
@@ -189,6 +209,15 @@ def distinctive_words(words: Words, member: Bools) -> dict[str, list[str]]:
         "member": [words.vocabulary[i] for i in order[:WORDS] if weights[i] > 0],
         "nonmember": [words.vocabulary[i] for i in order[::-1][:WORDS] if weights[i] < 0],
     }
+
+
+def _refuse_few(member: Bools, what: str, folds: int) -> None:
+    for pool, size in (("member", member.sum()), ("nonmember", (~member).sum())):
+        if size < 2 * folds:
+            raise DistilleakError(
+                f"pool {pool!r}: {size} {what}; the blind gate needs at least two a fold "
+                f"(gate.folds), {2 * folds}"
+            )
 
 
 def _sampled(records: BlindRecords, most: int, rng: np.random.Generator) -> BlindRecords:

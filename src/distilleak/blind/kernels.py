@@ -61,8 +61,13 @@ def tfidf(texts: Sequence[str]) -> Words:
     return Words(features, vectorizer.get_feature_names_out().tolist(), cosines)
 
 
-def kernels(records: BlindRecords, words: Words) -> Iterator[tuple[str, Floats]]:
+def kernels(
+    records: BlindRecords, words: Words, *, by_source: bool = False
+) -> Iterator[tuple[str, Floats]]:
     """Yield each classifier's name and kernel, (records, records), and their sum last.
+
+    Where whole documents are drawn (`by_source`), none looks at the source: no document that is
+    judged is one of those learned from.
 
     Every kernel is centred and has a mean diagonal of 1. It may look at all records, as it never
     looks at a label. A kernel under which all records are alike is left out.
@@ -76,6 +81,8 @@ def kernels(records: BlindRecords, words: Words) -> Iterator[tuple[str, Floats]]
         "source": lambda: (source[:, None] == source).astype(np.float64),
         "date": lambda: _rbf(year_fraction(records.dates)),
     }
+    if by_source:
+        del makers["source"]
     combined = np.zeros((len(source), len(source)))
     for name, make in makers.items():
         kernel = centred(make())

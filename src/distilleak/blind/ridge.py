@@ -8,6 +8,9 @@ stratified, so given which records make up each fold, an honest split assigns th
 *within each fold*, independently between folds. Labels are permuted in the same way, and a record
 is compared only with records of its own fold (`fold_auc`). Pooling scores of several folds would
 not do: what a training set has too much of, its test fold has too little of.
+
+Where whole documents are drawn, folds and labels are those of documents. The test is then exact
+only up to the last document of each pool, of which as many records are taken as the pool lacks.
 """
 
 from collections.abc import Iterator
@@ -85,10 +88,12 @@ def fold_auc(scores: Floats, labels: Bools, fold: Integers) -> Floats:
     return wins / pairs
 
 
-def delong_error(scores: Floats, member: Bools, fold: Integers) -> float:
+def delong_error(scores: Floats, member: Bools, fold: Integers, unit: Integers) -> float:
     """Standard error of `fold_auc` for one labelling (DeLong et al. 1988, by fold).
 
-    It is that of the fitted classifiers on new records, not of fitting them again.
+    It is that of the fitted classifiers on new records, not of fitting them again. Records of the
+    same unit, (records,), need not be independent (Obuchowski 1997): what counts is how the sums
+    over units vary. If each record is a unit of its own, that is DeLong's variance.
     """
     variance = pairs = 0.0
     for test in _held_out(fold):
@@ -97,7 +102,10 @@ def delong_error(scores: Floats, member: Bools, fold: Integers) -> float:
         m, n = int(here.sum()), int(there.sum())
         of_members = (ranks[here] - rankdata(scores[test][here])) / n
         of_others = 1 - (ranks[there] - rankdata(scores[test][there])) / m
-        variance += (m * n) ** 2 * (of_members.var(ddof=1) / m + of_others.var(ddof=1) / n)
+        variance += (m * n) ** 2 * (
+            _mean_variance(of_members, unit[test][here])
+            + _mean_variance(of_others, unit[test][there])
+        )
         pairs += m * n
     return float(np.sqrt(variance)) / pairs
 
@@ -108,6 +116,13 @@ def solve(gram: Floats, right: Floats) -> Floats:
     # The transpose of a symmetric matrix is itself, in the order of memory that LAPACK wants.
     decomposed = cho_factor(gram.T, overwrite_a=True, check_finite=False)
     return np.asarray(cho_solve(decomposed, right, check_finite=False))
+
+
+def _mean_variance(values: Floats, unit: Integers) -> float:
+    """Variance of the mean of `values`, whose sums over units are independent."""
+    names, of = np.unique(unit, return_inverse=True)
+    sums = np.bincount(of, values - values.mean())
+    return float((sums**2).sum()) * len(names) / (len(names) - 1) / len(values) ** 2
 
 
 def _held_out(fold: Integers) -> Iterator[Bools]:

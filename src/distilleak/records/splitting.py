@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from distilleak import seeding
 from distilleak.errors import DistilleakError
+from distilleak.records import documents
 from distilleak.records.evaluation import EVALUATION_POOLS
 from distilleak.settings.pools import PoolSettings
 
@@ -26,7 +27,8 @@ def split(passages: pa.Table, settings: PoolSettings, seed: int) -> tuple[pa.Tab
     """A row per record, and the number of records per pool.
 
     Raises:
-        DistilleakError: there are too few passages.
+        DistilleakError: there are too few passages or documents, or a passage that has to be drawn
+            with its document has none.
     """
     order = seeding.stream(seed, "split").permutation(len(passages))
     if settings.assignment == "labels":
@@ -35,10 +37,12 @@ def split(passages: pa.Table, settings: PoolSettings, seed: int) -> tuple[pa.Tab
     else:
         counts = settings.counts(len(passages))
         drawn = order[: sum(counts.values())]
+        if settings.by == "source":
+            drawn = documents.draw(passages, order, _parts(counts, settings.design), seed)
     pools = np.repeat(list(counts), list(counts.values()))
     students = np.isin(pools, TRAINING_POOLS)
     if settings.design == "factorial":
-        # Within a pool the records are in a random order.
+        # Within a pool the records are in a random order, or its halves hold whole documents.
         for name in EVALUATION_POOLS:
             students[np.flatnonzero(pools == name)[: counts[name] // 2]] = name == "nonmember"
     rows = np.argsort(drawn)
@@ -55,6 +59,16 @@ def split(passages: pa.Table, settings: PoolSettings, seed: int) -> tuple[pa.Tab
         }
     )
     return records, counts
+
+
+def _parts(counts: dict[str, int], design: str) -> list[tuple[str, int]]:
+    """The pools and their sizes; in a factorial design both halves of those that are evaluated."""
+    parts = []
+    for pool, count in counts.items():
+        halved = design == "factorial" and pool in EVALUATION_POOLS
+        sizes = (count // 2, count - count // 2) if halved else (count,)
+        parts += [(pool, size) for size in sizes]
+    return parts
 
 
 def _draw_by_label(

@@ -52,6 +52,10 @@ class PoolSettings(Settings):
     """`random`: one seeded draw over all passages. `labels`: members are drawn from the passages
     that the corpus labels as members, the three other pools from those that it labels as
     non-members; for models whose training data are known. The sizes must then be counts."""
+    by: Literal["passage", "source"] = "passage"
+    """What is drawn. `passage`: each on its own, so that passages of one document may be members
+    and non-members. `source`: whole documents, so that no two pools share one; what a pool does
+    not need of its last document is left out. The sizes must then be counts."""
     design: Literal["paired", "factorial"] = "paired"
     """`paired`: students learn from the teacher's members. `factorial`: they learn from a random
     half of the members and a random half of the non-members, so that what leaks through the teacher
@@ -66,6 +70,13 @@ class PoolSettings(Settings):
             raise ValueError(f"give counts or fractions, not a mixture of both: {sizes}")
         if self.assignment == "labels" and any(fractions):
             raise ValueError(f"assignment: labels needs counts, not fractions: {sizes}")
+        if self.by == "source" and any(fractions):
+            raise ValueError(f"by: source needs counts, not fractions: {sizes}")
+        if self.by == "source" and self.assignment == "labels":
+            raise ValueError(
+                "by: source needs assignment: random; labels belong to passages, and a document "
+                "may have passages of both kinds"
+            )
         if all(fractions) and abs(sum(sizes.values()) - 1) > ROUNDING:
             raise ValueError(
                 f"the fractions sum to {sum(sizes.values()):g}, they must sum to 1 "
@@ -75,7 +86,7 @@ class PoolSettings(Settings):
 
     def sizes(self) -> dict[str, int | float]:
         """The size of each pool as given, in drawing order; empty optional pools are left out."""
-        given = self.model_dump(exclude={"assignment", "design"})
+        given = self.model_dump(exclude={"assignment", "by", "design"})
         return {pool: size for pool, size in given.items() if size or pool not in OPTIONAL}
 
     def counts(self, passages: int) -> dict[str, int]:

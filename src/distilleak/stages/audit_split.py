@@ -21,7 +21,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         DistilleakError: the records are unusable, or the gate is closed and `on_failure` is `stop`.
     """
     arguments = _parser().parse_args(argv)
-    verdict = judge(read_records(arguments.records), arguments.settings, arguments.seed)
+    records = read_records(arguments.records)
+    verdict = judge(records, arguments.settings, arguments.seed, by_source=arguments.by_source)
     log.info("blind AUC %.3f (%s), p = %.2g", verdict.auc, verdict.classifier, verdict.p_value)
     if not verdict.passed:
         if arguments.settings.on_failure == "stop":
@@ -40,5 +41,10 @@ def _parser() -> argparse.ArgumentParser:
         help="JSON: settings of the gate",
     )
     parser.add_argument("--seed", type=int, required=True, help="seed of folds and permutations")
+    parser.add_argument(
+        "--by-source",
+        action="store_true",
+        help="pools have whole documents, which folds and permutations keep together",
+    )
     parser.add_argument("--output", required=True, help="JSON of the verdict to write")
     return parser

@@ -23,14 +23,20 @@ COLUMNS = pa.schema(
 )
 """What a shadow changes; the other columns of the records stay as they are."""
 
+SOURCE = pa.field("source", pa.string())
+"""The document of a record, which decides where whole documents are drawn."""
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
     whole = read_table(arguments.records)
-    check_columns(whole.schema, COLUMNS, arguments.records)
-    check_values(whole, COLUMNS, arguments.records)
-    records = shadows.draw_shadow(whole, arguments.number, arguments.seed)
+    columns = COLUMNS.append(SOURCE) if arguments.by_source else COLUMNS
+    check_columns(whole.schema, columns, arguments.records)
+    check_values(whole, columns, arguments.records)
+    records = shadows.draw_shadow(
+        whole, arguments.number, arguments.seed, by_source=arguments.by_source
+    )
     write_table(records, arguments.output)
     pools = records["pool"].to_pylist()
     log.info("%d members, %d non-members", pools.count("member"), pools.count("nonmember"))
@@ -41,5 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--records", required=True, help="records.parquet of the study")
     parser.add_argument("--number", type=int, required=True, help="which shadow: 0, 1, ...")
     parser.add_argument("--seed", type=int, required=True, help="seed of the study")
+    parser.add_argument(
+        "--by-source", action="store_true", help="draw whole documents, as the study does"
+    )
     parser.add_argument("--output", required=True, help="records.parquet of the shadow, to write")
     return parser

@@ -1,8 +1,9 @@
 """Draw every passage into at most one pool: split.parquet, one row per record.
 
-One seeded draw over all passages decides, never the source or the date: a split by time is a
-distribution shift, and an attack that only detects dates then looks strong. Where a corpus comes
-with membership labels of an existing model, `assignment: labels` draws within each label instead.
+One seeded draw over all passages decides, never the date: a split by time is a distribution shift,
+and an attack that only detects dates then looks strong. `by: source` draws whole documents instead
+of passages. Where a corpus comes with membership labels of an existing model, `assignment: labels`
+draws within each label.
 """
 
 import argparse

@@ -19,18 +19,24 @@ def check(corpus: Corpus) -> None:
     need.
 
     Of large files only the first row is read. Copies are not removed, so that there may still turn
-    out to be too few passages.
+    out to be too few passages, and documents are not counted.
 
     Raises:
-        DistilleakError: a file is missing, damaged or lacks a column, or there are too few
-            passages.
+        DistilleakError: a file is missing, damaged or lacks a column, there are too few passages,
+            or whole documents are to be drawn and the first passage of a file names none.
     """
     parameters = corpus.entry.parameters
     if not isinstance(parameters, local.Parameters):
         return
     files = local.files(parameters)
     for file in files:
-        next(local.passages(parameters.model_copy(update={"path": file})), None)
+        first = next(local.passages(parameters.model_copy(update={"path": file})), None)
+        if corpus.pools.by == "source" and first is not None and not first.source:
+            raise DistilleakError(
+                f"{file}: the first passage has no source, but {corpus.pools_key}.by is `source`; "
+                "name the column that says which document each passage is from (source_column), or "
+                "use `by: passage`"
+            )
     if sum(map(os.path.getsize, files)) > SMALL:
         return
     wanted = _wanted(corpus.pools)

@@ -22,10 +22,10 @@ COLUMNS: Columns = {
 
 
 def build(study: StudyResults) -> pd.DataFrame:
-    """The table; `size` counts the students of an ensemble, `order` is that of drawing, models of one
-    `sweep` differ in strength alone, and `base` is the public model that one starts from. A model of
-    the kind `undone` is the one `of` that name as an attacker attacks it who holds its weights, and
-    `undoing` says how."""
+    """The table; `size` counts the students of an ensemble, `order` is that of drawing, models of
+    one `sweep` differ in strength alone, and `base` is the public model that one starts from. A
+    model of the kind `undone` is the one `of` that name as an attacker attacks it who holds its
+    weights, and `undoing` says how."""
     return described(study.roster)
 
 
