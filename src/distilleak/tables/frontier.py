@@ -159,7 +159,7 @@ def _points(
         found = study.pooled[pair, model.model]
         if model.kind != "teacher" and _LOSS in found:
             threshold = model.decision if metric == "member_accuracy" else ""
-            attacks = study.roster.attacks
+            attacks = study.roster.on_one_model()
             points.append(
                 _point(found, utility, model.model, model.role, attacks, metric, threshold, floors)
             )
