@@ -12,7 +12,9 @@ import pytest
 from made_evidence import from_probabilities, of_logp, plain
 from numpy.testing import assert_allclose, assert_array_equal
 from pydantic import ValidationError
+from scipy.special import rel_entr
 from scipy.stats import norm
+from sklearn.metrics import roc_auc_score
 from synthetic_evidence import random_evidence, softmax_view
 
 from distilleak import catalogue
@@ -22,10 +24,13 @@ from distilleak.attacks import (
     con_recall,
     dc_pdd,
     ez_mia,
+    informia,
+    joint,
     lira_offline,
     lira_online,
     neighbour,
     recall,
+    reference,
     rmia,
     rmia_online,
     surp,
@@ -71,6 +76,8 @@ def test_an_attack_reads_no_more_than_it_declares(name: str) -> None:
         population=evidence.population if needs.population else None,
         reference_population=evidence.reference_population[:with_population],
         shadows=shadows[: needs.shadows],
+        teacher=evidence.teacher if needs.teacher else None,
+        teacher_population=evidence.teacher_population if needs.teacher else None,
         unigram=evidence.unigram if needs.frequencies else None,
     )
     assert np.isfinite(score(module, declared)).all()
@@ -260,7 +267,7 @@ def test_wbc_refuses_a_longest_window_below_the_shortest() -> None:
         wbc.Parameters(shortest=4, longest=3)
 
 
-@pytest.mark.parametrize("module", [wbc, ez_mia])
+@pytest.mark.parametrize("module", [wbc, ez_mia, informia])
 def test_a_reference_model_with_other_tokens_is_an_error(module: Any) -> None:
     target = from_probabilities([([0.5, 0.5], 0), ([0.5, 0.5], 1)])
     for other in (
@@ -285,7 +292,7 @@ def test_attack_r_is_the_share_of_reference_models_with_a_strictly_higher_loss()
     assert_array_equal(score(attack_r, evidence), [0.5, 0.0])
 
 
-@pytest.mark.parametrize("module", [attack_p, rmia, rmia_online])
+@pytest.mark.parametrize("module", [attack_p, rmia, rmia_online, joint])
 def test_a_nan_in_the_population_names_the_population_record(module: Any) -> None:
     evidence = random_evidence(5, seed=0)
     assert evidence.population is not None
@@ -466,3 +473,179 @@ def test_rmia_online_needs_models_with_and_without_every_record() -> None:
         DistilleakError, match=r"record 'record-0': all shadow models trained on it"
     ):
         score(rmia_online, replace(evidence, shadows=shadows))
+
+
+# InfoRMIA
+
+Distribution = list[float]
+
+
+def gained(target: Distribution, *references: Distribution, true: int = 0) -> tuple[float, float]:
+    """The score of a record of one token, and the paper's, over the complete vocabulary."""
+    evidence = plain(
+        from_probabilities([(target, true)]),
+        references=[from_probabilities([(p, true)]) for p in references],
+    )
+    p = np.mean(references, axis=0)
+    paper = np.log(target[true] / p[true]) + rel_entr(p, target).sum()
+    return float(score(informia, evidence)[0]), float(paper)
+
+
+@pytest.mark.parametrize(
+    ("target", "references"),
+    [
+        ([0.8, 0.2], ([0.5, 0.5],)),
+        ([0.2, 0.8], ([0.5, 0.5], [0.9, 0.1])),
+        ([0.5, 0.5], ([0.2, 0.8], [0.3, 0.7], [0.7, 0.3])),
+        ([1 - 1e-6, 1e-6], ([0.3, 0.7],)),
+        ([1e-6, 1 - 1e-6], ([1 - 1e-6, 1e-6],)),
+    ],
+)
+def test_informia_of_two_outcomes_is_that_of_the_paper(
+    target: Distribution, references: tuple[Distribution, ...]
+) -> None:
+    found, paper = gained(target, *references)
+    assert_allclose(found, paper, rtol=1e-5)
+
+
+def test_informia_adds_no_more_than_the_divergence_over_the_vocabulary() -> None:
+    generator = np.random.default_rng(0)
+    differ = 0
+    for p, q in generator.dirichlet([0.3] * 6, (200, 2)):
+        found, paper = gained(list(p), list(q))
+        alone = math.log(p[0] / q[0])
+        assert alone - 1e-5 <= found <= paper + 1e-5
+        differ += paper - found > 0.1
+    assert differ > 100  # the bound is not the formula itself
+
+
+def test_informia_counts_a_token_by_how_surprising_it_is_without_training() -> None:
+    # (1 - p) (logit p_T - logit p): the logits of 0.5, 0.8 and 16 / 17 are log 4 apart.
+    assert_allclose(gained([0.8, 0.2], [0.5, 0.5])[0], 0.5 * math.log(4), rtol=1e-6)
+    assert_allclose(gained([16 / 17, 1 / 17], [0.8, 0.2])[0], 0.2 * math.log(4), rtol=1e-6)
+    assert_allclose(gained([0.5, 0.5], [0.8, 0.2])[0], -0.2 * math.log(4), rtol=1e-6)
+
+
+def test_informia_takes_the_mean_of_probabilities_over_models_and_of_scores_over_tokens() -> None:
+    evidence = plain(
+        of_logp([math.log(0.8), math.log(0.5)]),
+        references=[
+            of_logp([math.log(0.1), math.log(0.5)]),
+            of_logp([math.log(0.9), math.log(0.5)]),
+        ],
+    )
+    assert_allclose(score(informia, evidence), [0.5 * math.log(4) / 2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("rest", [1e-30, 1e-200])
+def test_informia_of_a_token_that_is_certain_anyway_is_close_to_0(rest: float) -> None:
+    # By log p alone the models are equal.
+    view, other = (
+        softmax_view(["r"], [1], np.array([[0.0, math.log(value)]]), np.zeros(1))
+        for value in (rest, rest * 1e3)
+    )
+    found = score(informia, plain(view, references=[other]))
+    assert view.logp.values[0] == other.logp.values[0] == 0.0
+    assert_allclose(found, [rest * 1e3 * math.log(1e3)], rtol=1e-4)
+    assert found[0] > 0
+
+
+# Of informia the order of tokens and models does not matter, of joint that of the records
+
+
+@pytest.mark.parametrize("module", [informia, joint])
+def test_the_order_of_reference_models_does_not_matter(module: Any) -> None:
+    evidence = random_evidence(20, seed=9)
+    order = [2, 0, 1]
+    turned = replace(
+        evidence,
+        references=[evidence.references[number] for number in order],
+        reference_population=[evidence.reference_population[number] for number in order],
+    )
+    assert_allclose(score(module, turned), score(module, evidence), rtol=1e-9, atol=1e-12)
+
+
+def test_informia_does_not_depend_on_the_order_of_tokens() -> None:
+    p, q = [0.2, 0.9, 0.6, 0.01], [0.3, 0.5, 0.7, 0.2]
+
+    def of(order: list[int]) -> Any:
+        target, other = (of_logp([math.log(each[at]) for at in order]) for each in (p, q))
+        return score(informia, plain(target, references=[other]))
+
+    assert_allclose(of([3, 1, 0, 2]), of([0, 1, 2, 3]), rtol=1e-12)
+
+
+# Student and teacher
+
+
+def together(teacher: View | None, population: View | None) -> Evidence:
+    """A student, its population and a reference model on both; with them a teacher."""
+    return plain(
+        of_logp([-1.0], [-3.0]),
+        references=[of_logp([-2.0], [-2.0])],
+        population=of_logp([-2.0], [-3.0], [-4.0]),
+        reference_population=[of_logp([-2.0], [-2.0], [-2.0])],
+        teacher=teacher,
+        teacher_population=population,
+    )
+
+
+def test_joint_is_the_mean_of_two_z_scores() -> None:
+    evidence = together(of_logp([-1.0], [-1.0]), of_logp([-2.0], [-4.0], [-6.0]))
+    # The student gains 1 and -1, on the population 0, -1 and -2 (mean -1, deviation 1): z = 2, 0.
+    # The teacher gains 1 and 1, on the population 0, -2 and -4 (mean -2, deviation 2): z = 1.5.
+    assert_allclose(score(joint, evidence), [1.75, 0.75], rtol=1e-6)
+
+
+def test_joint_on_a_model_without_a_teacher_is_its_own_z_score() -> None:
+    evidence = random_evidence(30, seed=4)
+    alone = replace(
+        evidence, teacher=evidence.views["plain"], teacher_population=evidence.population
+    )
+    found = score(joint, alone)
+    assert_array_equal(np.argsort(found), np.argsort(score(reference, evidence)))
+
+
+def test_joint_finds_more_than_either_model_alone_where_both_know_something() -> None:
+    generator = np.random.default_rng(0)
+    member = np.arange(4000) % 2 == 0
+    for correlation in (0.0, 0.6):
+        covariance = [[1.0, correlation], [correlation, 1.0]]
+        noise = generator.multivariate_normal([0, 0], covariance, 8000)
+        # The teacher's gains are larger and noisier, so that their plain sum would be its own.
+        known = (noise[:4000] + member[:, None]) * [0.02, 1.0] - 5.0
+        other = noise[4000:] * [0.02, 1.0] - 5.0
+        (student, teacher), (s, t) = (
+            [of_logp(*gains[:, [side]].tolist()) for side in (0, 1)] for gains in (known, other)
+        )
+        ids = [of_logp(*([-5.0] for _ in member))]
+        evidence = plain(
+            student,
+            references=ids,
+            population=s,
+            reference_population=ids,
+            teacher=teacher,
+            teacher_population=t,
+        )
+        # The best test of two normal distributions: d' = sqrt((1, 1) inverse(covariance) (1, 1)).
+        best = norm.cdf(math.sqrt(2 / (1 + correlation)) / math.sqrt(2))
+        found = roc_auc_score(member, score(joint, evidence))
+        alone = roc_auc_score(member, score(reference, evidence))
+        assert abs(found - best) < 0.015
+        assert abs(alone - norm.cdf(1 / math.sqrt(2))) < 0.02
+        assert found > alone + 0.02
+
+
+def test_joint_of_a_population_without_spread_stays_finite() -> None:
+    flat = of_logp([-2.0], [-2.0], [-2.0])
+    evidence = replace(together(of_logp([-1.0], [-3.0]), flat), population=flat)
+    assert_allclose(score(joint, evidence), np.array([1.0, -1.0]) / RESOLUTION, rtol=1e-6)
+
+
+def test_joint_without_a_teacher_or_a_population_of_two_is_an_error() -> None:
+    with pytest.raises(DistilleakError, match="needs evidence of the teacher; there is none"):
+        score(joint, together(None, None))
+    one = of_logp([-2.0])
+    evidence = replace(together(one, one), population=one, reference_population=[one])
+    with pytest.raises(DistilleakError, match="two population records or more"):
+        score(joint, evidence)

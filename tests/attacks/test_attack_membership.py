@@ -47,6 +47,8 @@ def memorised() -> Evidence:
             Shadow(view(2.0, member), member > 0, view(among="population"))
             for member in random_members(RECORDS, 8, generator)
         ],
+        teacher=view(2.0),
+        teacher_population=view(among="population"),
         unigram=np.bincount(true, minlength=20),
     )
 

@@ -37,6 +37,7 @@ def part(evidence: Evidence, rows: slice) -> Evidence:
             replace(shadow, view=rows_of(shadow.view, rows), member=shadow.member[rows])
             for shadow in evidence.shadows
         ],
+        teacher=evidence.teacher and rows_of(evidence.teacher, rows),
     )
 
 

@@ -80,6 +80,18 @@ def test_operations_per_weight_and_token_are_six_for_training_and_two_for_queryi
     assert costs().operations(Job(rule, wildcards)) == pytest.approx(expected)
 
 
+def test_a_further_teacher_is_queried_in_two_views_where_an_attack_holds_it() -> None:
+    holding = costs(
+        pools={**STUDY["pools"], "population": 30, "public": 100},
+        teachers={"private": {"epochs": 1}},
+        methods={"kd": {}, "no_teacher": {}, "safe": {"method": "public", "teacher": "private"}},
+        attacks={"loss": {}, "joint": {}},
+        references=1,
+    )
+    job = Job("compute_teacher_evidence", "0.p.teacher-private")
+    assert holding.operations(job) == pytest.approx(2 * TEACHER * (240 + 30) * 20)
+
+
 def test_a_student_that_queries_its_teacher_pays_for_the_queries() -> None:
     asking = costs(distillation={"stored_gib": 0.0})
     kd, alone = (

@@ -38,6 +38,7 @@ class Attacked:
     references: list[PreTrainedModel]  # trained on the auxiliary pool
     shadows: list[PreTrainedModel]  # each trained on half of the records
     member: NDArray[np.bool_]  # (shadows, records)
+    teacher: PreTrainedModel  # trained on the members, as the target
     records: Records
     population: list[Tokens]  # texts like those of the records, which no model trained on
     prefixes: dict[str, list[int]]
@@ -65,11 +66,11 @@ def make_attacked(study: Study, root: Path, entries: Sequence[dict[str, Any]]) -
         train([records.tokens[row] for row in np.flatnonzero(rows)], 25, 10 + seed)
         for seed, rows in enumerate(member)
     ]
+    members = [t for t, pool in zip(records.tokens, records.pool, strict=True) if pool == "member"]
+    teacher = train(members, 25, 20)
     prefixes = {
         "prefix_nonmember": joined(auxiliary.tokens),
-        "prefix_member": joined(
-            [t for t, pool in zip(records.tokens, records.pool, strict=True) if pool == "member"]
-        ),
+        "prefix_member": joined(members),
     }
     copies = [[encoded(neighbour(text, rng)) for text in records.text] for _ in range(3)]
 
@@ -92,6 +93,8 @@ def make_attacked(study: Study, root: Path, entries: Sequence[dict[str, Any]]) -
         place = root / f"shadow-{number}"
         write_view(place / "plain.parquet", model, records.record_id, records.tokens)
         write_view(place / "population.parquet", model, names[::-1], population[::-1])
+    write_view(root / "teacher/plain.parquet", teacher, records.record_id, records.tokens)
+    write_view(root / "teacher/population.parquet", teacher, names[::-1], population[::-1])
     unigram = np.bincount(np.concatenate(auxiliary.tokens), minlength=VOCABULARY)
     evidence = attacking.Reader(
         root / "target",
@@ -101,6 +104,7 @@ def make_attacked(study: Study, root: Path, entries: Sequence[dict[str, Any]]) -
             root / f"shadow-{number}": [records.record_id[row] for row in np.flatnonzero(rows)]
             for number, rows in enumerate(member)
         },
+        teacher=root / "teacher",
         unigram=unigram,
     ).read(records)
     return Attacked(
@@ -108,6 +112,7 @@ def make_attacked(study: Study, root: Path, entries: Sequence[dict[str, Any]]) -
         references,
         shadows,
         member,
+        teacher,
         records,
         population,
         prefixes,

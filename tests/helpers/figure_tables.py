@@ -23,6 +23,12 @@ STUDENTS = {  # method: (AUC of the loss attack, held-out loss)
 }
 TEACHER = (0.91, 3.11)
 ATTACKS = ("loss", "zlib", "min_k", "min_k_pp", "lowercase", "reference", "ez_mia")
+THREATS = {
+    "min_k_pp": "logits",
+    "reference": "references",
+    "ez_mia": "references",
+    "lira_offline": "references",
+}  # all others: query
 SIZES = (2, 3, 5, 7)
 RECORDS = 1000
 
@@ -102,6 +108,7 @@ def plausible(
                 model,
                 len(attacks),
                 strongest,
+                THREATS.get(strongest, "query"),
                 False,
                 best,
                 best - 0.02,
@@ -334,6 +341,10 @@ def plausible(
         ("train_student", "kd", 3, 260.0, 780.0, 6100.0),
         ("score_attacks", "", 51, 12.0, 310.0, np.nan),
     ]
+    threats = [
+        (attack, THREATS.get(attack, "query"), "the model", "its texts", "nothing", True)
+        for attack in attacks
+    ]
     rows: dict[str, list[Any]] = {
         "models": models,
         "floors": floors,
@@ -343,6 +354,7 @@ def plausible(
         "supervision": supervision,
         "ensembles": ensembles,
         "leak": leak,
+        "threats": threats,
         "frontier": frontier,
         "luck": luck,
         "exposure": exposure,
@@ -362,7 +374,7 @@ def together(
 ) -> dict[str, pd.DataFrame]:
     """The tables of a study of two pairs, with the costs of the first."""
     return {
-        name: first[name] if name == "costs" else pd.concat([first[name], second[name]])
+        name: first[name] if "pair" not in first[name] else pd.concat([first[name], second[name]])
         for name in first
     }
 

@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from synthetic_evidence import rows
@@ -184,6 +184,49 @@ def attack_r(evidence: Evidence, parameters: Any) -> Bounds:
     ]
 
 
+def informia(evidence: Evidence, parameters: Any) -> list[float]:
+    # The definition with its divergence, not the product that it comes to.
+    def mean_p(column: str, record: int, token: int) -> float:
+        values = [rows(getattr(view, column))[record][token] for view in evidence.references]
+        return math.fsum(math.exp(value) for value in values) / len(values)
+
+    target = evidence.views["plain"]
+    scores = []
+    for record, (logp, rest) in enumerate(
+        zip(rows(target.logp), rows(target.log1m_p), strict=True)
+    ):
+        gains = []
+        for token, (l_t, m_t) in enumerate(zip(logp, rest, strict=True)):
+            l_r, q = math.log(mean_p("logp", record, token)), mean_p("log1m_p", record, token)
+            divergence = (1 - q) * (l_r - l_t) + q * (math.log(q) - m_t)
+            gains.append(l_t - l_r + divergence)
+        scores.append(math.fsum(gains) / len(gains))
+    return scores
+
+
+def joint(evidence: Evidence, parameters: Any) -> list[float]:
+    def gains(view: View | None, references: Sequence[View]) -> list[float]:
+        assert view is not None
+        models = [losses(other) for other in references]
+        return [
+            math.fsum(model[record] for model in models) / len(models) - own
+            for record, own in enumerate(losses(view))
+        ]
+
+    sums = [0.0] * len(evidence.record_id)
+    for view, population in (
+        (evidence.views["plain"], evidence.population),
+        (evidence.teacher, evidence.teacher_population),
+    ):
+        elsewhere = gains(population, evidence.reference_population)
+        mean = math.fsum(elsewhere) / len(elsewhere)
+        squares = math.fsum((value - mean) ** 2 for value in elsewhere)
+        spread = max(math.sqrt(squares / (len(elsewhere) - 1)), FLOAT32_EPS)
+        own = gains(view, evidence.references)
+        sums = [total + (x - mean) / spread for total, x in zip(sums, own, strict=True)]
+    return [total / 2 for total in sums]
+
+
 def confidences(view: View) -> list[float]:
     return [
         math.fsum(value - rest for value, rest in zip(logp, log1m_p, strict=True)) / len(logp)
@@ -316,6 +359,8 @@ SLOW: dict[str, Callable[[Evidence, Any], list[float] | Bounds]] = {
     "attack_r": attack_r,
     "lira_offline": lira_offline,
     "lira_online": lira_online,
+    "informia": informia,
+    "joint": joint,
     "rmia": rmia,
     "rmia_online": rmia_online,
 }

@@ -90,6 +90,8 @@ def random_evidence(records: int, seed: int) -> Evidence:
             Shadow(other_model(plain, generator), member > 0, other_model(population, generator))
             for member in random_members(records, 6, generator)
         ],
+        teacher=other_model(plain, generator),
+        teacher_population=other_model(population, generator),
         unigram=generator.integers(0, 50, 5) * generator.integers(0, 2, 5),
     )
 
@@ -113,6 +115,8 @@ def certain_evidence(ids: Sequence[str]) -> Evidence:
         population=certain,
         reference_population=[certain] * 2,
         shadows=[Shadow(certain, member, certain) for member in members],
+        teacher=certain,
+        teacher_population=certain,
         unigram=np.array([7, 1]),
     )
 

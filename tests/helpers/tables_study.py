@@ -47,6 +47,7 @@ def roster(models=None, seeds=SEEDS, pairs=None):
         "seeds": list(seeds),
         "headline_attack": "loss",
         "attacks": list(ATTACKS),
+        "threats": dict.fromkeys(ATTACKS, "query"),
         "pairs": {
             pair: {"models": entries, "data": data} for pair, data in (pairs or {PAIR: ""}).items()
         },

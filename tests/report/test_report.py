@@ -104,11 +104,13 @@ def test_the_report_shows_effects_of_a_factorial_split_only(tables: Tables) -> N
 
 
 def test_a_student_leaks_when_the_corrected_interval_lies_above_chance(tables: Tables) -> None:
-    strongest(tables, 0.53, 0.51, 0.55, attacks=16, attack="lira_offline", tpr=0.074)
+    found = {"attack": "lira_offline", "threat": "references"}
+    strongest(tables, 0.53, 0.51, 0.55, attacks=16, tpr=0.074, **found)
     assert first(tables) == (
-        "The distilled student leaks: the strongest of 16 attacks, lira_offline, has an AUC of "
-        "0.530 (0.510 to 0.550) on kd, where chance is 0.5, and finds 7.4 % of the members while "
-        "it accuses at most 1 % of the non-members; on the teacher loss has 0.910 (0.890 to 0.930)."
+        "The distilled student leaks: the strongest of 16 attacks, lira_offline (threat model "
+        "references), has an AUC of 0.530 (0.510 to 0.550) on kd, where chance is 0.5, and finds "
+        "7.4 % of the members while it accuses at most 1 % of the non-members; on the teacher loss "
+        "(threat model query) has 0.910 (0.890 to 0.930)."
     )
 
 
@@ -123,9 +125,9 @@ def test_no_leak_is_detected_only_when_no_interval_lies_above_chance(tables: Tab
     strongest(tables, 0.53, 0.49, 0.57, attacks=7, attack="zlib", reach=0.061)
     assert first(tables).startswith(
         "No leak was detected in the distilled student by any of 7 attacks: the interval that lies "
-        "farthest from chance is that of zlib, with an AUC of 0.530 (0.490 to 0.570) on kd, where "
-        "chance is 0.5; an AUC of 0.561 or more would have been found with probability 0.8; on the "
-        "teacher"
+        "farthest from chance is that of zlib (threat model query), with an AUC of 0.530 (0.490 to "
+        "0.570) on kd, where chance is 0.5; an AUC of 0.561 or more would have been found with "
+        "probability 0.8; on the teacher"
     )
 
 
@@ -202,15 +204,30 @@ def test_a_pair_without_floors_says_nothing_of_them(tables: Tables) -> None:
 def test_an_attack_whose_sign_has_to_be_turned_is_a_leak(tables: Tables) -> None:
     strongest(tables, 0.58, 0.56, 0.60, turned=True, tpr=float("nan"))
     assert first(tables).startswith(
-        "The distilled student leaks: the only attack, loss with its sign turned, has an AUC of "
-        "0.580 (0.560 to 0.600) on kd, where chance is 0.5; on the teacher loss has"
+        "The distilled student leaks: the only attack, loss (threat model query) with its sign "
+        "turned, has an AUC of 0.580 (0.560 to 0.600) on kd, where chance is 0.5; on the teacher "
+        "loss (threat model query) has"
     )
 
 
 def test_a_teacher_that_does_not_leak_is_said_to(tables: Tables) -> None:
     assert "where no leak was detected" not in first(tables)
     strongest(tables, 0.51, 0.48, 0.54, model="teacher")
-    assert "on the teacher loss has 0.510 (0.480 to 0.540), where no leak was" in first(tables)
+    assert "(threat model query) has 0.510 (0.480 to 0.540), where no leak was" in first(tables)
+
+
+def test_what_is_found_with_the_teacher_at_hand_is_said_beside_the_leak(tables: Tables) -> None:
+    assert "whoever holds the teacher" not in first(tables)
+    both = tables["threats"].assign(attack="joint", threat="pair", student_alone=False)
+    auc = pick(tables["metrics"], model="kd", attack="loss", metric="auc", seed="all")
+    tables["threats"] = pd.concat([tables["threats"], both])
+    tables["metrics"] = pd.concat(
+        [tables["metrics"], auc.assign(attack="joint", value=0.95, low=0.94, high=0.96)]
+    )
+    assert (
+        "; for whoever holds the teacher, too, joint (threat model pair) has an AUC of 0.950 "
+        "(0.940 to 0.960) on kd"
+    ) in first(tables)
 
 
 def test_the_headline_attack_compares_the_student_with_the_teacher(tables: Tables) -> None:
@@ -359,19 +376,29 @@ def ensemble(tables: Tables, kind: str, size: int, **values: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "value", "high", "expected"),
+    ("low", "value", "high", "of_model", "of_attacker"),
     [
-        (-0.04, -0.02, -0.01, "leak less than"),
-        (0.01, 0.02, 0.04, "leak more than"),
-        (-0.02, 0.00, 0.02, "show no difference in leakage from"),
+        (-0.04, -0.02, -0.01, "leak less than", "finds less than in"),
+        (0.01, 0.02, 0.04, "leak more than", "finds more than in"),
+        (
+            -0.02,
+            0.00,
+            0.02,
+            "show no difference in leakage from",
+            "is not shown to find more or less than in",
+        ),
     ],
 )
 def test_ensembles_leak_less_when_the_paired_difference_says_so(
-    tables: Tables, low: float, value: float, high: float, expected: str
+    tables: Tables, low: float, value: float, high: float, of_model: str, of_attacker: str
 ) -> None:
     ends = {"difference_low": low, "difference_high": high}
     ensemble(tables, "vote", 3, difference=value, **ends)
-    assert f"Ensembles of 3 by vote {expected} the same students on average" in of_ensembles(tables)
+    ensemble(tables, "mixture", 3, difference=value, **ends)
+    said = of_ensembles(tables)
+    same = "the same students on average"
+    assert f"ensembles of 3 by mixture {of_model} {same}" in said
+    assert f"An attacker who holds 3 students and takes their vote {of_attacker} {same}" in said
 
 
 def test_ensembles_are_steadier_when_the_variances_differ(tables: Tables) -> None:
@@ -548,7 +575,12 @@ def test_the_report_gives_the_answer_the_split_and_the_blind_audit(
     tables: Tables, figures: Path
 ) -> None:
     html = report(tables, figures)
-    assert "The distilled student leaks: the only attack, loss, has an AUC of 0.660" in html
+    assert "The distilled student leaks: the only attack, loss (threat model query)" in html
+    # Who attacks is said before anything that was found, and beside every attack.
+    attackers, _, found = html.partition("<h2>small: the answer</h2>")
+    assert '<tr><th scope="row">query</th>' in attackers
+    assert "<h3>Leakage and utility, attack loss (query)</h3>" in found
+    assert "the headline attack: <strong>loss (query)</strong>" in attackers
     assert "1,000 non-members in each of 3 seeds" in html
     assert "AUC of 0.520 (0.490 to 0.550)" in html
     assert "train_student kd" in html

@@ -9,6 +9,7 @@ import pytest
 from tiny_study import Study
 
 from distilleak.errors import DistilleakError
+from distilleak.evidence.table import read_view
 from distilleak.files import write_table
 from distilleak.records.pools import EVIDENCE_POOLS
 from distilleak.records.table import read_records
@@ -22,6 +23,7 @@ ATTACK_P = {"attack": "attack_p", "parameters": {}}
 RMIA = {"attack": "rmia", "parameters": {}}
 LIRA_ONLINE = {"attack": "lira_online", "parameters": {}}
 NEIGHBOUR = {"attack": "neighbour", "parameters": {}}
+JOINT = {"attack": "joint", "parameters": {}}
 DC_PDD = {"attack": "dc_pdd", "parameters": {}}
 
 
@@ -51,6 +53,12 @@ def test_shadow_models_and_frequencies_are_asked_for_where_an_attack_uses_them()
     assert needs.shadows_of([LOSS, LIRA_ONLINE]) == 4
     assert not needs.frequencies_of([LOSS, RMIA])
     assert needs.frequencies_of([LOSS, DC_PDD])
+
+
+def test_the_teacher_is_asked_for_where_an_attack_holds_it() -> None:
+    assert not needs.teacher_of([LOSS, RMIA])
+    assert needs.teacher_of([LOSS, JOINT])
+    assert needs.teacher_population_of([JOINT])
 
 
 def test_evidence_is_read_in_the_order_of_the_records(study: Study) -> None:
@@ -162,6 +170,48 @@ def test_shadow_models_come_with_the_population_only_where_an_attack_compares_wi
     for shadow in found.shadows:
         assert shadow.population is not None
         assert shadow.population.record_id == found.population.record_id
+
+
+def test_the_evidence_of_a_teacher_is_read_in_the_order_of_that_of_the_target(
+    study: Study, files: Path, tmp_path: Path
+) -> None:
+    records = read_records(study.path("records.parquet"), EVIDENCE_POOLS)
+    order = pa.array(np.random.default_rng(0).permutation(len(records.record_id)))
+    own = pq.read_table(study.path("reference/evidence/plain.parquet"))
+    write_table(own.take(order), tmp_path / "teacher/plain.parquet")
+    write_table(
+        own.slice(0, 7).take(pa.array(range(6, -1, -1))), tmp_path / "teacher/population.parquet"
+    )
+    found = attacking.Reader(
+        files / "target", [files / "reference"], [JOINT], teacher=tmp_path / "teacher"
+    ).read(records)
+    assert found.teacher is not None
+    assert found.teacher.record_id == records.record_id
+    expected = read_view(study.path("reference/evidence/plain.parquet"), records.record_id)
+    np.testing.assert_array_equal(found.teacher.logp.mean(), expected.logp.mean())
+    assert found.population is not None
+    assert found.teacher_population is not None
+    assert found.teacher_population.record_id == found.population.record_id
+    (tmp_path / "teacher/population.parquet").unlink()
+    with pytest.raises(DistilleakError, match=r"teacher/population\.parquet: no such file"):
+        attacking.Reader(
+            files / "target", [files / "reference"], [JOINT], teacher=tmp_path / "teacher"
+        )
+
+
+def test_a_target_without_a_teacher_stands_in_for_it(study: Study, files: Path) -> None:
+    records = read_records(study.path("records.parquet"), EVIDENCE_POOLS)
+    found = attacking.Reader(files / "target", [files / "reference"], [JOINT]).read(records)
+    assert found.teacher is not None
+    assert found.teacher_population is not None
+    assert found.population is not None
+    np.testing.assert_array_equal(found.teacher.logp.mean(), found.views["plain"].logp.mean())
+    np.testing.assert_array_equal(
+        found.teacher_population.logp.mean(), found.population.logp.mean()
+    )
+    # Where no attack holds a teacher, a directory that is given is not read.
+    reader = attacking.Reader(files / "target", [], [LOSS], teacher=files / "nothing here")
+    assert reader.read(records).teacher is None
 
 
 def test_too_few_shadow_models_and_missing_counts_are_errors(study: Study, files: Path) -> None:

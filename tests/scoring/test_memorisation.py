@@ -14,6 +14,7 @@ import torch
 from attacked_study import Attacked, make_attacked
 from command_line import as_words
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 from tiny_study import START, Study, log_p_of
@@ -213,10 +214,30 @@ class Slow:
 
     @cache  # noqa: B019
     def population(self, model: int) -> Array:
-        """The mean of log p of one model on each record of the population, as in `confidence`."""
-        asked = [*self.attacked.references, *self.attacked.shadows, self.target][model]
+        """The mean of log p of one model on each record of the population: of the references, the
+        shadow models, the teacher (-2) and the target (-1)."""
+        attacked = self.attacked
+        models = [*attacked.references, *attacked.shadows, attacked.teacher, self.target]
+        asked = models[model]
         texts = self.attacked.population
         return np.array([self.given(asked, [START], tokens).mean() for tokens in texts])
+
+    def informia(self, row: int) -> float:
+        """From the definition: the mean log-likelihood ratio and the divergence of two outcomes."""
+        others = np.exp(self.of_models(self.attacked.references, row))
+        p, own = others.mean(axis=0), np.exp(self.logp(row))
+        divergence = rel_entr(p, own) + rel_entr(1 - p, 1 - own)
+        return float((np.log(own / p) + divergence).mean())
+
+    def joint(self, row: int) -> float:
+        expected = np.mean([self.population(number) for number in range(3)], axis=0)
+        others = np.mean([each.mean() for each in self.of_models(self.attacked.references, row)])
+        z = []
+        for model, place in ((self.target, -1), (self.attacked.teacher, -2)):
+            gains = self.population(place) - expected
+            own = self.given(model, [START], self.records.tokens[row]).mean()
+            z.append((own - others - gains.mean()) / gains.std(ddof=1))
+        return float(np.mean(z))
 
     def attack_p(self, row: int) -> float:
         return float(np.mean(self.population(-1) < self.loss(row)))

@@ -27,6 +27,7 @@ ROSTER = Roster.model_validate(
         "seeds": [0],
         "headline_attack": "loss",
         "attacks": ["loss"],
+        "threats": {"loss": "query"},
         "pairs": {
             "small": {
                 "models": [

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from small_study import SMALLEST
 
+from distilleak import catalogue
 from distilleak.errors import DistilleakError
 from distilleak.settings.pools import PoolSettings
 from distilleak.study import reading, yaml_text
@@ -263,6 +264,11 @@ def test_a_wrong_value(text: str, message: str) -> None:
             "(16) and encoding.context (40) need 57",
         ),
         ("references: 0", "references: 0, but attacks.reference needs at least 1"),
+        ("attacks.joint: {}", "pools.population: 0, but attacks.joint needs such records"),
+        (
+            "attacks.joint: {}\npools.population: 40\nfigures.headline_attack: joint",
+            "figures.headline_attack: 'joint' holds the teacher, too; models are compared by an",
+        ),
         (
             "pairs.small.teacher.heads: 3",
             "pairs.small.teacher: width 32 is not a multiple of heads 3",
@@ -280,6 +286,16 @@ def test_a_wrong_value(text: str, message: str) -> None:
 )
 def test_values_that_do_not_fit_together(text: str, message: str) -> None:
     assert error_of(text).startswith(message)
+
+
+def test_an_attack_without_a_known_threat_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = catalogue.load("attacks", "recall")
+    monkeypatch.setattr(module, "THREAT", "all")
+    message = "attacks.variant: the module attacks/recall.py has the THREAT 'all'; allowed: query, "
+    assert error_of("attacks: {loss: {}, variant: {attack: recall}}").startswith(message)
+    monkeypatch.delattr(module, "THREAT")
+    message = "attacks.recall: the module attacks/recall.py has no THREAT; allowed: query, logits"
+    assert error_of("references: 1").startswith(message)
 
 
 def test_a_prefix_that_nothing_reads_needs_no_positions() -> None:

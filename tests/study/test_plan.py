@@ -152,9 +152,31 @@ def test_what_no_attack_needs_is_not_computed() -> None:
         "compute_evidence": read,
         "compute_mixture_evidence": read,
         "compute_reference_evidence": ["plain", "population"],
+        "compute_teacher_evidence": ["plain"],
         "compute_shadow_evidence": ["plain"],
         "compute_shadow_mixture_evidence": ["plain"],
     }
+
+
+def test_a_teacher_is_held_beside_the_students_that_learned_from_it() -> None:
+    changes = {
+        **CHANGES,
+        "pools__population": 40,
+        "ensembles": {
+            "subsets": {"a": ["alone", "safe", "kd"], "b": ["kd", "red_list"]},
+        },
+    }
+    plan = small_plan(**changes, attacks={"loss": {}, "joint": {}})
+    assert plan.held_teachers == {
+        **{name: "teacher" for name in STUDENTS if name not in ("safe", "alone")},
+        "safe": "teacher-private",
+        "mixture-a": "teacher-private",
+        "mixture-b": "teacher",
+    }
+    assert plan.other_teachers == ["teacher-private"]
+    assert plan.views["compute_teacher_evidence"] == ["plain", "population"]
+    without = small_plan(**changes)
+    assert (without.held_teachers, without.other_teachers) == ({}, [])
 
 
 def test_evidence_depends_on_the_settings_of_its_own_views() -> None:

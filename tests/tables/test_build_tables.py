@@ -32,8 +32,10 @@ from distilleak.metrics.compare import holm
 from distilleak.metrics.rates import roc_curve
 from distilleak.metrics.thresholds import cross_fitted, folds
 from distilleak.paths import data_directory, model_directory, seed_directory
+from distilleak.scoring.threats import THREATS
 from distilleak.settings.evaluation import EvaluationSettings
 from distilleak.tables import printing
+from distilleak.tables.frontier import COUNTED
 from distilleak.tables.names import FILES, TABLES, load
 from distilleak.tables.reading import read_tables
 from distilleak.tables.roc import POINTS, average
@@ -394,6 +396,53 @@ def test_leak_is_the_attack_with_the_highest_corrected_interval(tables):
         assert row["auc"] == pytest.approx(values[strongest], abs=1e-6)
         assert row["low"] == pytest.approx(max(0, lows[strongest]), abs=1e-5)
         assert row["auc"] <= row["high"] <= 1
+
+
+def test_threats_are_a_row_per_attack_and_one_of_the_votes(tables):
+    table = tables["threats"]
+    assert list(table["attack"]) == ["loss", "zlib", "votes of ensembles"]
+    assert list(table["threat"]) == ["query", "query", "several"]
+    assert set(table["holds"]) == {THREATS[name].holds for name in ("query", "several")}
+    assert table["student_alone"].all()
+    assert set(tables["leak"]["threat"]) == {"query"}
+
+
+def test_an_attack_that_holds_the_teacher_is_measured_and_never_the_strongest(study, tmp_path):
+    """Whatever it finds, in none of the places where attacks compete."""
+    for other, attack in (("loss", "zlib"), ("zlib", "loss")):
+        changed = roster() | {"headline_attack": other, "threats": {other: "query", attack: "pair"}}
+        written = build(study, tmp_path / other, changed)
+        tables = read_tables(written, TABLES)
+        assert set(tables["leak"]["attack"]) == {other}
+        assert set(tables["leak"]["attacks"]) == {1}
+        frontier = tables["frontier"]
+        assert set(frontier["attack"][frontier["role"] != COUNTED]) == {other}
+        assert {"loss", "zlib"} <= set(tables["metrics"]["attack"])
+        summary, epsilon, every = (
+            (written / f"{name}.md").read_text() for name in ("summary", "epsilon", "attacks")
+        )
+        assert f", {other} " in summary
+        assert f", {attack} " not in summary + epsilon
+        assert f"{other} (query)" in every
+        assert f"{attack} (pair)" in every
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"threats": {"loss": "query"}}, "threats: given of loss; attacks: loss, zlib"),
+        (
+            {"threats": {"loss": "query", "zlib": "queries"}},
+            "threats.zlib: unknown threat model 'queries'; allowed: query, logits, ",
+        ),
+    ],
+)
+def test_a_roster_with_wrong_threat_models_says_what_is_wrong(
+    study, tmp_path, capsys, changed, message
+):
+    with pytest.raises(SystemExit):
+        build(study, tmp_path, roster() | changed)
+    assert message in capsys.readouterr().err
 
 
 def test_luck_is_the_spread_between_seeds_and_that_of_the_bootstrap(study, tables):

@@ -34,6 +34,7 @@ def table(
     floors: dict[str, tuple[float, float]] | None = None,
     utility: str = "heldout_loss",
     accuracy: dict[str, float] | None = None,
+    together: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     rng = np.random.default_rng(4)
     models: list[dict[str, Any]] = [
@@ -46,7 +47,8 @@ def table(
         {
             "seeds": [*range(SEEDS)],
             "headline_attack": "loss",
-            "attacks": ["loss", "weak"],
+            "attacks": ["loss", "weak", *together],
+            "threats": {"loss": "query", "weak": "logits", **dict.fromkeys(together, "pair")},
             "pairs": {"small": {"models": [teacher, *models], "vocabulary": vocabulary}},
         }
     )
@@ -59,7 +61,11 @@ def table(
             ),
             **{
                 (attack, metric, threshold): pooled(auc - weaker, spread, rng)
-                for attack, weaker in (("loss", 0.0), ("weak", 0.1))
+                for attack, weaker in (
+                    ("loss", 0.0),
+                    ("weak", 0.1),
+                    *((name, -0.2) for name in together),
+                )
                 for metric, threshold in (
                     *(("auc", ""), ("tpr_at_fpr_0.01", "")),
                     ("member_accuracy", "cross_fitted"),
@@ -205,3 +211,10 @@ def test_count_models_are_alternatives_that_everybody_has() -> None:
 
 def test_without_count_models_nothing_is_said_of_floors() -> None:
     assert set(table({"method": (9.0, 0.6)})["floor"]) == {""}
+
+
+def test_an_attack_that_holds_the_teacher_too_is_none_on_the_student() -> None:
+    methods = {"better": (3.5, 0.6), "worse": (3.5, 0.8)}
+    with_teacher = table(methods, together=("joint",))
+    assert set(with_teacher["attack"]) <= {"loss", ""}
+    pd.testing.assert_series_equal(with_teacher["leakage"], table(methods)["leakage"], atol=0.01)

@@ -97,7 +97,20 @@ def test_markdown_latex_and_html_hold_the_same_cells(name: str, pairs: tuple[str
             assert printed.note in text
 
 
-@pytest.mark.parametrize("name", PRINTED)
+def test_threat_models_are_those_of_the_study_whatever_its_pairs() -> None:
+    small, large = (figure_tables.plausible(pair, students=2) for pair in ("small", "large"))
+    both = Findings(figure_tables.together(small, large), "loss", 0.02)
+    (printed,) = load("threats").printed(both)
+    assert load("threats").printed(both.of_pair("small")) == [printed]
+    assert [(row[0], row[-1]) for row in printed.rows] == [
+        ("query", "loss, zlib, min_k, lowercase"),
+        ("logits", "min_k_pp"),
+        ("references", "reference, ez_mia"),
+    ]
+    assert both.said("ez_mia") == "ez_mia (references)"
+
+
+@pytest.mark.parametrize("name", sorted({*PRINTED} - {"threats"}))
 def test_only_several_pairs_are_named(name: str) -> None:
     for printed in load(name).printed(findings("small")):
         assert "pair" not in printed.columns

@@ -215,6 +215,7 @@ ALLOWED = {
     "tables": (
         "tables",
         "scoring.scores",
+        "scoring.threats",
         "evidence.table",
         "floors.floor",
         "records.evaluation",

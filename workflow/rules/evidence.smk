@@ -61,6 +61,30 @@ use rule compute_evidence as compute_reference_evidence with:
         "compute evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
 
 
+# Further teachers, where an attacker holds them beside their students.
+use rule compute_evidence as compute_teacher_evidence with:
+    input:
+        records=get_data("records.parquet"),
+        model=f"{MODEL}/model",
+    output:
+        get_pieces(["{model}"], PLAN.views["compute_teacher_evidence"]),
+    log:
+        f"{LOGS}/compute_teacher_evidence/{{seed}}.{{pair}}.{{model}}{PART}.log",
+    benchmark:
+        f"{BENCHMARKS}/compute_teacher_evidence/{{seed}}.{{pair}}.{{model}}{PART}.tsv"
+    wildcard_constraints:
+        model=one_of(PLAN.other_teachers),
+    params:
+        code=get_code("compute_evidence"),
+        settings=get_evidence_settings("compute_teacher_evidence"),
+        part=get_part,
+        views=" ".join(PLAN.views["compute_teacher_evidence"]),
+        seed=get_study_seed,
+        directory=lambda wildcards, output: Path(output[0]).parent,
+    message:
+        "compute evidence of {wildcards.model} (seed {wildcards.seed}, {wildcards.pair})"
+
+
 # A shadow's teacher is queried in the views of the attack that finds its vulnerable members, too.
 use rule compute_evidence as compute_shadow_evidence with:
     input:

@@ -142,6 +142,16 @@ def get_reference_evidence(wildcards):
     ]
 
 
+def get_held_teacher_evidence(wildcards):
+    """The evidence of the teacher that an attacker holds beside a model, if there is one."""
+    if wildcards.model not in PLAN.held_teachers:
+        return []
+    return get_views(
+        f"{SEED}/{{pair}}/{PLAN.held_teachers[wildcards.model]}",
+        PLAN.views["compute_teacher_evidence"],
+    )
+
+
 def get_shadow_evidence(wildcards):
     return [
         file
@@ -376,6 +386,7 @@ def get_kept_files():
                 ("compute_evidence", CONFIG.seeds, QUERIED),
                 ("compute_mixture_evidence", CONFIG.seeds, PLAN.mixtures),
                 ("compute_reference_evidence", CONFIG.seeds, PLAN.references),
+                ("compute_teacher_evidence", CONFIG.seeds, PLAN.other_teachers),
                 ("compute_shadow_evidence", shadows, QUERIED),
                 ("compute_shadow_mixture_evidence", shadows, PLAN.mixtures),
             )

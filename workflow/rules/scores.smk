@@ -3,6 +3,7 @@ rule score_attacks:
         records=get_data("records.parquet"),
         evidence=get_views(MODEL, PLAN.attacked_views),
         references=get_reference_evidence,
+        teacher=get_held_teacher_evidence,
         shadows=get_shadow_evidence,
         shadow_records=get_shadow_records,
         tokenizer=get_data("tokenizer") if PLAN.counts_tokens else [],
@@ -22,6 +23,9 @@ rule score_attacks:
         attacks=canonical(PLAN.attacks),
         evidence=lambda wildcards, input: Path(input.evidence[0]).parent,
         references=lambda wildcards, input: evidence_directories(input.references),
+        teacher=lambda wildcards, input: (
+            f"--teacher {Path(input.teacher[0]).parent}" if input.teacher else ""
+        ),
         shadows=lambda wildcards, input: " ".join(
             f"--shadow {directory} {records}"
             for directory, records in zip(
@@ -38,7 +42,7 @@ rule score_attacks:
     shell:
         "python -m distilleak score_attacks --records {input.records}"
         " --evidence {params.evidence} --references {params.references}"
-        " {params.shadows} {params.tokenizer}"
+        " {params.teacher} {params.shadows} {params.tokenizer}"
         " --attacks {params.attacks:q} --output {output} > {log} 2>&1"
 
 

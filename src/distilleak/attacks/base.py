@@ -4,6 +4,7 @@ An attack is a module of this package named after it. It defines
 
 * `Parameters`: its settings, a section of the configuration;
 * `NEEDS`: the evidence that it reads, a `Needs`; no other evidence is computed for it;
+* `THREAT`: what the attacker holds, knows and may train, one of the names in `scoring.threats`;
 * `score(evidence, parameters)`: one float64 score per record, higher = more likely a member.
 
 An attack that compares a record with other records splits `score` in two, so that the evidence need
@@ -44,6 +45,8 @@ class Needs:
     needs, on records of the auxiliary pool that no reference model trained on."""
     shadows: int = 0
     """Minimum number of shadow models; about half of them trained on any one record."""
+    teacher: bool = False
+    """Whether it reads evidence of the model that the target has learned from, too."""
     frequencies: bool = False
     """How often each token occurs in the auxiliary pool."""
 
@@ -99,16 +102,25 @@ def gain(evidence: Evidence) -> Ragged:
         DistilleakError: a reference model scored different tokens from the target.
     """
     target = evidence.views["plain"]
+    check_tokens(target, evidence.references)
     total = np.zeros(len(target.logp.values))
     for view in evidence.references:
-        if not target.token_id.equals(view.token_id):
-            raise DistilleakError(
-                "a reference model scored different tokens from the target; comparing them token "
-                "by token needs reference models with the target's tokenizer"
-            )
         total += view.logp.floats
     values = target.logp.floats - total / len(evidence.references)
     return Ragged(values, target.logp.offsets)
+
+
+def check_tokens(target: View, references: Sequence[View]) -> None:
+    """Refuse to compare models token by token whose tokens are not the same.
+
+    Raises:
+        DistilleakError: a reference model scored different tokens from the target.
+    """
+    if not all(target.token_id.equals(view.token_id) for view in references):
+        raise DistilleakError(
+            "a reference model scored different tokens from the target; comparing them token "
+            "by token needs reference models with the target's tokenizer"
+        )
 
 
 def population_logp(view: View | None) -> ScoreArray:

@@ -16,6 +16,7 @@ from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(references=2)
+THREAT = "references"
 
 
 class Parameters(Settings):

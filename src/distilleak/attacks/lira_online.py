@@ -14,6 +14,7 @@ from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(shadows=4)  # two on either side: a single one has no variance
+THREAT = "shadows"
 
 
 class Parameters(Settings):

@@ -8,6 +8,7 @@ from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(views=("plain", "lower"))
+THREAT = "query"
 
 
 class Parameters(Settings):

@@ -7,6 +7,7 @@ from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs()
+THREAT = "query"
 
 
 class Parameters(Settings):

@@ -9,6 +9,7 @@ from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(views=("plain", "prefix_nonmember"))
+THREAT = "distribution"
 
 
 class Parameters(Settings):

@@ -10,6 +10,7 @@ from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(references=1)
+THREAT = "references"
 
 
 class Parameters(Settings):

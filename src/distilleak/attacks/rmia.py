@@ -14,6 +14,7 @@ from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(references=1, population=True)
+THREAT = "references"
 
 
 class Parameters(Settings):

@@ -13,6 +13,7 @@ from distilleak.evidence.table import Evidence
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(population=True, shadows=2)
+THREAT = "shadows"
 
 
 class Parameters(Settings):

@@ -12,6 +12,7 @@ from distilleak.ragged import Ragged
 from distilleak.settings.base import Settings
 
 NEEDS = Needs()
+THREAT = "logits"
 
 
 class Parameters(Settings):

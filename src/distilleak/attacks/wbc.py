@@ -14,6 +14,7 @@ from distilleak.ragged import Ragged
 from distilleak.settings.base import Settings
 
 NEEDS = Needs(references=1)
+THREAT = "references"
 
 
 class Parameters(Settings):

@@ -133,7 +133,7 @@ class Costs:
         return self.study.students[model].training.epochs if model in self.plan.kept else 1
 
     def _queried(self, arm: Arm, model: str) -> float:
-        if model == "teacher":
+        if model == "teacher" or model in self.plan.other_teachers:
             return self._teacher(arm)
         if model.startswith("reference-"):
             return self._reference(arm)

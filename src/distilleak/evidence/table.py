@@ -82,6 +82,8 @@ class Evidence:
     population: View | None = None  # plain, of the target on the population
     reference_population: Sequence[View] = ()  # plain, of each reference model on the population
     shadows: Sequence[Shadow] = ()
+    teacher: View | None = None  # plain, of the target's teacher; else of the target itself
+    teacher_population: View | None = None  # the same on the population
     unigram: NDArray[np.int64] | None = None  # (vocabulary,) counts in the auxiliary pool
 
 

@@ -11,8 +11,9 @@ from distilleak.tables.reading import Tables, headline, models_of, pick
 TITLE = "Ensembles: leakage against the number of students"
 CAPTION = (
     "The headline attack on ensembles, against their number of students; mean over the subsets of "
-    "that size. By vote (each student's attack decision is a vote) and by mixture (the average of "
-    "the students' next-token distributions). Size 1: the single students. Grey: the mean over the "
+    "that size. Mixture: a model, the average of the students' next-token distributions. Vote: no "
+    "model, but an attacker who holds all of these students, each of whose attack decisions is a "
+    "vote. Size 1: the single students. Grey: the mean over the "
     "students of these ensembles, each attacked by itself. Star: a single student as large as all "
     "of them together. What can be undone is attacked undone. Bars: 95 % intervals. Lower row, "
     "where there are several seeds: the standard deviation between seeds of a single ensemble or "

@@ -13,10 +13,10 @@ CAPTION = (
     "Held-out loss (mean negative log-likelihood in nats per token on the holdout pool, lower is "
     "better) against the AUC of the headline attack (0.5, dashed, is chance). Lower left is good "
     "on both. Bars: 95 % bootstrap intervals, pooled over seeds. Dotted: the AUC of the best "
-    "classifier that never saw a model. Ensembles by vote give no probabilities and have no loss, "
-    "so they are left out. Grey inside: attacked without a part that whoever holds the weights can "
-    "take out, at the loss of what is released. Numbers: metrics.csv (heldout_loss, auc), "
-    "blind.csv."
+    "classifier that never saw a model. Votes are attacks on several students, not models, so they "
+    "have no loss and are left out. Grey inside: attacked without a part that whoever holds the "
+    "weights can take out, at the loss of what is released. Numbers: metrics.csv (heldout_loss, "
+    "auc), blind.csv."
 )
 TABLES = ("models", "metrics", "blind")
 

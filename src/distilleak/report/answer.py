@@ -24,7 +24,8 @@ _ENOUGH = 5  # trivial alternatives, for a frontier that does not favour the met
 def answer(tables: Tables, pair: str, attack: str) -> list[str]:
     """What the study found of `pair` with `attack`; in brackets are 95 % intervals.
 
-    Reads the tables models, floors, leak, metrics, comparisons, ensembles, frontier, luck, blind.
+    Reads the tables models, floors, threats, leak, metrics, comparisons, ensembles, frontier, luck,
+    blind.
     Sentence 1: does plain distillation leak, to the strongest of all attacks, and would anybody use
     the students? Sentence 2: more or less than the teacher under `attack`, and does that attack on
     the teacher find more than classifiers do that see no model? Sentence 3: which methods leak less
@@ -38,7 +39,7 @@ def answer(tables: Tables, pair: str, attack: str) -> list[str]:
         DistilleakError: there is no such pair.
     """
     return [
-        f"{_leak(tables, pair)}{_of_no_use(tables, pair)}.",
+        f"{_leak(tables, pair)}{_with_teacher(tables, pair)}{_of_no_use(tables, pair)}.",
         f"{_headline(tables, pair, attack)}{_bar(tables, pair, attack)}.",
         _methods(tables, pair, attack),
         f"{_ensembles(tables, pair, attack)}; {_sides(tables, pair, attack)}.",
@@ -49,9 +50,9 @@ def answer(tables: Tables, pair: str, attack: str) -> list[str]:
 
 
 def _leak(tables: Tables, pair: str) -> str:
-    """A leak: an interval of the AUC, corrected for all attacks that were tried, lies above 0.5, or
-    below it, where the attack is then turned; or beyond the bar of a closed blind gate. None: that
-    of no attack does.
+    """A leak: an interval of the AUC, corrected for all attacks on one model that were tried, lies
+    above 0.5, or below it, where the attack is then turned; or beyond the bar of a closed blind
+    gate. None: that of no attack does.
     """
     found = {row["model"]: row for row in pick(tables["leak"], pair=pair).to_dict("records")}
     if _PLAIN not in found:
@@ -80,6 +81,17 @@ def _leak(tables: Tables, pair: str) -> str:
         f"chance is 0.5; an AUC of {min(1.0, least + row['reach']):.3f} or more would have been "
         f"found with probability 0.8{_leak_of_teacher(found, least, beyond)}"
     )
+
+
+def _with_teacher(tables: Tables, pair: str) -> str:
+    """What is found in plain distillation by whoever holds the teacher, too: the AUC as it is."""
+    found = [
+        f"{row['attack']} (threat model {row['threat']}) has an AUC of {auc}"
+        for row in pick(tables["threats"], student_alone=False).to_dict("records")
+        if (auc := _estimate(per_model(tables, pair, attack=row["attack"], metric="auc"), _PLAIN))
+        is not None
+    ]
+    return f"; for whoever holds the teacher, too, {listed(found)} on {_PLAIN}" if found else ""
 
 
 def _of_no_use(tables: Tables, pair: str) -> str:
@@ -114,8 +126,10 @@ def _of_no_use(tables: Tables, pair: str) -> str:
 
 
 def _name(row: dict[Any, Any]) -> str:
-    """The attack; members with the lower scores are found by whoever turns its sign."""
-    return f"{row['attack']} with its sign turned" if row["turned"] else str(row["attack"])
+    """The attack and its threat model; members with the lower scores are found by whoever turns
+    its sign."""
+    named = f"{row['attack']} (threat model {row['threat']})"
+    return f"{named} with its sign turned" if row["turned"] else named
 
 
 def _auc(row: dict[Any, Any]) -> Interval:
@@ -359,7 +373,7 @@ def _bases(tables: Tables, pair: str) -> list[str]:
 
 
 def _ensembles(tables: Tables, pair: str, attack: str) -> str:
-    """The largest ensembles against the same students, each by itself.
+    """The largest ensembles, and votes of as many, against the same students, each by itself.
 
     Less or more: the interval of the paired difference excludes 0. Steadier or not than one
     student: a two-sided F test of the variances between seeds.
@@ -375,15 +389,21 @@ def _ensembles(tables: Tables, pair: str, attack: str) -> str:
         change = Interval(*(many[f"difference{end}"] for end in ("", "_low", "_high")))
         if not np.isfinite([*joint, *change]).all():
             continue
-        if change.high < 0:
-            verdict = "leak less than"
-        elif change.low > 0:
-            verdict = "leak more than"
+        side = 0 if change.high < 0 else 1 if change.low > 0 else 2
+        # A mixture is a model; a vote is what an attacker does who holds several.
+        if kind == "mixture":
+            who = f"ensembles of {many['size']:.0f} by mixture"
+            verdict = ("leak less than", "leak more than", "show no difference in leakage from")
         else:
-            verdict = "show no difference in leakage from"
+            who = f"an attacker who holds {many['size']:.0f} students and takes their vote"
+            verdict = (
+                "finds less than in",
+                "finds more than in",
+                "is not shown to find more or less than in",
+            )
         parts.append(
-            f"ensembles of {many['size']:.0f} by {kind} {verdict} the same students on average "
-            f"(AUC {joint}, paired difference {change.signed()}) {_steadiness(one, many)}"
+            f"{who} {verdict[side]} the same students on average (AUC {joint}, paired difference "
+            f"{change.signed()}) {_steadiness(one, many, 'are' if kind == 'mixture' else 'is')}"
         )
     if not parts:
         return "No ensembles were made"
@@ -391,7 +411,7 @@ def _ensembles(tables: Tables, pair: str, attack: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _steadiness(one: "pd.Series[float]", many: "pd.Series[float]") -> str:
+def _steadiness(one: "pd.Series[float]", many: "pd.Series[float]", be: str) -> str:
     seeds = int(many["seeds"])
     before, after = float(one["seed_sd"]), float(many["seed_sd"])
     if seeds < 2 or not np.isfinite([before, after]).all():
@@ -411,7 +431,7 @@ def _steadiness(one: "pd.Series[float]", many: "pd.Series[float]") -> str:
             f"{p_text(p)})"
         )
     verdict = "steadier" if after < before else "less steady"
-    return f"and are {verdict} than one student ({spread}, F test {p_text(p)})"
+    return f"and {be} {verdict} than one student ({spread}, F test {p_text(p)})"
 
 
 def _sides(tables: Tables, pair: str, attack: str) -> str:

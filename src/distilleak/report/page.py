@@ -19,9 +19,13 @@ from distilleak.tables.reading import Tables, headline, pairs_of, pool_size
 
 OF_STUDY = ("split", "blind")
 """Tables that are shown once for all pairs."""
-OF_PAIR = [name for name, readable in TABLES.items() if readable and name not in OF_STUDY]
+ATTACKERS = "threats"
+"""The table that says who attacks, shown first."""
+OF_PAIR = [
+    name for name, readable in TABLES.items() if readable and name not in (*OF_STUDY, ATTACKERS)
+]
 COSTS = "costs"
-NEEDED = ("models", "floors", *OF_PAIR, *OF_STUDY)
+NEEDED = ("models", "floors", ATTACKERS, *OF_PAIR, *OF_STUDY)
 """The tables that the page is made of, besides that of costs."""
 _PACKAGES = (
     "distilleak",
@@ -85,7 +89,8 @@ def page(
     )
     return environment.get_template("page.html.jinja").render(
         study=study,
-        attack=style.headline_attack,
+        attack=findings.said(style.headline_attack),
+        attackers=map(as_html, printed(findings, [ATTACKERS])),
         parts=parts,
         conditions=map(as_html, printed(findings, OF_STUDY)),
         costs=map(as_html, printed(findings, [COSTS])),

@@ -22,6 +22,8 @@ from distilleak.scoring.needs import (
     references_of,
     shadow_population_of,
     shadows_of,
+    teacher_of,
+    teacher_population_of,
     views_of,
 )
 
@@ -38,6 +40,8 @@ class Reader:
         entries: the attacks.
         shadows: directory of each shadow model, with `plain.parquet` and, if an attack needs it,
             `population.parquet` -> ids of the records that the model trained on.
+        teacher: directory of the model that the target has learned from, with the same two files;
+            without it, the evidence of the target itself stands in for that of its teacher.
         unigram: (vocabulary,), how often each token occurs in the auxiliary pool.
 
     Raises:
@@ -52,6 +56,7 @@ class Reader:
         entries: Sequence[Entry],
         *,
         shadows: Mapping[str | Path, Collection[str]] | None = None,
+        teacher: str | Path | None = None,
         unigram: NDArray[np.int64] | None = None,
     ) -> None:
         shadows = shadows or {}
@@ -67,6 +72,9 @@ class Reader:
         self._views = views_of(entries)
         self._references = list(references) if references_of(entries) else []
         self._shadows = dict(shadows) if shadows_of(entries) else {}
+        self._teacher: Path | None = None
+        if teacher_of(entries):
+            self._teacher = Path(teacher or directory)
         self._unigram = unigram if frequencies_of(entries) else None
         self._population: View | None = None
         if population_of(entries):
@@ -74,6 +82,9 @@ class Reader:
         self._reference_population: list[View] = []
         if reference_population_of(entries):
             self._reference_population = [self._other(path) for path in self._references]
+        self._teacher_population: View | None = None
+        if self._teacher is not None and teacher_population_of(entries):
+            self._teacher_population = self._other(self._teacher)
         self._shadow_population: dict[str | Path, View] = {}
         if shadow_population_of(entries):
             self._shadow_population = {path: self._other(path) for path in self._shadows}
@@ -108,6 +119,8 @@ class Reader:
                 )
                 for path, trained in self._shadows.items()
             ],
+            teacher=read_view(self._teacher / "plain.parquet", ids) if self._teacher else None,
+            teacher_population=self._teacher_population,
             unigram=self._unigram,
         )
 

@@ -44,6 +44,16 @@ def shadows_of(entries: Sequence[Entry]) -> int:
     return max((_needs(entry).shadows for entry in entries), default=0)
 
 
+def teacher_of(entries: Sequence[Entry]) -> bool:
+    """Whether an attack needs evidence of the teacher of the target."""
+    return any(_needs(entry).teacher for entry in entries)
+
+
+def teacher_population_of(entries: Sequence[Entry]) -> bool:
+    """Whether an attack needs evidence of that teacher on the population."""
+    return any(_needs(entry).population and _needs(entry).teacher for entry in entries)
+
+
 def frequencies_of(entries: Sequence[Entry]) -> bool:
     """Whether an attack needs the token counts of the auxiliary pool."""
     return any(_needs(entry).frequencies for entry in entries)

@@ -1,4 +1,4 @@
-"""Votes: ensembles of students that decide by majority."""
+"""Votes: the majority of attack decisions, for whoever holds several students."""
 
 from collections.abc import Sequence
 

@@ -50,7 +50,8 @@ def _parser() -> argparse.ArgumentParser:
         "--roster",
         type=base.settings_argument(Roster),
         required=True,
-        help='JSON: {"seeds": [...], "headline_attack": ..., "attacks": [...], "pairs": {name: '
+        help='JSON: {"seeds": [...], "headline_attack": ..., "attacks": [...], "threats": '
+        '{attack: threat model}, "pairs": {name: '
         '{"models": [{"model", "kind", "method", "label", "members"}, ...], "data": '
         'directory below that of a seed, "vocabulary": ...}}, "differing": what seeds differ in}',
     )

@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             directory: set(read_training_set(records, "teacher").record_id)
             for directory, records in arguments.shadow
         },
+        teacher=arguments.teacher,
         unigram=unigram,
     )
     windows = iterate_records(arguments.records, pools, window.SIZE)
@@ -62,6 +63,11 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar=("EVIDENCE", "RECORDS"),
         help="evidence directory of a shadow model and its records.parquet; may be repeated",
+    )
+    parser.add_argument(
+        "--teacher",
+        help="evidence directory of the model that this one has learned from (default: it has "
+        "learned from none)",
     )
     parser.add_argument(
         "--tokenizer", help="tokenizer directory, for attacks that need the tokens' frequencies"

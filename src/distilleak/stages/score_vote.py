@@ -1,4 +1,6 @@
-"""Score an ensemble by vote: each student's attack decision is a vote, ties go to the mean margin.
+"""Score the vote of students: each one's attack decision counts, ties go to the mean margin.
+
+A vote is no model, but what an attacker can do who holds all of these students.
 
 With v of k students for membership and m the mean margin, the score is (v + sigmoid(m)) / (k + 1).
 It is above 0.5 exactly when v > k / 2, or v = k / 2 and m > 0, and it orders records first by votes

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from distilleak import catalogue
 from distilleak.attacks.base import Needs
 from distilleak.errors import DistilleakError
+from distilleak.scoring.threats import THREATS
 from distilleak.settings.architecture import (
     ArchitectureSettings,
     CheckpointSettings,
@@ -98,6 +99,21 @@ def check_attacks(
         if attack not in attacks:
             near = catalogue.suggestion(attack, list(attacks))
             raise ConfigurationError(key, f"{attack!r} is not among the attacks{near}")
+    headline = configuration.figures.headline_attack
+    for name, entry in attacks.items():
+        threat = getattr(entry.module, "THREAT", None)
+        if threat not in THREATS:
+            raise ConfigurationError(
+                f"attacks.{name}",
+                f"the module attacks/{entry.name}.py has "
+                + ("no THREAT" if threat is None else f"the THREAT {threat!r}")
+                + f"; allowed: {', '.join(THREATS)}",
+            )
+        if name == headline and not THREATS[threat].student_alone:
+            raise ConfigurationError(
+                "figures.headline_attack",
+                f"{name!r} holds the teacher, too; models are compared by an attack on one alone",
+            )
     needs = {name: attack.module.NEEDS for name, attack in attacks.items()}
     _check_folds(configuration, corpora)
     _check_needs(configuration, corpora, needs)

@@ -22,7 +22,7 @@ UNDONE = "-undone"
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Students that are attacked as one model.
+    """Students that are attacked together: as one model, or by whoever holds them all.
 
     Attributes:
         name: `<kind>-<subset>`; of an undone mixture, followed by `UNDONE`.
@@ -208,6 +208,30 @@ class Plan:
         return [f"shadow-{number}" for number in range(count)]
 
     @cached_property
+    def held_teachers(self) -> dict[str, str]:
+        """Model that is scored -> the directory of the teacher that an attacker holds beside it.
+
+        That is the one that a student has learned from. Of the teachers of a mixture the first one
+        is held. A model that has learned from none is not in it, nor is any where no attack needs
+        a teacher.
+        """
+        if not needs.teacher_of(self._all):
+            return {}
+        students = self.study.students
+        parts: dict[str, tuple[str, ...]] = {name: (name,) for name in students}
+        parts |= {name: self.ensembles[name].students for name in self.mixtures}
+        found = {
+            model: [self.teacher(name) for name in names if students[name].method.needs_teacher]
+            for model, names in parts.items()
+        }
+        return {model: teachers[0] for model, teachers in found.items() if teachers}
+
+    @cached_property
+    def other_teachers(self) -> list[str]:
+        """Further teachers that an attacker holds; that of all pairs is queried anyway."""
+        return sorted(set(self.held_teachers.values()) - {"teacher"})
+
+    @cached_property
     def counts_tokens(self) -> bool:
         """Whether an attack needs the token counts of the auxiliary pool."""
         return needs.frequencies_of(self._all)
@@ -227,6 +251,7 @@ class Plan:
         """Rule that computes evidence -> the views of it that are read."""
         population = ["population"] if needs.population_of(self._all) else []
         of_references = population if needs.reference_population_of(self._all) else []
+        of_teachers = population if needs.teacher_population_of(self._all) else []
         of_shadows = population if needs.shadow_population_of(self._all) else []
         candidates = ["candidates"] if self.study.configuration.canaries else []
         # Utility at a fitted temperature is measured of every model that is attacked.
@@ -236,6 +261,7 @@ class Plan:
             "compute_mixture_evidence": read,
             # Attacks compare with references and shadows on plain text only.
             "compute_reference_evidence": ["plain", *of_references],
+            "compute_teacher_evidence": ["plain", *of_teachers],
             # A shadow's teacher also identifies its vulnerable members.
             "compute_shadow_evidence": [*self.finder_views, *of_shadows],
             "compute_shadow_mixture_evidence": ["plain", *of_shadows],

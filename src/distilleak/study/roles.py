@@ -86,6 +86,7 @@ def roster(plan: Plan) -> Roster:
         differing=_differing(study),
         headline_attack=configuration.figures.headline_attack,
         attacks=list(study.attacks),
+        threats={name: entry.module.THREAT for name, entry in study.attacks.items()},
         pairs={
             name: Pair(
                 models=models,

@@ -116,7 +116,7 @@ def printed(findings: Findings) -> list[Printed]:
     )
     table = findings.print(
         "comparisons",
-        f"Differences from the teacher and from kd, attack {findings.attack}",
+        f"Differences from the teacher and from kd, attack {findings.said(findings.attack)}",
         "Model minus baseline on the same records; below 0 the model leaks less, or its loss is "
         "smaller. p is two-sided and corrected by Holm's method for all comparisons of the pair, "
         "the baseline and the metric; the verdict goes by it, and not by the interval, which is "

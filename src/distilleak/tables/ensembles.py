@@ -215,9 +215,11 @@ def printed(findings: Findings) -> list[Printed]:
     """A row for each metric, kind and size."""
     table = findings.print(
         "ensembles",
-        f"Ensembles, attack {findings.attack}",
-        "Mean over all ensembles (subsets) with this number of students; one student: the single "
-        "students. Average: the students of those ensembles, each by itself. Single: one student "
+        f"Ensembles, attack {findings.said(findings.attack)}",
+        "Mixture: a model, the average of the students' next-token distributions. Vote: no model, "
+        "but an attacker who holds all of these students (threat model several). Mean over all "
+        "ensembles (subsets) with this number of students; one student: the single students. "
+        "Average: the students of those ensembles, each by itself. Single: one student "
         "as large as all of them together. Standard deviation between seeds: that of one "
         "ensemble. Difference: from that average, paired. What can be undone is attacked undone. "
         f"{INTERVALS}",

@@ -13,6 +13,7 @@ COLUMNS: Columns = {
     "model": str,
     "attacks": int,
     "attack": str,
+    "threat": str,
     "turned": bool,
     "auc": float,
     "low": float,
@@ -25,7 +26,8 @@ COLUMNS: Columns = {
 
 
 def build(study: StudyResults) -> pd.DataFrame:
-    """The table: a row for each model, with the attack whose AUC lies farthest from chance.
+    """The table: a row for each model, with the attack whose AUC lies farthest from chance, among
+    those on the model alone.
 
     Of a model that can be undone the attacks on the undone one are tried, too, and named so.
 
@@ -61,6 +63,7 @@ def build(study: StudyResults) -> pd.DataFrame:
                 model.model,
                 len(tried),
                 named,
+                study.roster.threats[attack],
                 found.turned,
                 found.value,
                 found.low,
@@ -84,10 +87,12 @@ def printed(findings: Findings) -> list[Printed]:
         "corrected for the number of attacks that were tried, so it allows for the picking; it is "
         "by bootstrap over records, for the models as they are. A leak: the interval lies above "
         "0.5. Found from: an AUC this large would have been found with probability 0.8. The TPR "
-        "is that of the same attack, with a 95 % interval that is not corrected.",
+        "is that of the same attack, with a 95 % interval that is not corrected. Attacks that hold "
+        "the teacher as well are left out.",
         (
             "model",
             "attack",
+            "threat model",
             "of",
             METRIC_NAMES["auc"],
             "found from",
@@ -99,6 +104,7 @@ def printed(findings: Findings) -> list[Printed]:
                 (
                     labels[row["pair"], row["model"]],
                     f"{row['attack']}, turned" if row["turned"] else row["attack"],
+                    row["threat"],
                     number(row["attacks"]),
                     interval(row, "auc"),
                     number(0.5 + row["reach"], 3),

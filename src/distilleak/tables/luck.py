@@ -75,7 +75,7 @@ def printed(findings: Findings) -> list[Printed]:
 
     table = findings.print(
         "luck",
-        f"Variation between seeds, attack {findings.attack}",
+        f"Variation between seeds, attack {findings.said(findings.attack)}",
         f"Standard deviation between seeds, with its 95 % interval. {seeds} Records: the standard "
         "deviation between draws of the evaluated records, for models as they are, by bootstrap. "
         "Single seeds and other attacks: luck.csv.",

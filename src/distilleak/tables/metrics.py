@@ -64,7 +64,9 @@ def printed(findings: Findings) -> list[Printed]:
 
 def _summary(findings: Findings) -> Printed:
     attack = findings.attack
-    aucs = _aucs(findings)
+    alone = {
+        name: rows for name, rows in _aucs(findings).items() if name in findings.on_one_model()
+    }
     undone = findings.undone()
     shown = {
         METRIC_NAMES[metric]: _by_model(findings, attack=attack, metric=metric, threshold=threshold)
@@ -78,18 +80,18 @@ def _summary(findings: Findings) -> Printed:
     shown[METRIC_NAMES["heldout_loss"]] = _by_model(findings, metric="heldout_loss")
     return findings.print(
         "summary",
-        f"Leakage and utility, attack {attack}",
+        f"Leakage and utility, attack {findings.said(attack)}",
         "Pooled over seeds. AUC: chance is 0.5. TPR at 1 % FPR: measured on "
         f"{_nonmembers(findings)}; chance is 0.01. Accuracies are at the cross-fitted threshold, "
-        "those of ensembles by vote at the majority. The largest AUC is that of the strongest of "
-        "all attacks, picked afterwards, so it looks stronger than it is. "
-        f"{findings.remark()}{INTERVALS}",
+        "those of votes, which are attacks by whoever holds all students of an ensemble, at the "
+        "majority. The largest AUC is that of the strongest of all attacks on the model alone, "
+        f"picked afterwards, so it looks stronger than it is. {findings.remark()}{INTERVALS}",
         ("model", "largest AUC", *shown),
         [
             (key[0], (label, best, *(interval(rows.get(key)) for rows in shown.values())))
             for key, label in findings.labels().items()
             if any(key in rows for rows in shown.values())
-            for best in [_largest(aucs, key, undone.get(key))]
+            for best in [_largest(alone, key, undone.get(key))]
         ],
     )
 
@@ -99,8 +101,9 @@ def _attacks(findings: Findings) -> Printed:
     return findings.print(
         "attacks",
         "AUC of every attack",
-        f"Pooled over seeds; chance is 0.5. {findings.remark()}{INTERVALS}",
-        ("model", *aucs),
+        "Pooled over seeds; chance is 0.5. In the head: attack (threat model). "
+        f"{findings.remark()}{INTERVALS}",
+        ("model", *map(findings.said, aucs)),
         [
             (key[0], (label, *(interval(rows.get(key)) for rows in aucs.values())))
             for key, label in findings.labels().items()
@@ -161,7 +164,7 @@ def _utility(findings: Findings) -> Printed:
         "utility",
         "Utility and size",
         "Utility is measured on the hold-out pool. Training records count once, training tokens in "
-        "every epoch. Ensembles by vote are left out: they give no probabilities. The last rows "
+        "every epoch. Votes are left out: they are attacks, not models. The last rows "
         "are floors: count models (interpolated Kneser-Ney) of the auxiliary pool, which is public "
         f"text, and of that and the members. Nobody would use a model worse than the {USELESS} of "
         f"public text. {INTERVALS}",

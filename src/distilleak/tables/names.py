@@ -6,6 +6,7 @@ from types import ModuleType
 TABLES: dict[str, tuple[str, ...]] = {
     "models": (),
     "leak": ("leak",),
+    "threats": ("threats",),
     "floors": (),
     "metrics": ("summary", "attacks", "utility"),
     "comparisons": ("comparisons",),

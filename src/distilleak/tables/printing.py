@@ -35,7 +35,7 @@ class Findings:
     """What readable tables are made of: all rows of a study, or those of one pair.
 
     Attributes:
-        tables: `models`, `split` and the tables that are printed.
+        tables: `models`, `split`, `threats` and the tables that are printed.
         attack: The headline attack.
         margin: Smaller differences count as equivalence; of no use where none are printed.
     """
@@ -45,11 +45,10 @@ class Findings:
     margin: float = math.nan
 
     def of_pair(self, pair: str) -> "Findings":
-        """The rows of one pair."""
+        """The rows of one pair, and the tables that are of no pair."""
         own = {
-            name: pick(table, pair=pair)
+            name: pick(table, pair=pair) if "pair" in table.columns else table
             for name, table in self.tables.items()
-            if "pair" in table.columns
         }
         return replace(self, tables=own)
 
@@ -83,6 +82,15 @@ class Findings:
         return {
             (row["pair"], row["of"]): ((row["pair"], row["model"]), row["undoing"]) for row in rows
         }
+
+    def said(self, attack: str) -> str:
+        """An attack with the name of its threat model: "loss (query)"."""
+        (threat,) = pick(self.tables["threats"], attack=attack)["threat"]
+        return f"{attack} ({threat})"
+
+    def on_one_model(self) -> set[str]:
+        """The attacks that hold no other model beside the one that they attack."""
+        return set(pick(self.tables["threats"], student_alone=True)["attack"])
 
     def rows(self, table: str, **wanted: object) -> list[dict[str, Any]]:
         """The rows of `table` whose columns equal the values wanted, as `reading.pick` has it."""

@@ -103,18 +103,19 @@ class StudyResults:
     floors: PooledMetrics  # (pair, count model); none of masked pairs
 
     def attacks_on(self, pair: str, model: Model) -> dict[str, tuple[str, Mapping[Key, Pooled]]]:
-        """Every attack on a model as people read its name -> its own name, and the metrics in which
-        its results stand: those of the model, then those of what an attacker makes of it.
+        """Every attack on a model alone, as people read its name -> its own name, and the metrics
+        in which its results stand: of the model, then of what an attacker makes of it.
 
         A released model is attacked in both ways, so that none of its tables knows only attackers
         who leave it as it is.
         """
-        found = {attack: (attack, self.pooled[pair, model.model]) for attack in self.roster.attacks}
+        attacks = self.roster.on_one_model()
+        found = {attack: (attack, self.pooled[pair, model.model]) for attack in attacks}
         undone = self.roster.pairs[pair].undone(model.model)
         if undone is not None:
-            for attack in self.roster.attacks:
+            for attack in attacks:
                 found[f"{attack} {undone.undoing}"] = attack, self.pooled[pair, undone.model]
-        return found
+        return {name: (own, on) for name, (own, on) in found.items() if (own, "auc", "") in on}
 
     def scored(self) -> Iterator[tuple[str, str, str, list[Scores]]]:
         """(pair, model, attack, the model's scores in each seed)."""

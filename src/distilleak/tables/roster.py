@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from distilleak.scoring.threats import THREATS
 from distilleak.settings.base import Settings
 
 
@@ -76,6 +77,8 @@ class Roster(Settings):
     seeds: list[int] = Field(min_length=1)
     headline_attack: str
     attacks: list[str] = Field(min_length=1)
+    threats: dict[str, str]
+    """Attack -> the name of its threat model."""
     pairs: dict[str, Pair] = Field(min_length=1)
     differing: Literal["split and training", "training", "split"] = "split and training"
     """What seeds differ in."""
@@ -87,6 +90,17 @@ class Roster(Settings):
                 f"headline_attack {self.headline_attack!r} is not among the attacks: "
                 f"{', '.join(self.attacks)}"
             )
+        if self.threats.keys() != set(self.attacks):
+            raise ValueError(
+                f"threats: given of {', '.join(self.threats) or 'no attack'}; "
+                f"attacks: {', '.join(self.attacks)}"
+            )
+        for attack, threat in self.threats.items():
+            if threat not in THREATS:
+                raise ValueError(
+                    f"threats.{attack}: unknown threat model {threat!r}; "
+                    f"allowed: {', '.join(THREATS)}"
+                )
         for name, pair in self.pairs.items():
             students = {model.model for model in pair.of_kind("student")}
             for model in pair.models:
@@ -107,6 +121,10 @@ class Roster(Settings):
                         "model of the pair"
                     )
         return self
+
+    def on_one_model(self) -> list[str]:
+        """The attacks that hold no other model beside the one that they attack, in order."""
+        return [name for name in self.attacks if THREATS[self.threats[name]].student_alone]
 
     def models(self) -> Iterator[tuple[str, Model]]:
         """(pair, model) of every model, in order."""

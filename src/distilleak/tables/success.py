@@ -80,7 +80,7 @@ def printed(findings: Findings) -> list[Printed]:
     labels = findings.labels()
     table = findings.print(
         "success",
-        f"Success on teacher and student, attack {findings.attack}",
+        f"Success on teacher and student, attack {findings.said(findings.attack)}",
         "Records on which the attack is right on both, on one of them only, or on neither, summed "
         "over seeds, with their share of the pool. Each model has its own cross-fitted threshold. "
         f"{findings.remark()}Other attacks: success.csv.",
