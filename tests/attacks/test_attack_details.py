@@ -76,6 +76,7 @@ def test_an_attack_reads_no_more_than_it_declares(name: str) -> None:
         population=evidence.population if needs.population else None,
         reference_population=evidence.reference_population[:with_population],
         shadows=shadows[: needs.shadows],
+        base=evidence.base if needs.base else None,
         teacher=evidence.teacher if needs.teacher else None,
         teacher_population=evidence.teacher_population if needs.teacher else None,
         unigram=evidence.unigram if needs.frequencies else None,

@@ -62,6 +62,8 @@ def test_a_nan_in_any_evidence_that_an_attack_reads_names_the_record(name: str) 
     if needs.shadows:
         shadows = [replace(shadow, view=broken(shadow.view)) for shadow in evidence.shadows]
         cases.append(replace(evidence, shadows=shadows))
+    if needs.base and evidence.base is not None:
+        cases.append(replace(evidence, base=broken(evidence.base)))
     if needs.teacher and evidence.teacher is not None:
         cases.append(replace(evidence, teacher=broken(evidence.teacher)))
     for case in cases:
@@ -124,6 +126,7 @@ def test_scores_join_by_record_id_whatever_the_order_of_the_files(
             for number, shadow in enumerate(evidence.shadows)
         ],
         neighbours=stored_copies(evidence.neighbours),
+        base=evidence.base and stored(evidence.base, "base.parquet"),
         teacher=evidence.teacher and stored(evidence.teacher, "teacher.parquet"),
     )
     module = catalogue.load("attacks", name)

@@ -83,6 +83,7 @@ def test_a_score_does_not_depend_on_the_other_records(name: str) -> None:
                 )
                 for shadow in evidence.shadows
             ],
+            base=evidence.base and one_record(evidence.base, record),
             teacher=evidence.teacher and one_record(evidence.teacher, record),
         )
         assert_allclose(module.score(alone, parameters), of_all[[record]], rtol=1e-12)

@@ -47,6 +47,7 @@ def memorised() -> Evidence:
             Shadow(view(2.0, member), member > 0, view(among="population"))
             for member in random_members(RECORDS, 8, generator)
         ],
+        base=view(),
         teacher=view(2.0),
         teacher_population=view(among="population"),
         unigram=np.bincount(true, minlength=20),

@@ -37,6 +37,7 @@ def part(evidence: Evidence, rows: slice) -> Evidence:
             replace(shadow, view=rows_of(shadow.view, rows), member=shadow.member[rows])
             for shadow in evidence.shadows
         ],
+        base=evidence.base and rows_of(evidence.base, rows),
         teacher=evidence.teacher and rows_of(evidence.teacher, rows),
     )
 

@@ -35,7 +35,7 @@ class Attacked:
     """Models and token lists, and the evidence that was computed from them."""
 
     target: PreTrainedModel
-    references: list[PreTrainedModel]  # trained on the auxiliary pool
+    references: list[PreTrainedModel]  # trained on the auxiliary pool; the first is the base, too
     shadows: list[PreTrainedModel]  # each trained on half of the records
     member: NDArray[np.bool_]  # (shadows, records)
     teacher: PreTrainedModel  # trained on the members, as the target
@@ -104,6 +104,7 @@ def make_attacked(study: Study, root: Path, entries: Sequence[dict[str, Any]]) -
             root / f"shadow-{number}": [records.record_id[row] for row in np.flatnonzero(rows)]
             for number, rows in enumerate(member)
         },
+        base=root / "reference-0",
         teacher=root / "teacher",
         unigram=unigram,
     ).read(records)

@@ -79,6 +79,12 @@ def reference(evidence: Evidence, parameters: Any) -> list[float]:
     ]
 
 
+def reference_base(evidence: Evidence, parameters: Any) -> list[float]:
+    assert evidence.base is not None
+    of_target, of_base = losses(evidence.views["plain"]), losses(evidence.base)
+    return [base - target for target, base in zip(of_target, of_base, strict=True)]
+
+
 def surp(evidence: Evidence, parameters: Any) -> list[float]:
     view = evidence.views["plain"]
     scores = []
@@ -348,6 +354,7 @@ SLOW: dict[str, Callable[[Evidence, Any], list[float] | Bounds]] = {
     "min_k": min_k,
     "min_k_pp": min_k_pp,
     "reference": reference,
+    "reference_base": reference_base,
     "recall": recall,
     "surp": surp,
     "dc_pdd": dc_pdd,

@@ -90,6 +90,7 @@ def random_evidence(records: int, seed: int) -> Evidence:
             Shadow(other_model(plain, generator), member > 0, other_model(population, generator))
             for member in random_members(records, 6, generator)
         ],
+        base=other_model(plain, generator),
         teacher=other_model(plain, generator),
         teacher_population=other_model(population, generator),
         unigram=generator.integers(0, 50, 5) * generator.integers(0, 2, 5),
@@ -115,6 +116,7 @@ def certain_evidence(ids: Sequence[str]) -> Evidence:
         population=certain,
         reference_population=[certain] * 2,
         shadows=[Shadow(certain, member, certain) for member in members],
+        base=certain,
         teacher=certain,
         teacher_population=certain,
         unigram=np.array([7, 1]),

@@ -170,6 +170,10 @@ class Slow:
         others = self.of_models(self.attacked.references, row)
         return float(self.logp(row).mean() - np.mean(others))
 
+    def reference_base(self, row: int) -> float:
+        (base,) = self.of_models(self.attacked.references[:1], row)
+        return float(self.logp(row).mean() - np.mean(base))
+
     def prefixed(self, view: str, row: int) -> float:
         context = [START, *self.attacked.prefixes[view]]
         return float(self.given(self.target, context, self.records.tokens[row]).mean())

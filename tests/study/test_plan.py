@@ -172,6 +172,8 @@ def test_a_teacher_is_held_beside_the_students_that_learned_from_it() -> None:
         "safe": "teacher-private",
         "mixture-a": "teacher-private",
         "mixture-b": "teacher",
+        "mixture-b-undone": "teacher",
+        **{undone.name: plan.held_teachers[undone.of] for undone in plan.stripped.values()},
     }
     assert plan.other_teachers == ["teacher-private"]
     assert plan.views["compute_teacher_evidence"] == ["plain", "population"]

@@ -38,8 +38,14 @@ def mappings(raw: dict[str, Any]) -> int:
         for entry in entries
     )
     pools = sum("pools" in corpus for corpus in raw.get("corpora", {}).values())
-    corpora = len(raw.get("corpora", {})) or 1
-    return len(entries) + own + len(raw["attacks"]) + len(raw.get("teachers", {})) + corpora + pools
+    texts = list(raw.get("corpora", {}).values()) or [raw["corpus"]]
+    texts += [base["corpus"] for base in raw.get("bases", {}).values()]
+    corpora = len(texts) + sum("only" in corpus for corpus in texts)
+    # A base of the package is an entry of its recipe, with the conditions on its texts.
+    roles = [role for pair in raw["pairs"].values() for role in pair.values()]
+    shipped = {role["base"] for role in roles if "base" in role} - set(raw.get("bases", {}))
+    others = len(raw["attacks"]) + len(raw.get("teachers", {}))
+    return len(entries) + own + others + corpora + pools + 2 * len(shipped)
 
 
 @pytest.mark.parametrize("file", sorted(CONFIG.glob("*.yaml")), ids=lambda file: file.stem)

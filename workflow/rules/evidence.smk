@@ -49,7 +49,7 @@ use rule compute_evidence as compute_reference_evidence with:
     benchmark:
         f"{BENCHMARKS}/compute_reference_evidence/{{seed}}.{{pair}}.{{model}}{PART}.tsv"
     wildcard_constraints:
-        model=r"reference-\d+",
+        model=rf"reference-\d+|{one_of(PLAN.bases.values())}",
     params:
         code=get_code("compute_evidence"),
         settings=get_evidence_settings("compute_reference_evidence"),

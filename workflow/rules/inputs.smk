@@ -132,14 +132,28 @@ def get_evidence_settings(rule):
 
 def get_reference_evidence(wildcards):
     seed = get_study_seed(wildcards)
+    alone = [get_base(wildcards)] if CONFIG.references == "base" else []
     return [
         file
-        for name in PLAN.references
+        for name in PLAN.references or alone
         for file in get_views(
             paths.model_directory(RESULTS, seed, wildcards.pair, name),
             PLAN.views["compute_reference_evidence"],
         )
     ]
+
+
+def get_base(wildcards):
+    """The public model that the attacked one starts from; without a name it is the teacher's."""
+    return PLAN.base(getattr(wildcards, "model", "teacher"))
+
+
+def get_base_evidence(wildcards):
+    seed = get_study_seed(wildcards)
+    directory = paths.model_directory(
+        RESULTS, seed, wildcards.pair, get_base(wildcards)
+    )
+    return get_views(directory, ["plain"])
 
 
 def get_held_teacher_evidence(wildcards):
@@ -370,8 +384,10 @@ def get_kept_files():
         (f"{MODEL}/selection.parquet", {"seed": every, "model": STUDENTS}),
         (f"{MODEL}/epochs", {"seed": every, "model": PLAN.kept}),
         (f"{MODEL}/model", {"seed": every, "model": PLAN.stripped}),
-        (f"{MODEL}/model", {"model": PLAN.references}),
-        (f"{MODEL}/facts.json", {"model": PLAN.references}),
+        *(
+            (f"{MODEL}/{file}", {"model": [*PLAN.references, *PLAN.bases.values()]})
+            for file in ("model", "facts.json")
+        ),
         (f"{SEED}/{{pair}}/teacher/targets.npy", {"seed": every, "pair": stored}),
         (
             f"{SEED}/{{pair}}/vulnerable.parquet",
@@ -385,7 +401,11 @@ def get_kept_files():
             for rule, seeds, models in (
                 ("compute_evidence", CONFIG.seeds, QUERIED),
                 ("compute_mixture_evidence", CONFIG.seeds, PLAN.mixtures),
-                ("compute_reference_evidence", CONFIG.seeds, PLAN.references),
+                (
+                    "compute_reference_evidence",
+                    CONFIG.seeds,
+                    [*PLAN.references, *PLAN.bases.values()],
+                ),
                 ("compute_teacher_evidence", CONFIG.seeds, PLAN.other_teachers),
                 ("compute_shadow_evidence", shadows, QUERIED),
                 ("compute_shadow_mixture_evidence", shadows, PLAN.mixtures),

@@ -3,6 +3,7 @@ rule score_attacks:
         records=get_data("records.parquet"),
         evidence=get_views(MODEL, PLAN.attacked_views),
         references=get_reference_evidence,
+        base=get_base_evidence if PLAN.compares_with_base else [],
         teacher=get_held_teacher_evidence,
         shadows=get_shadow_evidence,
         shadow_records=get_shadow_records,
@@ -23,6 +24,9 @@ rule score_attacks:
         attacks=canonical(PLAN.attacks),
         evidence=lambda wildcards, input: Path(input.evidence[0]).parent,
         references=lambda wildcards, input: evidence_directories(input.references),
+        base=lambda wildcards, input: (
+            f"--base {Path(input.base[0]).parent}" if input.base else ""
+        ),
         teacher=lambda wildcards, input: (
             f"--teacher {Path(input.teacher[0]).parent}" if input.teacher else ""
         ),
@@ -42,7 +46,7 @@ rule score_attacks:
     shell:
         "python -m distilleak score_attacks --records {input.records}"
         " --evidence {params.evidence} --references {params.references}"
-        " {params.teacher} {params.shadows} {params.tokenizer}"
+        " {params.base} {params.teacher} {params.shadows} {params.tokenizer}"
         " --attacks {params.attacks:q} --output {output} > {log} 2>&1"
 
 

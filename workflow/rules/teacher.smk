@@ -124,6 +124,44 @@ rule train_reference:
         " --output {output.model} --facts {output.facts} > {log} 2>&1"
 
 
+# What teacher and students were before the study, for attacks that compare with it.
+rule take_base:
+    input:
+        records=get_data("records.parquet"),
+        tokenizer=get_data("tokenizer"),
+        start=lambda wildcards: get_start_inputs(
+            ARMS[wildcards.pair].bases[wildcards.role]
+        ),
+    output:
+        model=directory(f"{SEED}/{{pair}}/base-{{role}}/model"),
+        facts=f"{SEED}/{{pair}}/base-{{role}}/facts.json",
+    log:
+        f"{LOGS}/take_base/{{seed}}.{{pair}}.{{role}}.log",
+    wildcard_constraints:
+        role=one_of(PLAN.bases),
+    conda:
+        "../../envs/distilleak.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    params:
+        code=get_code("train_model"),
+        start=lambda wildcards: canonical(ARMS[wildcards.pair].bases[wildcards.role]),
+        contents=lambda wildcards: get_start_contents(
+            ARMS[wildcards.pair].bases[wildcards.role]
+        ),
+        training=canonical({"epochs": 0, "learning_rate": 1.0}),
+        seed=get_seed,
+    message:
+        "take the public model of the {wildcards.role} (seed {wildcards.seed}, {wildcards.pair})"
+    shell:
+        "python -m distilleak train_model --records {input.records} --role base-{wildcards.role}"
+        " --tokenizer {input.tokenizer} --model {params.start:q}"
+        " --training {params.training:q} --seed {params.seed} --threads {threads}"
+        " --output {output.model} --facts {output.facts} > {log} 2>&1"
+
+
 rule store_targets:
     input:
         records=get_data("records.parquet"),
@@ -163,6 +201,7 @@ rule find_vulnerable:
         records=get_data("records.parquet"),
         evidence=get_views(f"{SEED}/{{pair}}/teacher", PLAN.finder_views),
         references=(get_reference_evidence if PLAN.finder_needs_references else []),
+        base=get_base_evidence if PLAN.finder_needs_base else [],
     output:
         f"{SEED}/{{pair}}/vulnerable.parquet",
     log:
@@ -178,9 +217,12 @@ rule find_vulnerable:
         fpr=canonical(CONFIG.vulnerability.fpr),
         evidence=lambda wildcards, input: Path(input.evidence[0]).parent,
         references=lambda wildcards, input: evidence_directories(input.references),
+        base=lambda wildcards, input: (
+            f"--base {Path(input.base[0]).parent}" if input.base else ""
+        ),
     message:
         "find vulnerable members (seed {wildcards.seed}, {wildcards.pair})"
     shell:
         "python -m distilleak find_vulnerable --records {input.records}"
-        " --evidence {params.evidence} --references {params.references}"
+        " --evidence {params.evidence} --references {params.references} {params.base}"
         " --attack {params.attack:q} --fpr {params.fpr} --output {output} > {log} 2>&1"

@@ -40,6 +40,8 @@ class Needs:
     """Views of the target model."""
     references: int = 0
     """Minimum number of reference models, trained on the auxiliary pool."""
+    base: bool = False
+    """Whether it reads evidence of the public model that the target starts from."""
     population: bool = False
     """Whether it reads evidence of the target, and of any reference and shadow models that it
     needs, on records of the auxiliary pool that no reference model trained on."""

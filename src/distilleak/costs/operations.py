@@ -137,6 +137,8 @@ class Costs:
             return self._teacher(arm)
         if model.startswith("reference-"):
             return self._reference(arm)
+        if model.startswith("base-"):
+            return self._weights(arm.bases[model.removeprefix("base-")])
         if model == "mixtures":
             return sum(self._student(arm, student) for student in self.plan.mixed)
         return self._student(arm, model)

@@ -82,6 +82,7 @@ class Evidence:
     population: View | None = None  # plain, of the target on the population
     reference_population: Sequence[View] = ()  # plain, of each reference model on the population
     shadows: Sequence[Shadow] = ()
+    base: View | None = None  # plain, of the public model that the target starts from
     teacher: View | None = None  # plain, of the target's teacher; else of the target itself
     teacher_population: View | None = None  # the same on the population
     unigram: NDArray[np.int64] | None = None  # (vocabulary,) counts in the auxiliary pool

@@ -14,6 +14,7 @@ from distilleak.records.table import Records
 from distilleak.scoring.needs import (
     NEIGHBOUR,
     Entry,
+    base_of,
     frequencies_of,
     module_of,
     parameters_of,
@@ -40,6 +41,7 @@ class Reader:
         entries: the attacks.
         shadows: directory of each shadow model, with `plain.parquet` and, if an attack needs it,
             `population.parquet` -> ids of the records that the model trained on.
+        base: directory of the public model that the target starts from: `plain.parquet`.
         teacher: directory of the model that the target has learned from, with the same two files;
             without it, the evidence of the target itself stands in for that of its teacher.
         unigram: (vocabulary,), how often each token occurs in the auxiliary pool.
@@ -56,6 +58,7 @@ class Reader:
         entries: Sequence[Entry],
         *,
         shadows: Mapping[str | Path, Collection[str]] | None = None,
+        base: str | Path | None = None,
         teacher: str | Path | None = None,
         unigram: NDArray[np.int64] | None = None,
     ) -> None:
@@ -68,6 +71,9 @@ class Reader:
                 raise DistilleakError(f"the attacks need {needed} {kind} models, got {len(given)}")
         if frequencies_of(entries) and unigram is None:
             raise DistilleakError("the attacks need the token counts of the auxiliary pool")
+        if base_of(entries) and base is None:
+            raise DistilleakError("the attacks need the public model that the target starts from")
+        self._base = Path(base) if base is not None and base_of(entries) else None
         self._directory = Path(directory)
         self._views = views_of(entries)
         self._references = list(references) if references_of(entries) else []
@@ -119,6 +125,7 @@ class Reader:
                 )
                 for path, trained in self._shadows.items()
             ],
+            base=read_view(self._base / "plain.parquet", ids) if self._base else None,
             teacher=read_view(self._teacher / "plain.parquet", ids) if self._teacher else None,
             teacher_population=self._teacher_population,
             unigram=self._unigram,

@@ -44,6 +44,11 @@ def shadows_of(entries: Sequence[Entry]) -> int:
     return max((_needs(entry).shadows for entry in entries), default=0)
 
 
+def base_of(entries: Sequence[Entry]) -> bool:
+    """Whether an attack needs evidence of the public model that the target starts from."""
+    return any(_needs(entry).base for entry in entries)
+
+
 def teacher_of(entries: Sequence[Entry]) -> bool:
     """Whether an attack needs evidence of the teacher of the target."""
     return any(_needs(entry).teacher for entry in entries)

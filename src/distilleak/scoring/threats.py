@@ -35,6 +35,9 @@ THREATS = {
         "the probabilities of all tokens at each place of any text", "nothing", "nothing"
     ),
     "distribution": Threat(_QUERY, _TEXTS, "nothing"),
+    "base": Threat(
+        f"{_QUERY}, by the model and by the public one that it starts from", "nothing", "nothing"
+    ),
     "members": Threat(_QUERY, f"{_TEXTS}, some of the members", "nothing"),
     "references": Threat(
         "the probability of each token of any text, and whether it is the likeliest",

@@ -25,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
     extent(arguments.records, EVIDENCE_POOLS)  # refuses a file without one of them
-    reader = Reader(arguments.evidence, arguments.references, [arguments.attack])
+    reader = Reader(
+        arguments.evidence, arguments.references, [arguments.attack], base=arguments.base
+    )
     windows = iterate_records(arguments.records, EVIDENCE_POOLS, window.SIZE)
     table, threshold = vulnerability.find_vulnerable(
         arguments.attack, reader, windows, arguments.fpr
@@ -45,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--evidence", required=True, help="evidence directory of the teacher")
     parser.add_argument(
         "--references", nargs="*", default=[], help="evidence directories of reference models"
+    )
+    parser.add_argument(
+        "--base", help="evidence directory of the public model that this one starts from"
     )
     parser.add_argument(
         "--attack",

@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             directory: set(read_training_set(records, "teacher").record_id)
             for directory, records in arguments.shadow
         },
+        base=arguments.base,
         teacher=arguments.teacher,
         unigram=unigram,
     )
@@ -55,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--evidence", required=True, help="evidence directory of the model")
     parser.add_argument(
         "--references", nargs="*", default=[], help="evidence directories of reference models"
+    )
+    parser.add_argument(
+        "--base", help="evidence directory of the public model that this one starts from"
     )
     parser.add_argument(
         "--shadow",

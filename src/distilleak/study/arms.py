@@ -55,6 +55,14 @@ class Arm:
         return shape(self.roles.student, self.roles.teacher) or self.roles.teacher
 
     @property
+    def bases(self) -> dict[str, ArchitectureSettings | CheckpointSettings]:
+        """Role -> what teacher and student were before the study; for a student from layers of the
+        teacher that of the teacher."""
+        teacher, student = self.roles.teacher, self.roles.student
+        own = teacher if isinstance(student, TeacherLayersSettings) else student
+        return {"teacher": teacher, "student": own}
+
+    @property
     def copies_layers(self) -> bool:
         """Whether students start from layers of the teacher."""
         return isinstance(self.roles.student, TeacherLayersSettings)

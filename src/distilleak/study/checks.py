@@ -85,6 +85,7 @@ def check_attacks(
     configuration: Configuration,
     corpora: Mapping[str, Corpus],
     attacks: Mapping[str, Entry],
+    pairs: Mapping[str, PairSettings],
     shapes: Shapes,
 ) -> None:
     """Check that the attacks that the study names exist and that all attacks have what they need.
@@ -116,7 +117,7 @@ def check_attacks(
             )
     needs = {name: attack.module.NEEDS for name, attack in attacks.items()}
     _check_folds(configuration, corpora)
-    _check_needs(configuration, corpora, needs)
+    _check_needs(configuration, corpora, needs, pairs)
     _check_positions(configuration, needs, shapes)
 
 
@@ -292,7 +293,10 @@ def _check_folds(configuration: Configuration, corpora: Mapping[str, Corpus]) ->
 
 
 def _check_needs(
-    configuration: Configuration, corpora: Mapping[str, Corpus], attacks: Mapping[str, Needs]
+    configuration: Configuration,
+    corpora: Mapping[str, Corpus],
+    attacks: Mapping[str, Needs],
+    pairs: Mapping[str, PairSettings],
 ) -> None:
     judge = configuration.vulnerability.attack
     if attacks[judge].shadows:
@@ -302,14 +306,24 @@ def _check_needs(
             "choose an attack that can be calibrated there",
         )
     for name, needs in attacks.items():
-        for key, given, needed in (
-            ("references", configuration.references, needs.references),
-            ("shadows", configuration.shadows, needs.shadows),
+        alone = configuration.references == "base"
+        for key, given, count, needed in (
+            (
+                "references",
+                configuration.references,
+                1 if alone else configuration.references,
+                needs.references,
+            ),
+            ("shadows", configuration.shadows, configuration.shadows, needs.shadows),
         ):
-            if needed > given:
+            if needed > int(count):
                 raise ConfigurationError(
                     key, f"{given}, but attacks.{name} needs at least {needed}"
                 )
+        if needs.base or (alone and needs.references):
+            key = f"attacks.{name}" if needs.base else "references"
+            for pair, roles in pairs.items():
+                _check_base(key, f"{name!r} compares with it", pair, roles)
         for corpus in corpora.values():
             for pool, wanted in (
                 ("population", needs.population),
@@ -319,6 +333,17 @@ def _check_needs(
                     raise ConfigurationError(
                         f"pools.{pool}", f"0, but attacks.{name} needs such records"
                     )
+
+
+def _check_base(key: str, why: str, pair: str, roles: PairSettings) -> None:
+    """Check that teacher and student of a pair start from a public model."""
+    for role in ("teacher", "student"):
+        if not _pretrained(roles, role):
+            raise ConfigurationError(
+                key,
+                f"the {role} of pairs.{pair} starts from no base, and {why}; allowed: pairs "
+                "that start from a base or a pretrained model",
+            )
 
 
 def _check_positions(

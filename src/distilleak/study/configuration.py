@@ -1,6 +1,6 @@
 """What a configuration file may hold: all sections, each checked on its own."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -106,8 +106,9 @@ class Configuration(Settings):
     teachers: dict[str, Raw] = Field(default={})
     """Further teachers: name -> the keys of `training.teacher` that differ for this one. They are
     not attacked; students choose them by `teacher`."""
-    references: int = Field(default=4, ge=0, le=1000)
-    """Reference models per pair, each trained on its own draw from the auxiliary pool."""
+    references: Annotated[int, Field(ge=0, le=1000)] | Literal["base"] = 4
+    """Reference models per pair, each trained on its own draw from the auxiliary pool. `base`: the
+    public model that the attacked one starts from is the only reference, so none is trained."""
     shadows: int = Field(default=0, ge=0, le=1000, multiple_of=2)
     """Repetitions of the complete pipeline on random halves of the evaluated records, for the
     online attacks. An even number, so that every record is a member of half of them."""

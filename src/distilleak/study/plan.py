@@ -198,8 +198,22 @@ class Plan:
     @cached_property
     def references(self) -> list[str]:
         """Reference models; none where no attack needs one."""
-        count = self.study.configuration.references if needs.references_of(self._all) else 0
+        given = self.study.configuration.references
+        count = given if needs.references_of(self._all) and given != "base" else 0
         return [f"reference-{number}" for number in range(count)]
+
+    @cached_property
+    def bases(self) -> dict[str, str]:
+        """Role -> public model that this model of a pair starts from, as it is; none where no
+        attack compares with it."""
+        given = self.study.configuration.references
+        needed = needs.references_of(self._all) and given == "base"
+        roles = ("teacher", "student") if needed or needs.base_of(self._all) else ()
+        return {role: f"base-{role}" for role in roles}
+
+    def base(self, model: str) -> str:
+        """The public model that a model starts from, where an attack compares with it."""
+        return self.bases["teacher" if model == "teacher" else "student"]
 
     @cached_property
     def shadows(self) -> list[str]:
@@ -219,6 +233,7 @@ class Plan:
             return {}
         students = self.study.students
         parts: dict[str, tuple[str, ...]] = {name: (name,) for name in students}
+        parts |= {name: (undone.of,) for name, undone in self.stripped.items()}
         parts |= {name: self.ensembles[name].students for name in self.mixtures}
         found = {
             model: [self.teacher(name) for name in names if students[name].method.needs_teacher]
@@ -240,6 +255,16 @@ class Plan:
     def finder_needs_references(self) -> bool:
         """Whether the attack that finds vulnerable members compares with reference models."""
         return needs.references_of([self.finder]) > 0
+
+    @cached_property
+    def compares_with_base(self) -> bool:
+        """Whether an attack compares with the public model beside any reference models."""
+        return needs.base_of(self._all)
+
+    @cached_property
+    def finder_needs_base(self) -> bool:
+        """Whether the attack that finds vulnerable members compares with the public model."""
+        return needs.base_of([self.finder])
 
     @cached_property
     def finder_views(self) -> list[str]:

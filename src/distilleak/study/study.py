@@ -135,7 +135,7 @@ def resolve(configuration: Configuration) -> Study:
     known = bases.resolve(configuration)
     pairs = bases.located(configuration.pairs, known)
     shapes = bases.shapes(configuration.pairs, known)
-    checks.check_attacks(configuration, found, attacks, shapes)
+    checks.check_attacks(configuration, found, attacks, pairs, shapes)
     bases.check_tokenizers(configuration.pairs, known)
     checks.check_pairs(pairs, shapes)
     checks.check_training(configuration, pairs)
