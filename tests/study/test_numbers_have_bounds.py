@@ -64,11 +64,13 @@ def complete(name: str) -> dict[str, Any]:
     raw["hardware"] = {"micro_batch": 4}
     raw["split_seed"] = 1
     raw["training"]["teacher"]["privacy"] = {"epsilon": 8.0}
-    raw["pairs"][next(iter(raw["pairs"]))]["teacher"]["options"] = {"n_inner": 64, "scale": 0.5}
+    teacher = raw["pairs"][next(iter(raw["pairs"]))]["teacher"]
+    if "layers" in teacher:
+        teacher["options"] = {"n_inner": 64, "scale": 0.5}
     return reading.read({"x": raw}).complete()
 
 
-@pytest.mark.parametrize("name", ["config", "canaries", "shadow"])
+@pytest.mark.parametrize("name", ["config", "bases", "canaries", "shadow"])
 def test_an_absurd_number_is_refused_with_its_key_and_what_is_allowed(name: str) -> None:
     whole = complete(name)
     found = list(leaves(whole))
