@@ -7,7 +7,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "models": (),
     "leak": ("leak",),
     "floors": (),
-    "metrics": ("summary", "attacks", "utility"),
+    "metrics": ("summary", "attacks", "utility", "surgery"),
     "comparisons": ("comparisons",),
     "frontier": ("frontier",),
     "ensembles": ("ensembles",),
