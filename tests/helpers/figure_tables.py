@@ -131,6 +131,9 @@ def plausible(
                 "training_records": (1000.0, 0.0),
                 "training_tokens": (820_000.0, 0.0),
             }
+            if model in ("bottleneck", "nonorm"):
+                utility["loss_before_surgery"] = (3.95, 0.0)
+                utility["loss_after_surgery"] = (3.99, 0.0)
             if "temperature" in model or "red_list" in model:
                 utility["vulnerable_token_share"] = (0.1, 0.0)
             metrics += [

@@ -27,7 +27,7 @@ from distilleak.records.framing import Framing
 from distilleak.settings.architecture import ArchitectureSettings
 from distilleak.settings.training import HardwareSettings, TrainingSettings
 from distilleak.stages import base
-from distilleak.training import loop, snapshots
+from distilleak.training import loop, snapshots, surgery
 from distilleak.training.snapshots import Snapshots
 
 VOCABULARY = 50
@@ -94,6 +94,7 @@ def train(
     given: TrainingSettings | None = None,
     kept: Snapshots | None = None,
     tokens: list[Tokens] | None = None,
+    rates: Mapping[str, float] = MappingProxyType({}),
     **hardware: Any,
 ) -> dict[str, Any]:
     return loop.train(
@@ -106,6 +107,7 @@ def train(
         steps=steps,
         seed=seed,
         snapshots=kept,
+        rates=rates,
     )
 
 
@@ -209,6 +211,21 @@ def sum_own_gradients(root: str, rank: int, port: int) -> None:
         processes.sum_gradients(weights)
         found = [None if weight.grad is None else weight.grad.tolist() for weight in weights]
         write_json(found, Path(root, f"{rank}.json"))
+
+
+def measure_loss(root: str, rank: int, port: int) -> None:
+    """The mean loss of tiny records, as two processes measure it together."""
+    one_of_several(rank, 2, port)
+    with processes.processes():
+        write_json([mean_loss(family) for family in DROPOUT], Path(root, f"{rank}.json"))
+
+
+def mean_loss(family: str) -> float:
+    model, framing = tiny(family, double=True)
+    model.eval()  # type: ignore[no-untyped-call]
+    # Long records, so that there are several batches for the processes to divide.
+    tokens = [np.tile(record, 12)[:30] for record in records(300)]
+    return surgery.mean_loss(model, tokens, framing, share=0.15, seed=SEED)
 
 
 def die_while_writing(name: str, call: int) -> None:

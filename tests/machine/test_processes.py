@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 import tiny_training
 import torch
-from tiny_training import finish, fork, one_of_several, result, start, sum_own_gradients
+from tiny_training import (
+    finish,
+    fork,
+    mean_loss,
+    measure_loss,
+    one_of_several,
+    result,
+    start,
+    sum_own_gradients,
+)
 
 from distilleak.files import read_json
 from distilleak.machine import processes
@@ -90,6 +99,17 @@ def test_a_gradient_of_one_process_is_everybodys_and_of_none_nobodys(tmp_path: P
     third = [[0.0, 9.0], [3.0, 12.0], [6.0, 15.0]]
     for rank in range(2):
         assert read_json(tmp_path / f"{rank}.json") == [first, None, third]
+
+
+def test_two_processes_measure_the_loss_that_one_measures(tmp_path: Path) -> None:
+    port = free_port()
+    processes = [fork(measure_loss, str(tmp_path), rank, port) for rank in range(2)]
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    for rank in range(2):
+        found = read_json(tmp_path / f"{rank}.json")
+        assert found == pytest.approx([mean_loss(family) for family in FAMILIES], rel=1e-9)
 
 
 def test_one_process_needs_no_others() -> None:

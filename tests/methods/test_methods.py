@@ -28,7 +28,7 @@ from distilleak import catalogue, seeding
 from distilleak.errors import DistilleakError
 from distilleak.methods._output_map import most_over_represented
 from distilleak.methods.base import DistillationSet
-from distilleak.models import making
+from distilleak.models import families, making
 from distilleak.models.batches import Batch
 from distilleak.models.surgery.output_map import OutputMap
 from distilleak.records.table import read_records
@@ -36,6 +36,7 @@ from distilleak.settings.objective import ObjectiveSettings
 from distilleak.settings.training import HardwareSettings, TrainingSettings
 from distilleak.stages import take_epoch
 from distilleak.training import loop
+from distilleak.training import student as taught
 
 MEMBERS = 40
 VULNERABLE = np.arange(MEMBERS) % 4 == 0
@@ -196,6 +197,8 @@ def test_a_student_is_trained_loaded_and_described(name: str, study: Study) -> N
     assert len(found["loss"]) == 2
     assert found["loss"][1] < found["loss"][0]
     assert ("vulnerable_token_share" in found) == ("release" in CHANGES[name])
+    for fact in ("loss_before_surgery", "loss_after_surgery"):
+        assert (fact in found) == ("architecture" in CHANGES[name])
     moved = weights(directory)["transformer.wte.weight"]
     start = weights(trained(study, "kd", *AT_REST, label="start_kd"))["transformer.wte.weight"]
     assert (moved - start).abs().max() > 1e-3
@@ -204,6 +207,90 @@ def test_a_student_is_trained_loaded_and_described(name: str, study: Study) -> N
 @every_method
 def test_training_a_student_again_gives_the_same_bits(name: str, study: Study) -> None:
     assert same(weights(trained(study, name)), weights(trained(study, name, label=f"{name}_again")))
+
+
+@torch.no_grad()
+def loss_of(model: PreTrainedModel, study: Study) -> float:
+    """By torch's own cross-entropy in float64, record after record of the hold-out."""
+    lost = []
+    for tokens in read_records(study.path("records.parquet"), ["holdout"]).tokens:
+        ids = torch.tensor([[FRAMING.start, *tokens.tolist()]])
+        logits = model(input_ids=ids).logits[0, :-1].double()
+        lost.append(F.cross_entropy(logits, ids[0, 1:], reduction="none"))
+    return float(torch.cat(lost).mean())
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("bottleneck", {"reduction": 8.0}),
+        ("bottleneck", {"place": "block", "reduction": 2.0}),
+        ("nonorm", {}),
+        ("combination", {}),
+    ],
+)
+def test_the_facts_say_what_surgery_does_to_the_held_out_loss(
+    name: str, parameters: dict[str, Any], study: Study
+) -> None:
+    """From layers of the teacher, who knows something; a student at rest is what surgery left."""
+    start = ("--student", '{"init": "teacher_layers", "layers": 1}')
+    teacher = ("--teacher", study.path("teacher/model"))
+    label = f"surgery_{name}_{len(str(parameters))}"
+    directory = trained(study, name, *start, *teacher, *AT_REST, label=label, **parameters)
+    found = facts(directory)
+    before = families.copy_layers(making.load(study.path("teacher/model"), "cpu"), 1)
+    after = making.load(directory / "model", "cpu")
+    if name == "combination":  # the map of its other part acts after training
+        (output_map,) = [part for part in after.modules() if isinstance(part, OutputMap)]
+        output_map.scale.fill_(1.0)
+        output_map.shift.fill_(0.0)
+    assert found["loss_before_surgery"] == pytest.approx(loss_of(before, study), rel=1e-5)
+    assert found["loss_after_surgery"] == pytest.approx(loss_of(after, study), rel=1e-5)
+    assert found["loss_before_surgery"] != found["loss_after_surgery"]
+
+
+def test_a_student_that_is_interrupted_has_the_facts_and_weights_of_one_that_is_not(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--hardware", '{"checkpoint_minutes": 1e-9}')
+    whole = trained(study, "bottleneck", *options, label="whole", rate=7.0)
+    kept = (*options, "--snapshots", study.path("interrupted_snapshots"))
+    plain, calls = taught.accumulate, 0
+
+    def fails(*arguments: Any) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+        return plain(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(taught, "accumulate", fails)
+        with pytest.raises(KeyboardInterrupt):
+            trained(study, "bottleneck", *kept, label="interrupted", rate=7.0)
+    assert not (study.root / "interrupted/facts.json").exists()
+    resumed = trained(study, "bottleneck", *kept, label="interrupted", rate=7.0)
+    assert facts(resumed) == facts(whole)
+    assert same(weights(resumed), weights(whole))
+
+
+def test_the_rate_of_a_bottleneck_is_that_of_its_projection_alone(study: Study) -> None:
+    """With a rate of almost nothing it stays where it started, and all else moves."""
+    start = weights(trained(study, "bottleneck", *AT_REST, label="start_bottleneck"))
+    found = weights(trained(study, "bottleneck", label="resting", rate=1e-30))
+    resting = {key for key in found if torch.allclose(found[key], start[key], rtol=0, atol=1e-20)}
+    assert resting == {f"lm_head.before.0.{part}.weight" for part in ("down", "up")}
+
+
+def test_surgery_without_a_hold_out_is_refused_and_kd_needs_none(
+    study: Study, tmp_path: Path
+) -> None:
+    table = pd.read_parquet(study.path("records.parquet"))
+    table[table["pool"] != "holdout"].to_parquet(tmp_path / "records.parquet")
+    options = ("--records", str(tmp_path / "records.parquet"))
+    with pytest.raises(DistilleakError, match=r"records.parquet: no record in pool 'holdout'"):
+        study.train_student("unjudged", "bottleneck", *options)
+    study.train_student("unjudged", "kd", *options)
 
 
 def test_kd_is_plain_distillation(study: Study) -> None:
@@ -609,8 +696,10 @@ def test_a_share_of_the_norms_is_replaced_starting_from_the_input(share: float, 
     assert kinds == ["NoNorm"] * (5 - left) + ["LayerNorm"] * left
 
 
-@pytest.mark.parametrize(("reduction", "rank"), [(2, 16), (3, 10), (32, 1), (100, 1)])
-def test_a_bottleneck_may_have_any_width(reduction: int, rank: int) -> None:
+@pytest.mark.parametrize(
+    ("reduction", "rank"), [(1.5, 21), (2, 16), (2.5, 12), (3, 10), (32, 1), (100, 1)]
+)
+def test_a_bottleneck_may_have_any_width(reduction: float, rank: int) -> None:
     assert method("bottleneck", reduction=reduction).surgery(32, 32) == {
         "bottleneck": {"place": "head", "rank": rank}
     }
@@ -704,7 +793,7 @@ def test_a_combined_student_has_the_architecture_and_the_map_of_its_parts(study:
         ),
         (
             [{"method": "nonorm"}, {"method": "bottleneck", "reduction": 0}],
-            "bottleneck.reduction: should be greater than or equal to",
+            "bottleneck.reduction: should be greater than 1",
         ),
     ],
 )

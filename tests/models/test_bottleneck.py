@@ -1,15 +1,16 @@
 """The bottleneck: in the head and around the blocks of every family."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special
 import torch
-import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
 from tiny_families import (
     NAMES,
     ROTARY,
+    VOCABULARY,
     WIDTH,
     batch_of,
     block,
@@ -24,23 +25,12 @@ from transformers import PreTrainedModel
 from distilleak.errors import DistilleakError
 from distilleak.models import families
 from distilleak.models.surgery import bottleneck
+from distilleak.models.surgery._head import head_of
 from distilleak.models.surgery.base import operate
 
 every_family = pytest.mark.parametrize("name", NAMES)
 
 # Bottleneck in the head
-
-TRANSFORMED: dict[str, Callable[[Any, torch.Tensor], torch.Tensor]] = {
-    "gpt2": lambda model, hidden: hidden,
-    "llama": lambda model, hidden: hidden,
-    "bert": lambda model, hidden: model.cls.predictions.transform(hidden),
-    "mobilebert": lambda model, hidden: model.cls.predictions.transform(hidden),
-    "albert": lambda model, hidden: model.predictions.LayerNorm(
-        model.predictions.activation(model.predictions.dense(hidden))
-    ),
-    "roberta": lambda model, hidden: model.lm_head.layer_norm(F.gelu(model.lm_head.dense(hidden))),
-}
-"""What the last linear map of a family reads."""
 
 
 def projection_of(model: PreTrainedModel) -> bottleneck.Projection:
@@ -48,31 +38,105 @@ def projection_of(model: PreTrainedModel) -> bottleneck.Projection:
     return found
 
 
-@pytest.mark.parametrize("rank", [1, 4])
-@pytest.mark.parametrize("name", TRANSFORMED)
-def test_the_projection_starts_on_the_principal_components(name: str, rank: int) -> None:
-    """Against V V^T of the first right singular vectors of what the last linear map reads."""
+def bias_of(model: PreTrainedModel) -> NDArray[np.float64]:
+    decoder: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    zeros = torch.zeros(VOCABULARY)
+    bias = zeros if decoder.bias is None else decoder.bias.detach()
+    return np.asarray(bias.double().numpy())
+
+
+def weighed(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logits without bias, (n, vocabulary), less their mean under the mean probabilities that the
+    plain model has on all records, and times the roots of these."""
+    plain = logits(tiny(name), batch_of(name)).double().numpy()
+    probability = scipy.special.softmax(plain, -1).mean(0)
+    return np.asarray((values - values @ probability[:, None]) * np.sqrt(probability))
+
+
+def of_principal_components(name: str, rank: int) -> NDArray[np.float64]:
+    """Logits without bias if the states first go through their principal components."""
+    model = fresh(name)
+    head = head_of(model)
+    seen: list[torch.Tensor] = []
+    handle = head.before.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    logits(model, batch_of(name))
+    handle.remove()
+    states = torch.cat(seen).double().numpy()
+    directions = np.linalg.svd(states, full_matrices=False)[2][:rank]
+    matrix = head.matrix().detach().double().numpy()
+    return np.asarray(states @ directions.T @ directions @ matrix.T)
+
+
+@pytest.mark.parametrize("rank", [1, 4, 9])
+@every_family
+def test_the_projection_starts_where_it_changes_the_logits_least(name: str, rank: int) -> None:
+    """Against the singular value decomposition of the weighted logits, the best of any matrices of
+    the rank (Eckart and Young 1936), and against principal components of the states."""
     model = operate(tiny(name), head(rank))
-    batches = [batch_of(name, range(3)), batch_of(name, range(3, 6))]
-    bottleneck.start_from_principal_components(model, batches)
+    bottleneck.start_from_logits(model, [batch_of(name, range(3)), batch_of(name, range(3, 6))])
+    plain, found = (
+        weighed(name, logits(each, batch_of(name)).double().numpy() - bias_of(each))
+        for each in (tiny(name), model)
+    )
+    left, values, right = np.linalg.svd(plain, full_matrices=False)
+    best = (left[:, :rank] * values[:rank]) @ right[:rank]
+    assert np.linalg.norm(found - best) < 1e-3 * np.linalg.norm(best)
+    assert np.linalg.norm(plain - found) == pytest.approx(np.linalg.norm(values[rank:]), rel=1e-4)
+    others = weighed(name, of_principal_components(name, rank))
+    assert np.linalg.norm(plain - found) < np.linalg.norm(plain - others)
+
+
+def test_up_and_down_have_equal_shares_of_the_projection() -> None:
+    model = operate(tiny("gpt2"), head(4))
+    bottleneck.start_from_logits(model, [batch_of("gpt2")])
     projection = projection_of(model)
     down, up = projection.down.weight.detach(), projection.up.weight.detach()
-    with torch.no_grad():
-        states = torch.cat([now.hidden_states(tiny(name)) for now in batches])
-        read = TRANSFORMED[name](tiny(name), states).double().numpy()
-    _, _, directions = np.linalg.svd(read, full_matrices=False)
-    expected = directions[:rank].T @ directions[:rank]
-    torch.testing.assert_close(down @ up, torch.eye(rank), rtol=0, atol=1e-5)
-    np.testing.assert_allclose((up @ down).numpy(), expected, atol=1e-4)
+    shares = torch.diag(torch.linalg.svdvals(up).square())
+    torch.testing.assert_close(up.T @ up, shares, rtol=0, atol=1e-4)
+    torch.testing.assert_close(down @ down.T, shares, rtol=0, atol=1e-4)
 
 
 @every_family
 def test_at_full_rank_the_projected_model_is_the_model(name: str) -> None:
     model = operate(tiny(name), head(families.head_width(tiny(name))))
     now = batch_of(name)
-    bottleneck.start_from_principal_components(model, [now])
+    bottleneck.start_from_logits(model, [now])
     assert not any(part._forward_pre_hooks for part in model.modules())
     torch.testing.assert_close(logits(model, now), logits(tiny(name), now), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "mobilebert"])
+def test_directions_without_a_state_are_not_lost_where_the_rank_allows_them(name: str) -> None:
+    """A record of few tokens fills few of the dimensions; the projection is for all records."""
+    few, others = batch_of(name, [0]), batch_of(name, range(1, 6))
+    plain = tiny(name)
+    width = families.head_width(plain)
+    assert len(few.labels) < width
+    full = operate(plain, head(width))
+    bottleneck.start_from_logits(full, [few])
+    torch.testing.assert_close(logits(full, others), logits(plain, others), rtol=0, atol=1e-3)
+    narrow = operate(plain, head(len(few.labels)))
+    bottleneck.start_from_logits(narrow, [few])
+    torch.testing.assert_close(logits(narrow, few), logits(plain, few), rtol=0, atol=1e-3)
+
+
+@every_family
+def test_what_the_projection_adds_is_what_the_plain_model_lacks(name: str) -> None:
+    plain = {name for name, _ in tiny(name).named_parameters()}
+    narrow = operate(tiny(name), head(3))
+    added = bottleneck.added(narrow, "head")
+    assert {name.rsplit(".", 2)[1] for name in added} == {"down", "up"}
+    assert len(added) == 2
+    assert {name for name, _ in narrow.named_parameters()} - set(added) == plain
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_of_narrow_blocks_all_is_new(name: str) -> None:
+    model = operate(tiny(name), block(name))
+    inside = f"{families.of(model).blocks}."
+    expected = {name for name, _ in model.named_parameters() if name.startswith(inside)}
+    assert expected
+    assert set(bottleneck.added(model, "block")) == expected
 
 
 @every_family

@@ -303,6 +303,40 @@ def test_the_fifth_sentence_gives_the_verdicts_at_equal_utility(tables: Tables) 
     assert not any("At the same utility" in said for said in answer(tables, "small", "loss"))
 
 
+def surgery(tables: Tables, model: str, after: float) -> None:
+    """The held-out loss of `model` after surgery; before, it is 3.95."""
+    where: dict[str, str | int] = {"model": model, "metric": "loss_after_surgery"}
+    change(tables["metrics"], where, value=after, low=after, high=after)
+
+
+def test_a_sentence_says_which_students_surgery_damages(tables: Tables) -> None:
+    tables = figure_tables.plausible(students=5, attacks=("loss",), sizes=(2, 3))
+    assert not any("change of the architecture" in said for said in answer(tables, "small", "loss"))
+    surgery(tables, "bottleneck", 4.87)
+    assert answer(tables, "small", "loss")[-2] == (
+        "A change of the architecture alone, before any training, raises the held-out loss by more "
+        "than 0.1 nats per token in bottleneck (from 3.950 to 4.870). Part of what a student knew "
+        "is lost there, and its results are those of one that had to recover."
+    )
+    surgery(tables, "nonorm", 4.06)
+    said = answer(tables, "small", "loss")[-2]
+    assert "in bottleneck (from 3.950 to 4.870) and nonorm (from 3.950 to 4.060). " in said
+
+
+def test_the_table_of_surgery_has_the_losses_before_between_and_after(tables: Tables) -> None:
+    surgery(tables, "bottleneck", 4.87)
+    assert printed(tables, "What a change of the architecture costs") == [
+        ["bottleneck", "3.950", "4.870", "+0.920", "3.500 (3.488 to 3.512)"]
+    ]
+
+
+def test_without_surgery_there_is_no_table_of_it(tables: Tables) -> None:
+    rows = tables["metrics"]
+    tables["metrics"] = rows[~rows["metric"].str.endswith("_surgery")]
+    assert not [t for t in of_pair(tables) if t.name == "surgery"]
+    assert len(answer(tables, "small", "loss")) == 6
+
+
 def test_the_last_sentence_reports_the_variation_between_seeds(tables: Tables) -> None:
     said = answer(tables, "small", "loss")[-1]
     assert said == (

@@ -32,9 +32,9 @@ PRINTED = [name for name, readable in TABLES.items() if readable]
 
 
 def findings(*pairs: str) -> Findings:
-    tables = figure_tables.plausible(pairs[0], students=3, attacks=("loss", "zlib"), sizes=(2, 3))
+    tables = figure_tables.plausible(pairs[0], students=4, attacks=("loss", "zlib"), sizes=(2, 3))
     for pair in pairs[1:]:
-        other = figure_tables.plausible(pair, students=2, attacks=("loss", "zlib"), sizes=())
+        other = figure_tables.plausible(pair, students=4, attacks=("loss", "zlib"), sizes=())
         tables = figure_tables.together(tables, other)
     return Findings(tables, "loss", 0.02)
 

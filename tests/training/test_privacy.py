@@ -147,3 +147,18 @@ def test_a_private_training_is_repeatable_and_says_what_it_guarantees():
     assert facts["dp_epsilon"] == 8.0
     assert facts["dp_noise"] > 0
     assert facts["updates"] == 6
+
+
+def test_a_rate_of_its_own_multiplies_the_step_of_a_private_training_and_no_other():
+    given = settings(**PRIVATE, weight_decay=0.0, warmup=0.0)
+    moved = []
+    for rates in ({}, {"transformer.h.0.mlp.c_fc.weight": 3.0}):
+        model, framing = tiny("gpt2", double=True)
+        before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        train(model, framing, given=given, steps=1, rates=rates)
+        moved.append({name: weight - before[name] for name, weight in model.named_parameters()})
+    plain, own = moved
+    for name, step in plain.items():
+        factor = 3.0 if name == "transformer.h.0.mlp.c_fc.weight" else 1.0
+        torch.testing.assert_close(own[name], factor * step, rtol=1e-9, atol=1e-15)
+        assert step.abs().max() > 0

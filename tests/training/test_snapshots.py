@@ -198,7 +198,7 @@ from distilleak.training import loop
 from distilleak.training.snapshots import Snapshots
 def main(arguments):
     model, _ = tiny_training.tiny(dropout=True)
-    optimiser = loop._optimiser(model, tiny_training.settings())
+    optimiser = loop._optimiser(model, tiny_training.settings(), {})
     print(Snapshots(arguments[0], tiny_training.FINGERPRINT, 1e9).load(model, optimiser)["step"])
 run(main, sys.argv[1:])
 """
@@ -230,7 +230,7 @@ def test_where_the_last_snapshot_is_damaged_the_one_before_is_used(tmp_path: Pat
     shutil.copytree(kept.home / "step-000000003", kept.home / "step-000000011")
     _flip(kept.home / "step-000000011" / "state.safetensors")
     model, _ = tiny_training.tiny(dropout=True)
-    progress = kept.load(model, loop._optimiser(model, tiny_training.settings()))
+    progress = kept.load(model, loop._optimiser(model, tiny_training.settings(), {}))
     assert progress is not None
     assert progress["step"] == 3
 
@@ -239,7 +239,7 @@ def test_a_snapshot_of_another_shape_changes_nothing(tmp_path: Path) -> None:
     kept = saved(tmp_path)
     model, _ = tiny_training.tiny(n_inner=32)
     before = tiny_training.weights(model)
-    optimiser = loop._optimiser(model, tiny_training.settings())
+    optimiser = loop._optimiser(model, tiny_training.settings(), {})
     assert kept.load(model, optimiser) is None
     assert torch.equal(tiny_training.weights(model), before)
     assert not optimiser.state
@@ -251,7 +251,7 @@ def test_a_snapshot_holds_weights_optimiser_and_progress_and_ties_survive(
 ) -> None:
     kept = saved(tmp_path, 5, family)
     model, _ = tiny_training.tiny(family, dropout=True)
-    optimiser = loop._optimiser(model, tiny_training.settings())
+    optimiser = loop._optimiser(model, tiny_training.settings(), {})
     progress = kept.load(model, optimiser)
     assert progress is not None
     assert progress["step"] == 5
@@ -359,6 +359,32 @@ def test_every_epoch_but_the_last_is_shown_once_also_after_an_interruption(tmp_p
     train(Snapshots(tmp_path, FINGERPRINT, 1e-9), tiny_training.cross_entropy(model))
     assert [epoch for epoch, *_ in seen] == [1, 2]
     assert all(torch.equal(one[2], other[2]) for one, other in zip(whole, seen, strict=True))
+
+
+def test_with_rates_of_their_own_it_goes_on_with_the_same_bits(tmp_path: Path) -> None:
+    model, framing = tiny_training.tiny(dropout=True)
+    names = [name for name, _ in model.named_parameters()]
+    rates = {names[0]: 3.0, names[-1]: 3.0, names[3]: 0.5}
+    facts = tiny_training.train(model, framing, rates=rates)
+    other, _ = tiny_training.tiny(dropout=True)
+    plain, calls = tiny_training.cross_entropy(other), 0
+
+    def fails(now: Any, tokens: int) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise KeyboardInterrupt
+        return plain(now, tokens)
+
+    kept = Snapshots(tmp_path, FINGERPRINT, 1e-9)
+    with pytest.raises(KeyboardInterrupt):
+        tiny_training.train(other, framing, fails, kept=kept, rates=rates)
+    resumed, _ = tiny_training.tiny(dropout=True)
+    assert tiny_training.train(resumed, framing, kept=kept, rates=rates) == facts
+    assert torch.equal(tiny_training.weights(resumed), tiny_training.weights(model))
+    at_one_rate, _ = tiny_training.tiny(dropout=True)
+    tiny_training.train(at_one_rate, framing)
+    assert not torch.equal(tiny_training.weights(at_one_rate), tiny_training.weights(model))
 
 
 def test_a_training_that_had_ended_is_not_repeated(tmp_path: Path) -> None:

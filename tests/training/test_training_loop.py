@@ -44,12 +44,17 @@ def test_dropout_is_a_function_of_the_seed_and_not_of_what_was_drawn_before() ->
     assert not torch.equal(weights(first), weights(trained(steps=2)[0]))
 
 
+@pytest.mark.parametrize("own", [(), (3.0, 0.25)])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_updates_are_those_of_plain_adamw(family: str) -> None:
-    """Three updates against a loop with torch's cross-entropy and the formulas of AdamW."""
+def test_updates_are_those_of_plain_adamw(family: str, own: tuple[float, ...]) -> None:
+    """Three updates against a loop with torch's cross-entropy and the formulas of AdamW; the first
+    parameters, a matrix and a bias among them, may have rates of their own."""
     given = settings(warmup=0.0, clip=0.5, weight_decay=0.1)
-    found, _ = trained(family, steps=3, given=given, seed=3, double=True)
     model, framing = tiny(family, double=True)
+    named = dict(model.named_parameters())
+    picked = [next(n for n, w in named.items() if w.dim() == dim) for dim in (2, 1)]
+    rates = dict(zip(picked, own, strict=False))
+    found, _ = trained(family, steps=3, given=given, seed=3, double=True, rates=rates)
     slopes = [torch.zeros_like(weight) for weight in model.parameters()]
     squares = [torch.zeros_like(weight) for weight in model.parameters()]
     for step, rows in enumerate(epoch_order(len(TOKENS), 4, 3, 0)):
@@ -65,16 +70,45 @@ def test_updates_are_those_of_plain_adamw(family: str) -> None:
         assert norm > given.clip
         rate = given.learning_rate * 0.5 * (1 + math.cos(math.pi * step / 3))
         with torch.no_grad():
-            for weight, g, m, v in zip(model.parameters(), gradients, slopes, squares, strict=True):
+            for name, g, m, v in zip(named, gradients, slopes, squares, strict=True):
+                weight = named[name]
                 g = g * given.clip / norm
                 m.mul_(0.9).add_(0.1 * g)
                 v.mul_(0.999).add_(0.001 * g**2)
                 decay = given.weight_decay if weight.dim() > 1 else 0.0
                 slope, square = m / (1 - 0.9 ** (step + 1)), v / (1 - 0.999 ** (step + 1))
-                weight.sub_(rate * (decay * weight + slope / (square.sqrt() + 1e-8)))
+                weight.sub_(
+                    rates.get(name, 1.0) * rate * (decay * weight + slope / (square.sqrt() + 1e-8))
+                )
     # torch adds 1e-6 to the norm before it clips.
     torch.testing.assert_close(weights(found), weights(model), rtol=0, atol=1e-8)
     assert (weights(tiny(family, double=True)[0]) - weights(model)).abs().mean() > 1e-3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_without_rates_of_their_own_the_bits_are_those_of_two_groups_of_torch(family: str) -> None:
+    """Matrices with weight decay, and all else without."""
+    given = settings(warmup=0.0, weight_decay=0.1)
+    found, _ = trained(family, steps=3, given=given, seed=3)
+    model, framing = tiny(family)
+    matrices, others = (
+        [w for w in model.parameters() if (w.dim() > 1) is m] for m in (True, False)
+    )
+    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=given.learning_rate, fused=True)
+    accumulate = cross_entropy(model)
+    for step, rows in enumerate(epoch_order(len(TOKENS), 4, 3, 0)):
+        for group in optimiser.param_groups:
+            group["lr"] = given.learning_rate * (0.5 * (1 + math.cos(math.pi * step / 3)))
+        now = training_batch(
+            TOKENS, rows, framing, "cpu", vocabulary=50, share=0.15, seed=3, epoch=0
+        )
+        accumulate(now, len(now.labels))
+        torch.nn.utils.clip_grad_norm_(model.parameters(), given.clip)
+        optimiser.step()
+        optimiser.zero_grad()
+    assert torch.equal(weights(found), weights(model))
+    assert not torch.equal(weights(found), weights(tiny(family)[0]))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

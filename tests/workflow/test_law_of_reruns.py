@@ -63,7 +63,9 @@ BEFORE_TRAINING = {
 CHOICE = "methods.base records.pools settings.objective training.choice"
 COSTLY = {
     "train_model": f"{TRAINING} stages.train_model training.language_model",
-    "train_student": f"{TRAINING} {CHOICE} stages.train_student training.student",
+    "train_student": f"""
+        {TRAINING} {CHOICE} stages.train_student training.student training.surgery
+    """,
     "finish_student": f"{ALL} {CHOICE} guards.sealed_json stages.finish_student",
     "take_epoch": """
         errors files guards.checksums guards.sealed_json machine.signals stages.base

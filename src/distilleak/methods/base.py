@@ -113,6 +113,12 @@ class PlainDistillation(Generic[P]):
     def start(self, student: PreTrainedModel, batches: Sequence[Batch]) -> None:
         """Initialise the changed parts of `student` from some training batches."""
 
+    def rates(self, student: PreTrainedModel) -> dict[str, float]:
+        """Parameters of the student after surgery that are trained at a rate of their own: name ->
+        factor on the learning rate. All others are trained at the learning rate itself.
+        """
+        return {}
+
     def vulnerable_tokens(self, members: DistillationSet) -> NDArray[np.bool_] | None:
         """The tokens on which the method acts, (vocabulary,); None if it uses none."""
         return None

@@ -146,6 +146,10 @@ class Method(PlainDistillation[Parameters]):
         for part in self.parts:
             part.start(student, batches)
 
+    def rates(self, student: PreTrainedModel) -> dict[str, float]:
+        """Those of all parts, which add different parameters."""
+        return {name: factor for part in self.parts for name, factor in part.rates(student).items()}
+
     def vulnerable_tokens(self, members: DistillationSet) -> NDArray[np.bool_] | None:
         """Those of any part."""
         self._tokens = [part.vulnerable_tokens(members) for part in self.parts]

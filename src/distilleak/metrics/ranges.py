@@ -17,5 +17,7 @@ def range_of(metric: str) -> Range:
     """The smallest and the largest value of a metric, by its name."""
     if metric in ("heldout_loss", "calibrated_loss", "temperature", "perplexity", "epsilon"):
         return POSITIVE
+    if metric in ("loss_before_surgery", "loss_after_surgery"):
+        return POSITIVE
     shares = ("auc", "tpr_at_fpr_", "vulnerable_token_share", "agreement", "confidence")
     return SHARE if metric.startswith(shares) or metric.endswith("accuracy") else ANY

@@ -18,6 +18,7 @@ from distilleak.tables.wording import COST_NAMES, Interval, listed, p_text, sign
 
 LEVEL = 0.05  # of the tests; the intervals are the matching 95 %
 _PLAIN = "kd"
+_DAMAGE = 0.1  # nats per token; a student that surgery moves further starts as another model
 _ENOUGH = 5  # trivial alternatives, for a frontier that does not favour the methods
 
 
@@ -31,9 +32,10 @@ def answer(tables: Tables, pair: str, attack: str) -> list[str]:
     the teacher find more than classifiers do that see no model? Sentence 3: which methods leak less
     than plain distillation, and at what utility? Sentence 4: do ensembles leak less or vary less,
     and does distillation protect members and non-members alike? Sentence 5, where there are trivial
-    alternatives: which models leak less than those at equal utility? Last, where there are several
-    seeds: how much do results vary between them? And where models start from public ones: what does
-    no interval cover?
+    alternatives: which models leak less than those at equal utility? Then, where methods change the
+    architecture: does that destroy what the students knew? Then, where there are several seeds: how
+    much do results vary between them? Last, where models start from public ones: what does no
+    interval cover?
 
     Raises:
         DistilleakError: there is no such pair.
@@ -44,6 +46,7 @@ def answer(tables: Tables, pair: str, attack: str) -> list[str]:
         _methods(tables, pair, attack),
         f"{_ensembles(tables, pair, attack)}; {_sides(tables, pair, attack)}.",
         *_at_equal_utility(tables, pair),
+        *_surgery(tables, pair),
         *_luck(tables, pair, attack),
         *_bases(tables, pair),
     ]
@@ -341,6 +344,27 @@ def _least_excess(rows: pd.DataFrame, verdict: str) -> str:
     low, high = f"{rows['detectable'].min():.3f}", f"{rows['detectable'].max():.3f}"
     size = low if low == high else f"{low} to {high}"
     return f" (a difference of {size} would have been found with probability 0.8)"
+
+
+def _surgery(tables: Tables, pair: str) -> list[str]:
+    """The students whose held-out loss a change of their architecture alone, before any training,
+    raises by more than `_DAMAGE`; nothing if there are none."""
+    before, after = (
+        per_model(tables, pair, metric=f"loss_{when}_surgery")["value"]
+        for when in ("before", "after")
+    )
+    damaged = [model for model in before.index if after[model] - before[model] > _DAMAGE]
+    if not damaged:
+        return []
+    labels = models_of(tables, pair)["label"]
+    named = [
+        f"{labels[model]} (from {before[model]:.3f} to {after[model]:.3f})" for model in damaged
+    ]
+    return [
+        "A change of the architecture alone, before any training, raises the held-out loss by more "
+        f"than {_DAMAGE} nats per token in {listed(named)}. Part of what a student knew is lost "
+        "there, and its results are those of one that had to recover."
+    ]
 
 
 def _luck(tables: Tables, pair: str, attack: str) -> list[str]:

@@ -29,9 +29,11 @@ FACTS = (
     "training_records",
     "training_tokens",
     "vulnerable_token_share",
+    "loss_before_surgery",
+    "loss_after_surgery",
     "dp_epsilon",
 )
-"""What facts.json says that becomes a metric; counted, not estimated."""
+"""What facts.json says that becomes a metric, without an interval."""
 
 MAJORITY = 0.5
 """A vote above it is a majority for membership (`score_vote`)."""

@@ -60,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             [file for file in given if file is not None],
         )
         teaching = student.Teaching(
+            arguments.records,
             arguments.tokenizer,
             arguments.teacher,
             arguments.targets,

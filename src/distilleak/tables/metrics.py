@@ -9,7 +9,7 @@ from distilleak.tables.base import Columns
 from distilleak.tables.printing import INTERVALS, NONE, Findings, Printed, interval, number
 from distilleak.tables.reading import DECISIONS, POOLED, pool_size
 from distilleak.tables.results import StudyResults
-from distilleak.tables.wording import METRIC_NAMES
+from distilleak.tables.wording import METRIC_NAMES, signed
 
 COLUMNS: Columns = {
     "seed": str,
@@ -38,6 +38,10 @@ COUNTS = {
 }
 """What a model was made from, each with its digits after the point."""
 
+SURGERY = ("loss_before_surgery", "loss_after_surgery", "heldout_loss")
+"""Held-out losses of a student whose method changes its architecture: as it is given, changed but
+untrained, and trained."""
+
 Rows = dict[tuple[str, str], dict[str, Any]]
 
 
@@ -58,8 +62,8 @@ def build(study: StudyResults) -> pd.DataFrame:
 
 
 def printed(findings: Findings) -> list[Printed]:
-    """Leakage beside utility, the AUC of every attack, and utility in full."""
-    return [_summary(findings), _attacks(findings), _utility(findings)]
+    """Leakage beside utility, the AUC of every attack, utility in full, and what surgery costs."""
+    return [_summary(findings), _attacks(findings), _utility(findings), _surgery(findings)]
 
 
 def _summary(findings: Findings) -> Printed:
@@ -170,6 +174,35 @@ def _utility(findings: Findings) -> Printed:
         f"public text. {INTERVALS}",
         ("model", *(METRIC_NAMES[metric] for metric in by_metric), "against counts"),
         rows,
+    )
+
+
+def _surgery(findings: Findings) -> Printed:
+    losses = {metric: _by_model(findings, metric=metric) for metric in SURGERY}
+    names = [METRIC_NAMES[metric] for metric in SURGERY[:2]]
+    return findings.print(
+        "surgery",
+        "What a change of the architecture costs",
+        "Held-out loss in nats per token of students whose method changes their architecture: as "
+        "they are before it, after it and before any training, and after training. Where the "
+        "change costs much, the loss after training says how well a student recovers from it. "
+        f"The first two are means over seeds. {INTERVALS}",
+        ("model", *names, "difference", "loss after training"),
+        [
+            (
+                key[0],
+                (
+                    label,
+                    number(before["value"], 3),
+                    number(after["value"], 3),
+                    signed(after["value"] - before["value"]),
+                    interval(losses["heldout_loss"].get(key)),
+                ),
+            )
+            for key, label in findings.labels().items()
+            for before, after in [[losses[metric].get(key) for metric in SURGERY[:2]]]
+            if before is not None and after is not None
+        ],
     )
 
 

@@ -8,7 +8,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "leak": ("leak",),
     "threats": ("threats",),
     "floors": (),
-    "metrics": ("summary", "attacks", "utility"),
+    "metrics": ("summary", "attacks", "utility", "surgery"),
     "comparisons": ("comparisons",),
     "frontier": ("frontier",),
     "ensembles": ("ensembles",),

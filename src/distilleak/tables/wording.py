@@ -20,6 +20,8 @@ METRIC_NAMES = {
     "training_records": "training records",
     "training_tokens": "training tokens",
     "vulnerable_token_share": "vulnerable share of the vocabulary",
+    "loss_before_surgery": "loss before surgery",
+    "loss_after_surgery": "loss after surgery",
 }
 """Metrics as people read them."""
 

@@ -4,10 +4,11 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,7 @@ def train(
     seed: int,
     snapshots: Snapshots | None,
     keep: Keep | None = None,
+    rates: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Train `model` in place for `steps` updates on records `tokens`; one record a row.
 
@@ -118,6 +120,8 @@ def train(
         seed: of batches, masks and dropout.
         snapshots: where the state is saved and read; None: it is not.
         keep: called after every epoch but the last.
+        rates: parameters that are trained at a rate of their own: name -> factor on the learning
+            rate.
 
     Returns:
         The mean loss per epoch and the numbers of updates and of predicted tokens; with DP-SGD also
@@ -129,7 +133,7 @@ def train(
         Interrupted: a signal arrived; the state is saved.
     """
     lengths = np.array([len(record) for record in tokens], dtype=np.int64)
-    optimiser = _optimiser(model, settings)
+    optimiser = _optimiser(model, settings, rates)
     progress = _start(snapshots, model, optimiser, hardware.micro_batch or settings.batch_size)
     began = time.perf_counter() - progress.seconds
     logged = time.perf_counter()
@@ -257,13 +261,21 @@ def _schedule(
             yield epoch, rows, first % per_epoch == 0 or first == steps
 
 
-def _optimiser(model: PreTrainedModel, settings: TrainingSettings) -> torch.optim.Optimizer:
-    matrices = [weight for weight in model.parameters() if weight.dim() > 1]
-    others = [weight for weight in model.parameters() if weight.dim() <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+def _optimiser(
+    model: PreTrainedModel, settings: TrainingSettings, rates: Mapping[str, float]
+) -> torch.optim.Optimizer:
+    """AdamW, in whose groups `factor` is on the learning rate: matrices and others of each."""
+    groups = []
+    for factor in sorted({1.0, *rates.values()}):
+        own = [
+            weight for name, weight in model.named_parameters() if rates.get(name, 1.0) == factor
+        ]
+        for weights, decay in (
+            ([weight for weight in own if weight.dim() > 1], settings.weight_decay),
+            ([weight for weight in own if weight.dim() <= 1], 0.0),
+        ):
+            if weights:
+                groups.append({"params": weights, "weight_decay": decay, "factor": factor})
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
 
@@ -272,7 +284,7 @@ def _update(
 ) -> None:
     """Clip the gradient, move the weights, and drop the gradient."""
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["factor"]
     try:
         torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
         optimiser.step()

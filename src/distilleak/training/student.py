@@ -14,7 +14,7 @@ from distilleak.errors import DistilleakError
 from distilleak.guards import sealed_json
 from distilleak.machine import processes
 from distilleak.models import families, making
-from distilleak.models.batches import Batch, epoch_order, training_batch
+from distilleak.models.batches import Batch
 from distilleak.settings.architecture import (
     ArchitectureSettings,
     CheckpointSettings,
@@ -22,15 +22,12 @@ from distilleak.settings.architecture import (
     StudentSettings,
 )
 from distilleak.settings.training import HardwareSettings, StudentTrainingSettings
-from distilleak.training import loop, targets
+from distilleak.training import loop, surgery, targets
 from distilleak.training.choice import Choice
 from distilleak.training.objective import accumulate
 from distilleak.training.snapshots import Snapshots
 
 log = logging.getLogger(__name__)
-
-START_BATCHES = 8
-"""Training batches from which a changed architecture takes its starting values."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,7 @@ class Teaching:
     """How a student is taught.
 
     Attributes:
+        records: records.parquet, on whose hold-out the student is tested before and after surgery.
         tokenizer: directory of the tokenizer.
         teacher: model directory of the teacher, which is queried where no logits are stored.
         targets: stored logits of the teacher.
@@ -45,6 +43,7 @@ class Teaching:
         hardware: how the machine is used.
     """
 
+    records: str
     tokenizer: str
     teacher: str | None
     targets: str | None
@@ -98,31 +97,17 @@ def learn(
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     """The student after training, not yet finished by its method, and the facts of its training.
 
+    Where the method changes the architecture, these include the student's held-out loss before and
+    after that, both before any training.
+
     With `keep_epochs` it is written to `kept_epochs(snapshots)`, as its method releases it, after
     every epoch but the last.
     """
     method, device, training = choice.method, str(student.device), teaching.training
-    vocabulary = student.config.vocab_size
     framing = making.framing(student, teaching.tokenizer)
     making.check_length(student, framing, choice.source.tokens)
     tokens = [choice.source.tokens[row] for row in choice.selected]
-    surgery = method.surgery(families.width(student), families.head_width(student))
-    changed = making.change(student, surgery, seed)
-    first = epoch_order(len(tokens), training.batch_size, seed, 0)[:START_BATCHES]
-    batches = [
-        training_batch(
-            tokens,
-            rows,
-            framing,
-            device,
-            vocabulary=vocabulary,
-            share=training.mask_share,
-            seed=seed,
-            epoch=0,
-        )
-        for rows in first
-    ]
-    method.start(changed, batches)
+    changed, losses = surgery.operate(student, choice, training, framing, teaching.records, seed)
     objective = method.objective()
     lessons = _lessons(teaching, choice, changed)
 
@@ -136,7 +121,7 @@ def learn(
             place = kept_epochs(snapshots) / str(epoch)
             released = method.finish(copy.deepcopy(changed), choice.marked)
             making.save(released, teaching.tokenizer, place / "model")
-            sealed_json.write(choice.describe(facts, changed), place / "facts.json")
+            sealed_json.write(choice.describe(facts | losses, changed), place / "facts.json")
 
     if processes.is_main():
         log.info(
@@ -160,8 +145,9 @@ def learn(
         seed=seed,
         snapshots=snapshots,
         keep=keep if keep_epochs else None,
+        rates=method.rates(changed),
     )
-    return changed, facts
+    return changed, facts | losses
 
 
 def kept_epochs(snapshots: Snapshots) -> Path:

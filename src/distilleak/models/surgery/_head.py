@@ -22,6 +22,10 @@ class Head(nn.Linear):
         self.before = nn.Sequential()
         self.after = nn.Sequential()
 
+    def matrix(self) -> torch.Tensor:
+        """The weights of the linear map, (vocabulary, d)."""
+        return self.weight
+
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         return self.after(super().forward(self.before(hidden)))  # type: ignore[no-any-return]
 
@@ -38,9 +42,12 @@ class ConcatenatedHead(MobileBertLMPredictionHead):
         self.before = nn.Sequential()
         self.after = nn.Sequential()
 
+    def matrix(self) -> torch.Tensor:
+        """The weights of the linear map, (vocabulary, d)."""
+        return torch.cat([self.decoder.weight.t(), self.dense.weight]).t()
+
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        matrix = torch.cat([self.decoder.weight.t(), self.dense.weight])  # (d, vocabulary)
-        logits = self.before(self.transform(hidden)) @ matrix + self.decoder.bias
+        logits = self.before(self.transform(hidden)) @ self.matrix().t() + self.decoder.bias
         return self.after(logits)  # type: ignore[no-any-return]
 
 

@@ -16,6 +16,8 @@ from distilleak.models.surgery._head import head_of
 
 _ROWS = 256
 """Hidden states that go through the head at once, to the logits that nobody needs."""
+_HEAD_ROWS = 4096
+"""Rows of the head that are held in float64 at once."""
 
 
 class Projection(nn.Module):
@@ -90,33 +92,102 @@ def apply(model: PreTrainedModel, place: str, rank: int) -> None:
         block.apply(model._init_weights)
 
 
-@torch.no_grad()
-def start_from_principal_components(model: PreTrainedModel, batches: Sequence[Batch]) -> None:
-    """Make the head's projection the orthogonal one onto the top principal components.
+def added(model: PreTrainedModel, place: str) -> list[str]:
+    """The names of the parameters that the projection brings, which start untrained.
 
-    The components are those of what the projection reads on `batches` (uncentred, since it has no
-    bias): the best start of its rank in the squared sense.
+    With `place` "block" these are all parameters of the blocks: narrow ones take over no weights.
     """
-    projection = next(part for part in head_of(model).before if isinstance(part, Projection))
-    rank, width = projection.down.weight.shape
-    second_moment = torch.zeros(width, width, dtype=torch.float64, device=model.device)
+    if place == "block":
+        brought = list(families.blocks(model))
+    else:
+        brought = [part for part in model.modules() if isinstance(part, Projection)]
+    own = {weight for part in brought for weight in part.parameters()}
+    return [name for name, weight in model.named_parameters() if weight in own]
 
-    def add(_: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+
+@torch.no_grad()
+def start_from_logits(model: PreTrainedModel, batches: Sequence[Batch]) -> None:
+    """Make the head's projection the one that changes the logits on `batches` least.
+
+    A token counts as much as its mean probability p on `batches`: what becomes of logits that are
+    always low hardly matters. From each row of logits its mean under p is subtracted, since no
+    softmax depends on it. With the rows of the head W, (vocabulary, d), centred and weighted by the
+    root of p accordingly, and the second moment S of the states h that the projection reads, the P
+    of rank r that minimises the mean of |W h - W P h|^2 is S^(1/2) V V^T S^(-1/2), where the
+    columns of V are the first r right singular vectors of W S^(1/2) (reduced-rank regression,
+    Izenman 1975). Up and down share the singular values of P equally, so that steps of equal size
+    suit both.
+    """
+    head = head_of(model)
+    projection = next(part for part in head.before if isinstance(part, Projection))
+    rank = projection.down.out_features
+    moment, probability = _seen(model, projection, batches)
+    root, inverse = _roots(moment)
+    weighted = root @ _weighted_gram(head.matrix(), probability) @ root  # (W S^(1/2))^T W S^(1/2)
+    leading = torch.linalg.eigh(weighted).eigenvectors[:, -rank:]
+    left, values, right = torch.linalg.svd((root @ leading) @ (leading.T @ inverse))
+    shared = values[:rank].sqrt()
+    projection.up.weight.copy_(left[:, :rank] * shared)
+    projection.down.weight.copy_(shared[:, None] * right[:rank])
+
+
+def _seen(
+    model: PreTrainedModel, projection: Projection, batches: Sequence[Batch]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the projection reads, and what the model predicts without it.
+
+    Returns:
+        The mean of h h^T over the states, (d, d) float64, on the CPU. A millionth of its mean
+        eigenvalue is added to each: directions without a state, which there are where states are
+        few, come last and are still not lost at full rank. And the mean probability of each token,
+        (vocabulary,) float64, on the model's device.
+    """
+    width = projection.down.in_features
+    total = torch.zeros(width, width, dtype=torch.float64, device=model.device)
+    probability = torch.zeros(model.config.vocab_size, dtype=torch.float64, device=model.device)
+    count = 0
+
+    def add(_: nn.Module, inputs: tuple[torch.Tensor], __: torch.Tensor) -> torch.Tensor:
         states = inputs[0].double()  # (rows, d)
-        second_moment.add_(states.T @ states)
+        total.add_(states.T @ states)
+        return inputs[0]
 
-    handle = projection.register_forward_pre_hook(add)
+    handle = projection.register_forward_hook(add)
     try:
         for batch in batches:
             for chunk in torch.split(batch.hidden_states(model), _ROWS):
-                families.logits(model, chunk)
+                logits = families.logits(model, chunk).float()
+                probability += torch.softmax(logits, -1).sum(0, dtype=torch.float64)
+                count += len(chunk)
     finally:
         handle.remove()
     # On the CPU, whose decomposition is the same wherever the model is.
-    directions = torch.linalg.eigh(second_moment.cpu()).eigenvectors
-    components = directions[:, -rank:].flip(-1)  # (d, rank)
-    projection.down.weight.copy_(components.T)
-    projection.up.weight.copy_(components)
+    moment = total.cpu() / count
+    ridge = 1e-6 * moment.trace() / width * torch.eye(width, dtype=torch.float64)
+    return moment + ridge, probability / count
+
+
+def _roots(moment: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The symmetric square root of a positive definite matrix, and the inverse of that root."""
+    values, vectors = torch.linalg.eigh(moment)
+    return (vectors * values.sqrt()) @ vectors.T, (vectors / values.sqrt()) @ vectors.T
+
+
+def _weighted_gram(matrix: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """The sum of w v v^T over the rows v of `matrix`, (vocabulary, d), less their mean; w are the
+    `weights`, (vocabulary,) of sum 1, also of that mean. (d, d) float64, on the CPU."""
+    parts = list(
+        zip(torch.split(matrix, _HEAD_ROWS), torch.split(weights, _HEAD_ROWS), strict=True)
+    )
+    width = matrix.shape[1]
+    mean = torch.zeros(width, dtype=torch.float64, device=matrix.device)
+    gram = torch.zeros(width, width, dtype=torch.float64, device=matrix.device)
+    for rows, own in parts:
+        mean += own @ rows.double()
+    for rows, own in parts:
+        centred = rows.double() - mean
+        gram += (own[:, None] * centred).T @ centred
+    return gram.cpu()
 
 
 def _has_own_projections(config: PreTrainedConfig) -> bool:
