@@ -27,7 +27,7 @@ from distilleak.records.framing import Framing
 from distilleak.settings.architecture import ArchitectureSettings
 from distilleak.settings.training import HardwareSettings, TrainingSettings
 from distilleak.stages import base
-from distilleak.training import loop, snapshots, surgery
+from distilleak.training import heldout, loop, snapshots
 from distilleak.training.snapshots import Snapshots
 
 VOCABULARY = 50
@@ -225,7 +225,7 @@ def mean_loss(family: str) -> float:
     model.eval()  # type: ignore[no-untyped-call]
     # Long records, so that there are several batches for the processes to divide.
     tokens = [np.tile(record, 12)[:30] for record in records(300)]
-    return surgery.mean_loss(model, tokens, framing, share=0.15, seed=SEED)
+    return heldout.mean_loss(model, tokens, framing, share=0.15, seed=SEED)
 
 
 def die_while_writing(name: str, call: int) -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distilleak.records.packing import pack
+from distilleak.errors import DistilleakError
+from distilleak.records.packing import hold_out, pack
 
 SEPARATOR = 0
 
@@ -57,3 +58,21 @@ def test_the_order_depends_on_the_seed_alone() -> None:
 def test_a_row_without_room_is_refused() -> None:
     with pytest.raises(ValueError, match="length 0"):
         pack([np.array([1])], SEPARATOR, 0, np.random.default_rng(0))
+
+
+def test_held_out_passages_are_not_learned_from() -> None:
+    passages = passages_of([3] * 50)
+    own, held = hold_out(passages, 12, 5, "passages.parquet")
+    first = {passage[0] for passage in passages}
+    assert {passage[0] for passage in own} | {passage[0] for passage in held} == first
+    assert (len(own), len(held)) == (38, 12)
+    again = hold_out(passages, 12, 5, "passages.parquet")
+    assert [row.tolist() for row in again[1]] == [row.tolist() for row in held]
+    other = hold_out(passages, 12, 6, "passages.parquet")
+    assert [row.tolist() for row in other[1]] != [row.tolist() for row in held]
+
+
+def test_too_little_text_for_a_base_is_one_line() -> None:
+    message = r"^public.parquet: only 12 passages of public text, .* \(training.holdout\)$"
+    with pytest.raises(DistilleakError, match=message):
+        hold_out(passages_of([3] * 12), 12, 0, "public.parquet")

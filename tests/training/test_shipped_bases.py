@@ -1,6 +1,7 @@
 """The bases of the package are what their recipes make of public text, and as good as they say."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,13 @@ import pytest
 import yaml
 
 from distilleak.guards import checksums
-from distilleak.models import checkpoints, making
+from distilleak.models import checkpoints
 from distilleak.settings.architecture import CheckpointSettings
 from distilleak.settings.base import canonical_json
 from distilleak.settings.bases import BaseSettings
 from distilleak.stages import load_corpus, train_tokenizer
 from distilleak.study import bases
-from distilleak.training import base_model, heldout
+from distilleak.training import base_model
 
 ROOT = Path(__file__).parents[2]
 PLACE = ROOT / "src" / "distilleak" / bases.SHIPPED
@@ -89,9 +90,8 @@ def test_it_is_as_good_as_its_card_says(name: str, texts: Path) -> None:
     base = beginning(name, texts)
     start = CheckpointSettings(directory=f"{bases.PACKAGE}:{bases.SHIPPED}/{name}")
     model = checkpoints.load(start).eval()
-    framing = making.framing(model, texts / "tokenizer")
     facts = recipe(name)["facts"]
-    loss = heldout.loss(model, base.held_out, framing, base.seed)
+    loss = base_model.heldout_loss(replace(base, model=model))
     assert loss == pytest.approx(facts["heldout_loss"], abs=1e-3)
     assert loss < facts["trigram_loss"] < facts["bigram_loss"]
     assert f"{facts['heldout_loss']:.3f} nats per token" in (PLACE / name / "README.md").read_text()

@@ -123,8 +123,8 @@ def test_only_what_reads_the_whole_configuration_depends_on_all_of_it() -> None:
         for module in ("study.configuration", "study.study")
     }
     assert readers == {
-        "study.configuration": {"write_schema", "forecast"},
-        "study.study": {"forecast"},
+        "study.configuration": {"write_schema", "forecast", "export_base"},
+        "study.study": {"forecast", "export_base"},
     }
 
 
@@ -239,7 +239,7 @@ ALLOWED = {
     ),
     "metrics": ("metrics", "errors", "seeding"),
     "methods": ("methods", "models.surgery", "models.batches", "settings", "catalogue", "errors"),
-    "corpora": ("corpora", "settings.base", "errors"),
+    "corpora": ("corpora", "settings.base", "settings.conditions", "errors"),
     "settings": ("settings", "catalogue", "errors"),
     "study.plan": ("study", "scoring.needs", "settings", "tables.roster", "catalogue", "errors"),
 }

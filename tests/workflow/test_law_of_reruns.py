@@ -13,15 +13,16 @@ from architecture import PACKAGE, PACKAGES, name_of
 from distilleak import catalogue
 from distilleak.study.closure import import_closure
 
-ALL = """
+MODEL = """
     catalogue errors files guards.checksums seeding
     machine.processes machine.signals
     models.batches models.checkpoints models.families models.family_fields models.family_table
     models.heads models.making models.surgery.base models.vocabulary
-    records.framing records.streaming records.table records.tokenizer records.window
+    records.framing records.tokenizer
     settings.architecture settings.base
     stages.base
 """
+ALL = f"{MODEL} records.streaming records.table records.window"
 TRAINING = f"""
     {ALL}
     guards.locks guards.sealed_json
@@ -33,11 +34,12 @@ TRAINING = f"""
 """
 BEFORE_TRAINING = {
     "load_corpus": """
-        catalogue corpora.base ragged records.deduplication seeding
-        settings.base settings.deduplication
+        catalogue corpora._choosing corpora.base ragged records.deduplication records.texts seeding
+        settings.base settings.conditions settings.deduplication
     """,
     "split_records": """
-        records.evaluation records.splitting seeding settings.base settings.pools
+        records.documents records.evaluation records.splitting seeding settings.base
+        settings.pools
     """,
     "train_tokenizer": """
         guards.checksums records.framing records.tokenizer settings.base settings.tokenizer
@@ -49,7 +51,7 @@ BEFORE_TRAINING = {
     """,
     "encode_records": """
         corpora.base guards.checksums ragged records.canaries records.copies records.deduplication
-        records.encoding records.framing records.insertion records.tokenizer
+        records.encoding records.framing records.insertion records.texts records.tokenizer
         seeding settings.base settings.canaries settings.deduplication
     """,
     "draw_shadow": "records.evaluation records.shadows seeding",
@@ -64,14 +66,20 @@ CHOICE = "methods.base records.pools settings.objective training.choice"
 COSTLY = {
     "train_model": f"{TRAINING} stages.train_model training.language_model",
     "train_student": f"""
-        {TRAINING} {CHOICE} stages.train_student training.student training.surgery
+        {TRAINING} {CHOICE} stages.train_student training.heldout training.student
+        training.surgery
+    """,
+    "train_base": f"""
+        {TRAINING} floors.kneser_ney metrics.rates records.packing records.public records.texts
+        settings.bases stages.train_base training.base_model training.heldout
+        training.language_model
     """,
     "finish_student": f"{ALL} {CHOICE} guards.sealed_json stages.finish_student",
     "take_epoch": """
         errors files guards.checksums guards.sealed_json machine.signals stages.base
         stages.take_epoch
     """,
-    "undo_method": f"{ALL} models.undoing stages.undo_method",
+    "undo_method": f"{MODEL} models.undoing stages.undo_method",
     "store_targets": f"{ALL} guards.locks stages.store_targets training.targets",
     "compute_evidence": f"""
         {ALL}

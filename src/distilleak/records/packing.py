@@ -1,9 +1,13 @@
-"""Packing whole passages into rows of tokens, so that little of a row is empty."""
+"""What a base model learns from: passages that are not held out, packed into rows of tokens."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from distilleak import seeding
+from distilleak.errors import DistilleakError
 
 Tokens = NDArray[np.int32]
 
@@ -48,3 +52,21 @@ def pack(
             if len(filling) > OPEN:
                 filling.remove(max(filling, key=lambda found: found[0]))
     return [np.concatenate(row) for row in rows]
+
+
+def hold_out(
+    passages: Sequence[Tokens], count: int, seed: int, file: str | Path
+) -> tuple[list[Tokens], list[Tokens]]:
+    """(the passages to learn from, `count` of them that are held out), drawn by `seed`.
+
+    Raises:
+        DistilleakError: there are no more passages in `file` than are held out.
+    """
+    if len(passages) <= count:
+        raise DistilleakError(
+            f"{file}: only {len(passages)} passages of public text, too few for a base that holds "
+            f"out {count} (training.holdout)"
+        )
+    order = seeding.stream(seed, "hold out").permutation(len(passages))
+    kept, held = np.sort(order[count:]), np.sort(order[:count])
+    return [passages[row] for row in kept], [passages[row] for row in held]

@@ -17,7 +17,7 @@ from distilleak.records import tokenizer as tokenization
 from distilleak.records.copies import cut_members, cut_public, without_copies
 from distilleak.records.encoding import encode
 from distilleak.records.insertion import insert
-from distilleak.records.public import read_texts
+from distilleak.records.texts import read_texts
 from distilleak.settings.canaries import CanarySettings
 from distilleak.settings.deduplication import DeduplicationSettings
 from distilleak.stages import base

@@ -7,6 +7,7 @@ import argparse
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import jinja2
@@ -23,7 +24,7 @@ from distilleak.settings.base import canonical_json
 from distilleak.stages import base
 from distilleak.study.bases import RECIPE, SHIPPED
 from distilleak.study.reading import read_files
-from distilleak.training import base_model, heldout
+from distilleak.training import base_model
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     run = base_model.short_run(begun)
     model = making.load(home / "model", "cpu", torch.float16)
     # What is measured is what is written: float32 again, after rounding to half precision.
-    framing = making.framing(model, texts / "tokenizer")
     model.float()  # type: ignore[no-untyped-call]
-    loss = heldout.loss(model, begun.held_out, framing, found.settings.seed)
+    loss = base_model.heldout_loss(replace(begun, model=model))
     recipe = {
         "base": {**json.loads(canonical_json(found.settings)), "corpus": found.texts.flat()},
         "deduplication": json.loads(canonical_json(study.configuration.deduplication)),

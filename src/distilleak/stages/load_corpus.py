@@ -16,7 +16,7 @@ from distilleak.corpora.base import MEMBER
 from distilleak.errors import DistilleakError
 from distilleak.files import write_table
 from distilleak.records.deduplication import distinct_first
-from distilleak.records.public import read_texts
+from distilleak.records.texts import read_texts
 from distilleak.settings.conditions import ConditionSettings
 from distilleak.settings.deduplication import DeduplicationSettings
 from distilleak.stages import base

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from distilleak.files import write_table
 from distilleak.records import tokenizer
 from distilleak.records.evaluation import EVALUATION_POOLS
-from distilleak.records.public import encode_all, read_texts
+from distilleak.records.public import encode_all
 from distilleak.records.table import read_records, read_training_set
+from distilleak.records.texts import read_texts
 from distilleak.scoring.counting import Counted, as_table, floors
 from distilleak.settings.evaluation import EvaluationSettings
 from distilleak.stages import base

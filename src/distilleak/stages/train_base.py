@@ -41,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             arguments.snapshots, arguments.hardware, vars(arguments), files
         )
         facts = base_model.learn(begun, arguments.hardware, snapshots)
+        facts |= base_model.measure(begun)
         if processes.is_main():
-            facts |= base_model.measure(begun)
             log.info("held-out loss %.4f nats per token", facts["heldout_loss"])
             making.save(begun.model, arguments.tokenizer, arguments.output)
             sealed_json.write(facts, arguments.facts)

@@ -13,12 +13,14 @@ from distilleak import seeding
 from distilleak.floors import kneser_ney
 from distilleak.models import making
 from distilleak.records import tokenizer as tokenization
-from distilleak.records.packing import pack
-from distilleak.records.public import Tokens, encode_all, hold_out, read_texts
+from distilleak.records.packing import hold_out, pack
+from distilleak.records.public import Tokens, encode_all
+from distilleak.records.texts import read_texts
 from distilleak.settings.architecture import ModelSettings
 from distilleak.settings.bases import BaseTrainingSettings
 from distilleak.settings.training import HardwareSettings
-from distilleak.training import heldout, language_model
+from distilleak.training import language_model
+from distilleak.training.heldout import mean_loss
 from distilleak.training.snapshots import Snapshots
 
 ROLE = "base"
@@ -99,9 +101,16 @@ def learn(
     )
 
 
+def heldout_loss(base: Beginning) -> float:
+    """The model's loss on the held-out passages, in nats per token."""
+    framing = making.framing(base.model, base.tokenizer)
+    base.model.eval()  # type: ignore[no-untyped-call]
+    share = base.training.mask_share
+    return mean_loss(base.model, base.held_out, framing, share=share, seed=base.seed)
+
+
 def measure(base: Beginning) -> dict[str, float]:
     """Held-out loss of the model and of count models of the same texts, in nats per token."""
-    framing = making.framing(base.model, base.tokenizer)
     vocabulary = tokenization.rows(tokenization.load(base.tokenizer))
     floors = {
         f"{name}_loss": -float(
@@ -112,7 +121,7 @@ def measure(base: Beginning) -> dict[str, float]:
     return {
         "passages": len(base.own),
         "heldout_tokens": sum(map(len, base.held_out)),
-        "heldout_loss": heldout.loss(base.model, base.held_out, framing, base.seed),
+        "heldout_loss": heldout_loss(base),
         **floors,
     }
 
