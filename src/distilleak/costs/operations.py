@@ -162,6 +162,9 @@ class Costs:
         if isinstance(settings, ArchitectureSettings):
             return matrix_weights(settings, self.configuration.tokenizer.vocabulary)
         assert isinstance(settings, CheckpointSettings)
+        for base in self.study.bases.values():
+            if settings.directory == base.directory and base.vocabulary is not None:
+                return self._weights(base.settings.model)
         name = settings.hub or settings.directory or settings.gguf or ""
         if name not in self.sizes:
             raise DistilleakError(
