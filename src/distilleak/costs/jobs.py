@@ -43,8 +43,8 @@ class Job:
 
     @property
     def needs_model(self) -> bool:
-        """Whether it runs on a GPU if there is one, for a time that the configuration tells. That of
-        a base depends on how long its texts are."""
+        """Whether it runs on a GPU if there is one, for a time that the configuration tells; that
+        of a base depends on how long its texts are."""
         return self.rule.startswith(("train_", "compute_", "store_")) and (
             self.rule not in ("train_tokenizer", *OF_BASES)
         )
