@@ -13,15 +13,16 @@ from architecture import PACKAGE, PACKAGES, name_of
 from distilleak import catalogue
 from distilleak.study.closure import import_closure
 
-ALL = """
+MODEL = """
     catalogue errors files guards.checksums seeding
     machine.processes machine.signals
     models.batches models.checkpoints models.families models.family_fields models.family_table
     models.heads models.making models.surgery.base models.vocabulary
-    records.framing records.streaming records.table records.tokenizer records.window
+    records.framing records.tokenizer
     settings.architecture settings.base
     stages.base
 """
+ALL = f"{MODEL} records.streaming records.table records.window"
 TRAINING = f"""
     {ALL}
     guards.locks guards.sealed_json
@@ -69,7 +70,7 @@ COSTLY = {
         errors files guards.checksums guards.sealed_json machine.signals stages.base
         stages.take_epoch
     """,
-    "undo_method": f"{ALL} models.undoing stages.undo_method",
+    "undo_method": f"{MODEL} models.undoing stages.undo_method",
     "store_targets": f"{ALL} guards.locks stages.store_targets training.targets",
     "compute_evidence": f"""
         {ALL}
