@@ -726,7 +726,7 @@ def test_a_method_that_is_undone_leaks_no_less_whatever_it_hides_from_others() -
     made = with_undone()
     said = of_methods(made)
     assert "of the 5 methods compared" in said
-    assert "red" not in said
+    assert "red_list" not in said
     undone = {"model": "red_list-undone", "baseline": "kd", "metric": "auc"}
     change(made["comparisons"], undone, verdict="equivalent")
     assert "shown to be equivalent to kd, within the margin: red_list without map" in (
