@@ -37,7 +37,7 @@ BEFORE_TRAINING = {
         settings.base settings.deduplication
     """,
     "split_records": """
-        records.evaluation records.splitting seeding settings.base settings.pools
+        records.documents records.evaluation records.splitting seeding settings.base settings.pools
     """,
     "train_tokenizer": """
         guards.checksums records.framing records.tokenizer settings.base settings.tokenizer
