@@ -89,8 +89,11 @@ def test_a_perfect_attack_on_few_records_is_no_proof_of_perfection():
     assert (auc, low, high) == (0.0, 0.0, pytest.approx(1 - 0.025 ** (1 / 20)))
 
 
-def test_constant_scores_have_an_auc_of_one_half_for_certain():
-    assert auc_interval(np.zeros(20), np.arange(20) < 10) == (0.5, 0.5, 0.5)
+def test_constant_scores_are_no_proof_that_all_scores_are_equal():
+    # Ten independent pairs, all tied: (1 - p)^10 = 0.025, and p of all pairs may be won or lost.
+    p = 1 - 0.025 ** (1 / 10)
+    found = auc_interval(np.zeros(20), np.arange(20) < 10)
+    assert found == (0.5, pytest.approx(0.5 - p / 2), pytest.approx(0.5 + p / 2))
 
 
 def test_fifty_scores_of_ten_thousand_records_take_a_fraction_of_a_second():

@@ -24,7 +24,8 @@ def pooled(value: float, spread: float, rng: np.random.Generator) -> Pooled:
     by_seed = value + spread * rng.normal(size=SEEDS)
     replicates = by_seed[:, None] + spread * rng.normal(size=(SEEDS, 50))
     found = over_seeds(by_seed, replicates)
-    return Pooled(found.value, found.low, found.high, by_seed, replicates)
+    ends = np.quantile(replicates, [0.025, 0.975], axis=1).T
+    return Pooled(found.value, found.low, found.high, by_seed, replicates, ends)
 
 
 def table(

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from opacus import GradSampleModule
-from opacus.accountants import PRVAccountant
+from opacus.accountants import PRVAccountant, RDPAccountant
 from tiny_training import VOCABULARY, cross_entropy, records, settings, tiny, train, weights
 
 from distilleak.errors import DistilleakError
@@ -128,6 +128,22 @@ def test_the_noise_keeps_the_budget_and_hardly_more(epsilon):
     assert 0.97 * epsilon < spent <= epsilon * 1.001
     more = privacy.noise_multiplier(given, 600, 16, 912)
     assert more > sigma
+
+
+@pytest.mark.filterwarnings("ignore:Optimal order is the smallest alpha")
+def test_large_budgets_need_ever_less_noise_and_keep_them():
+    """Up to budgets that protect nothing, where a sweep can end."""
+    noise = {}
+    for epsilon in (32.0, 33.0, 100.0, 1e4, 1e6):
+        noise[epsilon] = privacy.noise_multiplier(PrivacySettings(epsilon=epsilon), 600, 16, 228)
+        if epsilon >= 100:
+            accountant = RDPAccountant()
+            accountant.history = [(noise[epsilon], 16 / 600, 228)]
+            assert 0.97 * epsilon < accountant.get_epsilon(delta=1e-5) <= epsilon
+    sigmas = [*noise.values()]
+    assert sigmas == sorted(sigmas, reverse=True)
+    assert sigmas[0] > 0.3
+    assert 0 < sigmas[-1] < 0.02
 
 
 def test_a_budget_that_no_noise_keeps_is_an_error():

@@ -38,8 +38,7 @@ BEFORE_TRAINING = {
         settings.base settings.conditions settings.deduplication
     """,
     "split_records": """
-        records.documents records.evaluation records.splitting seeding settings.base
-        settings.pools
+        records.documents records.evaluation records.splitting seeding settings.base settings.pools
     """,
     "train_tokenizer": """
         guards.checksums records.framing records.tokenizer settings.base settings.tokenizer

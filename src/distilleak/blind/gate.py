@@ -30,6 +30,7 @@ from distilleak.blind.ridge import (
     stratified_folds,
 )
 from distilleak.errors import DistilleakError
+from distilleak.metrics.binomial import all_alike
 from distilleak.settings.gate import GateSettings
 
 log = logging.getLogger(__name__)
@@ -130,10 +131,11 @@ def judge(
         scores = out_of_fold_scores(kernel, labels, fold)
         auc = fold_auc(scores, labels, fold)
         error = delong_error(scores[0], labels[0], fold, unit)
+        low, high = _interval(float(auc[0]), error, int(min(member.sum(), (~member).sum())))
         classifiers[name] = Classifier(
             auc=round(float(auc[0]), 6),
-            low=round(max(0.0, float(auc[0] - 1.96 * error)), 6),
-            high=round(min(1.0, float(auc[0] + 1.96 * error)), 6),
+            low=round(low, 6),
+            high=round(high, 6),
             p_value=_p_value(auc),
         )
         log.info("%s: AUC %.3f", name, auc[0])
@@ -225,6 +227,13 @@ def _sampled(records: BlindRecords, most: int, rng: np.random.Generator) -> Blin
         rng.permutation(np.flatnonzero(pool))[:most] for pool in (records.member, ~records.member)
     ]
     return records.take(np.sort(np.concatenate(rows)))
+
+
+def _interval(auc: float, error: float, pairs: int) -> tuple[float, float]:
+    """Normal, cut where an AUC ends; if nothing varies, that of so many disjoint pairs."""
+    if error == 0:
+        return all_alike(auc, pairs)
+    return max(0.0, auc - 1.96 * error), min(1.0, auc + 1.96 * error)
 
 
 def _p_value(auc: Floats) -> float:

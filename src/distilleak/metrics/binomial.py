@@ -62,6 +62,18 @@ def clopper_pearson(
     return lower_bound(successes, trials, side), upper_bound(successes, trials, side)
 
 
+def all_alike(value: float, records: int, level: float = 0.95) -> tuple[float, float]:
+    """The interval of a mean of quantities between 0 and 1 that are `value` in all `records` seen.
+
+    Nothing has been seen to vary, but other records may. If a share p of all records differs, the
+    mean lies between (1 - p) value and (1 - p) value + p; and of the records seen, none differs, so
+    p is at most the Clopper-Pearson bound of 0 in `records`. Both ends hold with probability
+    `level` together. A resampling of these records cannot show this: its interval is one point.
+    """
+    differing = float(upper_bound(0, records, (1 + level) / 2))
+    return (1 - differing) * value, (1 - differing) * value + differing
+
+
 def allowed_false_positives(fpr: float, nonmembers: int) -> int:
     """How many of the non-members may be called members: the largest k with k / n <= fpr.
 
@@ -127,7 +139,8 @@ def tpr_at_fpr(scores: Floats, labels: Labels, fpr: float, level: float = 0.95) 
         found = np.count_nonzero(scores[labels] > high_thresholds[-1])
         low = float(lower_bound(found, members, 1 - share))
     if len(low_thresholds):
-        found = np.count_nonzero(scores[labels] >= low_thresholds[0])
+        # A decision that includes this score has a higher FPR than the target.
+        found = np.count_nonzero(scores[labels] > low_thresholds[0])
         high = float(upper_bound(found, members, 1 - share))
     tpr = float(ranking.tpr_at_fpr(np.ones((1, len(scores)), np.int16), fpr)[0])
     return TprAtFpr(tpr, low, high, nonmembers, allowed, "")

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import special
 
 from distilleak.errors import DistilleakError
-from distilleak.metrics.binomial import clopper_pearson
+from distilleak.metrics.binomial import all_alike
 from distilleak.metrics.rates import Floats, Labels
 
 
@@ -51,20 +51,17 @@ def auc_interval(
 
     Normal on the logit scale with the variance of `delong`, so that it stays between 0 and 1 and
     keeps its level near them (Qin and Hotilovac 2008). If every member lies on the same side of
-    every non-member, the variance is 0 and says nothing. But min(members, non-members) disjoint
-    pairs are independent trials, each won with a probability equal to the AUC, so the interval is
-    then the Clopper-Pearson interval of that many wins or losses. Scores that are all equal give
-    (0.5, 0.5).
+    every non-member, or all scores are equal, the variance is 0 and says nothing. But
+    min(members, non-members) disjoint pairs are independent trials whose mean is the AUC, and all
+    of them are won, lost or tied: the interval is then `binomial.all_alike`.
 
     Raises:
         DistilleakError: as `delong`.
     """
     aucs, covariance = delong(scores[None], members)
     auc, variance = float(aucs[0]), float(covariance[0, 0])
-    if auc in (0.0, 1.0):
-        pairs = int(min(members.sum(), (~members).sum()))
-        low, high = clopper_pearson(pairs * int(auc), pairs, level)
-        return auc, float(low), float(high)
+    if variance == 0:
+        return auc, *all_alike(auc, int(min(members.sum(), (~members).sum())), level)
     reach = special.ndtri((1 + level) / 2) * math.sqrt(variance) / (auc * (1 - auc))
     logit = special.logit(auc)
     return auc, float(special.expit(logit - reach)), float(special.expit(logit + reach))

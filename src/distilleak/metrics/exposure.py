@@ -4,6 +4,8 @@ import numpy as np
 from scipy import special
 
 from distilleak.errors import DistilleakError
+from distilleak.metrics.binomial import all_alike
+from distilleak.metrics.ranges import cut
 from distilleak.metrics.rates import Floats
 
 
@@ -34,16 +36,22 @@ def exposure(secrets: Floats, others: Floats) -> Floats:
     return np.asarray(np.log2(others.shape[1] + 1) - np.log2(rank), np.float64)
 
 
-def mean_exposure(exposures: Floats) -> tuple[float, float, float]:
+def mean_exposure(exposures: Floats, most: float) -> tuple[float, float, float]:
     """Mean and 95 % interval by Student's t: over the canaries of one seed, or over seeds' means.
 
     Canaries of one seed share their models, so with several seeds only the seeds are independent.
+    If nothing varies, as where every secret is ranked first, the interval is `binomial.all_alike`
+    of that many.
 
     Args:
         exposures: (seeds, canaries), at least two of them.
+        most: what a secret has that is ranked first, the largest exposure possible.
     """
     values = exposures.mean(axis=1) if len(exposures) > 1 else exposures[0]
     mean = float(values.mean())
+    if (values == values[0]).all():
+        low, high = all_alike(mean / most, len(values))
+        return mean, low * most, high * most
     error = float(values.std(ddof=1)) / np.sqrt(len(values))
     reach = float(special.stdtrit(len(values) - 1, 0.975)) * error
-    return mean, mean - reach, mean + reach
+    return mean, *cut(mean - reach, mean + reach, (0.0, most))

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
-from distilleak.metrics.measure import Measurement, Statistics, measurements
+from distilleak.metrics import closed
+from distilleak.metrics.measure import Least, Measurement, Statistics, including, measurements
 from distilleak.metrics.rates import Floats, Labels, Ranking, Weights
 
 GROUPS = ("neither", "teacher_only", "student_only", "both")
@@ -77,4 +78,9 @@ def effects(
         found: Statistics = {(f"auc_{name}", ""): area for name, area in auc.items()}
         return found | {("interaction", ""): (teacher + student) / 2}
 
-    return measurements(statistics, weights)
+    least: Least = {}
+    for name, pair in CONTRASTS.items():
+        higher, lower = (group == GROUPS.index(each) for each in pair)
+        kept = higher | lower
+        least[f"auc_{name}", ""] = closed.auc(scores[kept], higher[kept])
+    return including(measurements(statistics, weights), least)

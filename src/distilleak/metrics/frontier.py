@@ -105,13 +105,14 @@ def excess(loss: Floats, leakage: Floats, losses: Floats, leakages: Floats, at: 
         leakages: (M, n) of the alternatives.
         at: the alternatives of the toss, their shares, and the slope.
     """
-
-    def toss(values: Floats) -> Floats:
-        mixed: Floats = (1 - at.share) * values[at.left] + at.share * values[at.right]
-        return mixed
-
-    found: Floats = leakage - toss(leakages) - at.slope * (loss - toss(losses))
+    found: Floats = leakage - toss(leakages, at) - at.slope * (loss - toss(losses, at))
     return found
+
+
+def toss(values: Floats, at: Place) -> Floats:
+    """What the coin toss at `at` has on average, (n,), from the (M, n) values of alternatives."""
+    mixed: Floats = (1 - at.share) * values[at.left] + at.share * values[at.right]
+    return mixed
 
 
 def others_mean(values: Floats) -> Floats:

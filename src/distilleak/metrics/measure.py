@@ -1,12 +1,12 @@
 """All privacy metrics of one model and attack, each with its bootstrap replicates."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distilleak.metrics import binomial, delong, epsilon
+from distilleak.metrics import binomial, bootstrap, closed, delong, epsilon
 from distilleak.metrics.rates import Floats, Labels, Ranking, Weights, accuracies
 from distilleak.metrics.thresholds import Folds, cross_fitted_decisions
 
@@ -14,6 +14,7 @@ FPR_TARGETS = (0.01, 0.001)
 ACCURACIES = ("balanced_accuracy", "member_accuracy", "nonmember_accuracy")
 
 Statistics = dict[tuple[str, str], Floats]  # (metric, threshold) -> (replicates,)
+Least = dict[tuple[str, str], tuple[float, float] | None]  # (metric, threshold) -> interval
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,21 @@ class Measurement:
     value: float
     replicates: Floats  # (B,), NaN where a replicate leaves the metric undefined
     exact: tuple[float, float] | None = None  # an interval that does not come from replicates
+    least: tuple[float, float] | None = None  # what the interval of the replicates must include
+
+    def interval(self) -> tuple[float, float]:
+        """Its 95 % interval: `exact`, or that of the replicates, widened to include `least`.
+
+        Near 0 and 1 a bootstrap draws the few records that decide too seldom. Without a success,
+        all its replicates are 0 and its interval is one point, also where the scores have few
+        values and no threshold reaches the target.
+        """
+        if self.exact is not None:
+            return self.exact
+        low, high = bootstrap.interval(self.replicates)
+        if self.least is None:
+            return low, high
+        return min(low, self.least[0]), max(high, self.least[1])
 
 
 def measure(
@@ -43,6 +59,7 @@ def measure(
     value. The same holds for TPR at FPR if the target allows hardly any false positives (0.1 % of
     fewer than some thousand non-members): a replicate often misses the few non-members that decide,
     and the interval is too high.
+    Intervals include those of `closed`, and so keep their level near 0 and 1, too.
 
     Args:
         scores: (n,), higher = more likely a member.
@@ -73,7 +90,21 @@ def measure(
             **_named("oracle", ranking.oracle(w)),
         }
 
-    return measurements(statistics, weights)
+    found = measurements(statistics, weights)
+    share = {(each.metric, each.threshold): each.value for each in found}
+    members = int(labels.sum())
+    least: Least = {("auc", ""): closed.auc(scores, labels)}
+    for target in targets:
+        name = f"tpr_at_fpr_{target}"
+        least[name, ""] = closed.share(share[name, ""], members)
+    for threshold in sorted({threshold for _, threshold in share} - {""}):
+        sides = [
+            (share["member_accuracy", threshold], members),
+            (share["nonmember_accuracy", threshold], nonmembers),
+        ]
+        ends = (closed.mean_of_shares(sides), *(closed.share(*side) for side in sides))
+        least |= {(name, threshold): end for name, end in zip(ACCURACIES, ends, strict=True)}
+    return including(found, least)
 
 
 def measure_exactly(
@@ -153,7 +184,15 @@ def measure_seen(
             accurate["member_accuracy_" + name, "cross_fitted"] = tpr
         return aucs | accurate
 
-    return measurements(statistics, weights)
+    found = measurements(statistics, weights)
+    share = {each.metric: each.value for each in found}
+    least: Least = {}
+    for name, members in sides.items():
+        kept = members | ~labels
+        least["auc_" + name, ""] = closed.auc(scores[kept], labels[kept])
+        accuracy = "member_accuracy_" + name
+        least[accuracy, "cross_fitted"] = closed.share(share[accuracy], int(members.sum()))
+    return including(found, least)
 
 
 def measurements(
@@ -166,6 +205,11 @@ def measurements(
         Measurement(metric, threshold, float(value[0]), replicates[metric, threshold])
         for (metric, threshold), value in values.items()
     ]
+
+
+def including(found: Sequence[Measurement], least: Least) -> list[Measurement]:
+    """The same, with intervals that include those of `least`."""
+    return [replace(each, least=least.get((each.metric, each.threshold))) for each in found]
 
 
 def _named(threshold: str, rates: tuple[Floats, Floats, Floats]) -> Statistics:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from distilleak.errors import DistilleakError
+from distilleak.metrics.binomial import all_alike
 from distilleak.metrics.ranges import SHARE, cut
 from distilleak.metrics.rates import Floats
 
@@ -56,6 +57,9 @@ def strongest(
     since the question is whether these models leak. With few seeds, Student's t would find no leak
     among many attacks, however large it is.
 
+    If nothing varies, as where every member scores higher than every non-member, the interval is
+    `binomial.all_alike` of disjoint pairs of a member and a non-member of one seed.
+
     `reach` rests on the standard deviation of an AUC at chance, the root of
     (m + n + 1) / (12 m n) for m members and n non-members (Mann and Whitney 1947), and not on those
     observed: an attack whose scores nearly all tie varies little, but finds nothing either.
@@ -80,20 +84,25 @@ def strongest(
         raise DistilleakError("an attack has fewer than two defined replicates in a seed")
     attacks, seeds = values.shape
     error = np.sqrt(np.nanvar(replicates, axis=2, ddof=1).sum(axis=1)) / seeds
+    pairs = int(np.minimum(members, nonmembers).min())
     quantile = float(special.ndtri(1 - (1 - level) / (2 * attacks)))
     variance = (members + nonmembers + 1) / (12.0 * members * nonmembers)
     at_chance = math.sqrt(float(variance.sum())) / seeds
     mean = values.mean(axis=1)
     if np.isnan(mean).any():
         raise DistilleakError("the value of an attack is NaN")
-    best = int(np.argmax(np.abs(mean - _CHANCE) - quantile * error))
-    half = quantile * float(error[best])
-    turned = bool(mean[best] < _CHANCE)
-    value = float(1 - mean[best] if turned else mean[best])
+    values_of = np.maximum(mean, 1 - mean)
+    ends = [
+        cut(value - quantile * spread, value + quantile * spread, SHARE)
+        if spread > 0
+        else all_alike(value, pairs, 1 - (1 - level) / attacks)
+        for value, spread in zip(values_of.tolist(), error.tolist(), strict=True)
+    ]
+    best = max(range(attacks), key=lambda attack: ends[attack][0])
     return Strongest(
         best,
-        turned,
-        value,
-        *cut(value - half, value + half, SHARE),
+        bool(mean[best] < _CHANCE),
+        float(values_of[best]),
+        *ends[best],
         (quantile + float(special.ndtri(POWER))) * at_chance,
     )

@@ -33,7 +33,11 @@ class SeedEstimate:
 
 
 def over_seeds(
-    values: Floats, replicates: Floats, level: float = 0.95, within: Range = ANY
+    values: Floats,
+    replicates: Floats,
+    level: float = 0.95,
+    within: Range = ANY,
+    ends: Floats | None = None,
 ) -> SeedEstimate:
     """The mean over seeds and its interval.
 
@@ -44,14 +48,17 @@ def over_seeds(
     approximately normal. Two or three seeds sometimes agree closely by chance; the interval is then
     narrow, and at other times wide.
 
-    With one seed: the percentile interval over its records. It describes this one training run and
-    says nothing about others.
+    With one seed: its own interval over its records. It describes this one training run and says
+    nothing about others. If all seeds have the same value, as where no attack finds a member, their
+    spread says nothing. The ends are then the means of the seeds' own: as wide as for one seed,
+    although several say more.
 
     Args:
         values: estimate of each seed, (S,).
         replicates: bootstrap replicates of each seed, (S, B), NaN where undefined; used only for a
             single seed.
         level: of the interval.
+        ends: of each seed's own interval, (S, 2); if left out, that of percentiles.
         within: where the estimated quantity can lie; the interval of Student's t, which does not
             know that, is cut off there and covers as much as before.
 
@@ -68,13 +75,24 @@ def over_seeds(
             raise DistilleakError(
                 f"{len(defined)} defined replicates of the one seed; 2 are needed"
             )
+    if ends is None:
+        ends = np.array([interval(row, level) for row in replicates])
+    mean, degrees = float(values.mean()), seeds - 1 or math.inf
+    low, high = (float(end) for end in ends.mean(axis=0))
+    if seeds == 1:
         error = float(defined.std(ddof=1))
-        return SeedEstimate(float(values[0]), *interval(defined, level), error, math.inf)
-    mean = float(values.mean())
+        return SeedEstimate(mean, low, high, error or _error(low, high, level), degrees)
+    if (values == values[0]).all():
+        return SeedEstimate(mean, low, high, _error(low, high, level), degrees)
     error = float(values.std(ddof=1)) / math.sqrt(seeds)
-    reach = float(special.stdtrit(seeds - 1, (1 + level) / 2)) * error
+    reach = float(special.stdtrit(degrees, (1 + level) / 2)) * error
     low, high = cut(mean - reach, mean + reach, within)
-    return SeedEstimate(mean, low, high, error, seeds - 1)
+    return SeedEstimate(mean, low, high, error, degrees)
+
+
+def _error(low: float, high: float, level: float) -> float:
+    """The standard error of which a normal interval would be as wide."""
+    return (high - low) / 2 / float(special.ndtri((1 + level) / 2))
 
 
 @dataclass(frozen=True)
@@ -91,12 +109,15 @@ def spread(values: Floats, level: float = 0.95) -> Spread:
 
     The values must be approximately normal; then (S - 1) s^2 / sigma^2 is chi-squared with S - 1
     degrees of freedom. Few seeds say little about the spread: with five, the true standard
-    deviation lies between 0.6 and 2.9 times the observed one.
+    deviation lies between 0.6 and 2.9 times the observed one. Values that are all equal, as those
+    of an attack that finds no member, are not normal: they have a spread of 0 and no interval.
     """
     degrees = len(values) - 1
     if degrees < 1:
         return Spread(math.nan, math.nan, math.nan)
     found = float(values.std(ddof=1))
+    if (values == values[0]).all():
+        return Spread(0.0, math.nan, math.nan)
     # chdtri takes the upper-tail probability.
     low, high = (
         found * math.sqrt(degrees / special.chdtri(degrees, above))
@@ -106,7 +127,12 @@ def spread(values: Floats, level: float = 0.95) -> Spread:
 
 
 def difference_over_seeds(
-    values_a: Floats, replicates_a: Floats, values_b: Floats, replicates_b: Floats
+    values_a: Floats,
+    replicates_a: Floats,
+    values_b: Floats,
+    replicates_b: Floats,
+    ends_a: Floats | None = None,
+    ends_b: Floats | None = None,
 ) -> Difference:
     """a minus b, paired within each seed: `over_seeds` of the seeds' differences, tested by t.
 
@@ -116,6 +142,11 @@ def difference_over_seeds(
     multiplies by the number of comparisons: with 1,000 replicates, no difference among 30 could
     ever be significant.
 
+    Two models may differ by the same in all replicates because they decide alike on every record,
+    or because nothing varies in either, as where an attack finds no member in both. In the second
+    case the interval of a seed is that of the difference of any two numbers within the seed's
+    intervals `ends_a` and `ends_b`, (S, 2) each.
+
     Raises:
         DistilleakError: the shapes differ; otherwise as `over_seeds`.
     """
@@ -124,7 +155,12 @@ def difference_over_seeds(
             f"replicates {replicates_a.shape} and {replicates_b.shape}; a paired difference needs "
             "the same seeds and replicates"
         )
-    found = over_seeds(values_a - values_b, replicates_a - replicates_b)
+    differences = replicates_a - replicates_b
+    ends = np.array([interval(row) for row in differences])
+    if ends_a is not None and ends_b is not None:
+        still = (np.nanstd(replicates_a, axis=1) == 0) & (np.nanstd(replicates_b, axis=1) == 0)
+        ends[still] = (ends_a - ends_b[:, ::-1])[still]
+    found = over_seeds(values_a - values_b, differences, ends=ends)
     return Difference(
         found.value,
         found.low,

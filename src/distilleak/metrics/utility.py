@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
-from distilleak.metrics.measure import Measurement, Statistics, measurements
+from distilleak.metrics import closed
+from distilleak.metrics.measure import Least, Measurement, Statistics, including, measurements
 from distilleak.metrics.rates import Floats, Weights, chunks
 
 
@@ -43,4 +44,5 @@ def utility(
             ("top1_accuracy", ""): sums[:, 2] / sums[:, 1],
         }
 
-    return measurements(statistics, weights)
+    least: Least = {("top1_accuracy", ""): closed.mean(correct / tokens)}
+    return including(measurements(statistics, weights), least)

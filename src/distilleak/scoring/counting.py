@@ -1,7 +1,7 @@
 """Measuring count models: how useful they are, and what they reveal of the records they counted."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from distilleak.floors import kneser_ney
 from distilleak.floors.floor import FLOORS
 from distilleak.floors.kneser_ney import CountModel
-from distilleak.metrics.bootstrap import interval, weights
+from distilleak.metrics.bootstrap import weights
 from distilleak.metrics.measure import Measurement, measure
 from distilleak.metrics.thresholds import folds
 from distilleak.metrics.utility import utility
@@ -82,8 +82,9 @@ def as_table(found: Iterator[Found]) -> pa.Table:
     rows = []
     for floor, attack, each in found:
         replicates = each.replicates.astype(np.float32)
-        low, high = interval(replicates.astype(np.float64))
-        rows.append((floor, attack, each.metric, each.threshold, each.value, low, high, replicates))
+        key = (floor, attack, each.metric, each.threshold)
+        ends = replace(each, replicates=replicates.astype(np.float64)).interval()
+        rows.append((*key, each.value, *ends, replicates))
     columns = zip(*rows, strict=True)
     kinds: Mapping[str, pa.DataType] = {
         **dict.fromkeys(("floor", "attack", "metric", "threshold"), pa.string()),

@@ -1,7 +1,7 @@
 """Measuring one model from its scores and evidence: estimates with intervals, and replicates."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from distilleak.evidence import tempered
 from distilleak.evidence.table import read_view
 from distilleak.files import check_object, read_table
 from distilleak.guards import sealed_json
-from distilleak.metrics.bootstrap import interval, stratified, weights
+from distilleak.metrics.bootstrap import stratified, weights
 from distilleak.metrics.calibration import calibrated, dealt
 from distilleak.metrics.factorial import effects, groups
 from distilleak.metrics.measure import Measurement, measure, measure_exactly, measure_seen
@@ -159,17 +159,19 @@ def as_tables(
 ) -> tuple[pa.Table, pa.Table]:
     """The metrics with their intervals, and the replicates from which the intervals come."""
     estimates = list(estimates)
-    # Intervals come from the replicates as they are stored, so that tables can repeat them.
     drawn = [each for each in estimates if each[1].exact is None]
+    # Intervals come from the replicates as they are stored, so that tables can repeat them.
     stored = [found.replicates.astype(np.float32) for _, found in drawn]
-    rows = [
-        (attack, found.metric, found.threshold, found.value, *interval(kept.astype(np.float64)))
+    rounded = [
+        (attack, replace(found, replicates=kept.astype(np.float64)))
         for (attack, found), kept in zip(drawn, stored, strict=True)
     ]
-    rows += [
-        (attack, found.metric, found.threshold, found.value, *found.exact)
-        for attack, found in estimates
-        if found.exact is not None
+    rows = [
+        (attack, found.metric, found.threshold, found.value, *found.interval())
+        for attack, found in (
+            *rounded,
+            *(each for each in estimates if each[1].exact is not None),
+        )
     ]
     rows += [("", name, "", value, value, value) for name, value in counted.items()]
     attack, metric, threshold, value, low, high = zip(*rows, strict=True)

@@ -5,6 +5,7 @@ and LaTeX.
 """
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,7 +58,8 @@ def _means(
         ],
         axis=1,
     )
-    return [Interval(*mean_exposure(group)) for group in by_seed]
+    most = math.log2(settings.candidates + 1)
+    return [Interval(*mean_exposure(group, most)) for group in by_seed]
 
 
 def exposures(path: Path, settings: CanarySettings) -> Floats:

@@ -35,6 +35,7 @@ class Pooled:
     high: float
     by_seed: Floats  # (S,)
     replicates: Floats  # (S, B), of every seed
+    ends: Floats  # (S, 2), of every seed's own interval
 
 
 def pool(estimates: Sequence[Estimate], within: Range = ANY) -> Pooled:
@@ -51,11 +52,12 @@ def pool(estimates: Sequence[Estimate], within: Range = ANY) -> Pooled:
         raise DistilleakError("no seed has this metric; there is nothing to pool")
     values = np.array([estimate.value for estimate in estimates])
     replicates = np.stack([estimate.replicates for estimate in estimates])
+    ends = np.array([(estimate.low, estimate.high) for estimate in estimates])
     if len(estimates) == 1:
         only = estimates[0]
-        return Pooled(only.value, only.low, only.high, values, replicates)
-    found = over_seeds(values, replicates, within=within)
-    return Pooled(found.value, found.low, found.high, values, replicates)
+        return Pooled(only.value, only.low, only.high, values, replicates, ends)
+    found = over_seeds(values, replicates, within=within, ends=ends)
+    return Pooled(found.value, found.low, found.high, values, replicates, ends)
 
 
 PooledMetrics = Mapping[tuple[str, str], Mapping[Key, Pooled]]

@@ -90,7 +90,9 @@ def _compare(
     for attack, metric, threshold in wanted:
         a = ours[attack, metric, threshold]
         b = theirs[attack, metric, baseline.decision if threshold else ""]
-        found = difference_over_seeds(a.by_seed, a.replicates, b.by_seed, b.replicates)
+        found = difference_over_seeds(
+            a.by_seed, a.replicates, b.by_seed, b.replicates, a.ends, b.ends
+        )
         same = tost(found, study.evaluation.margin).p_value if attack else math.nan
         names = (pair, model.model, baseline.model, attack, metric, threshold)
         p_values = (found.p_value, same)

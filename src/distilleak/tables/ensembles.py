@@ -165,10 +165,15 @@ class _Drawn:
 
     by_seed: Floats  # (models, S)
     replicates: Floats  # (models, S, B)
+    ends: Floats  # (models, S, 2), of every seed's own interval
 
-    def mean(self) -> tuple[Floats, Floats]:
-        """Over the models, seed by seed: (S,) and (S, B)."""
-        return self.by_seed.mean(axis=0), self.replicates.mean(axis=0)
+    def mean(self) -> tuple[Floats, Floats, Floats]:
+        """Over the models, seed by seed: (S,), (S, B) and (S, 2).
+
+        The mean of several intervals is wider than the interval of the mean, if little: all models
+        are measured on the same records.
+        """
+        return self.by_seed.mean(axis=0), self.replicates.mean(axis=0), self.ends.mean(axis=0)
 
 
 def _drawn(
@@ -181,12 +186,14 @@ def _drawn(
     return _Drawn(
         np.array([np.mean([each.by_seed for each in group], axis=0) for group in found]),
         np.array([np.mean([each.replicates for each in group], axis=0) for group in found]),
+        np.array([np.mean([each.ends for each in group], axis=0) for group in found]),
     )
 
 
 def _described(drawn: _Drawn, metric: str) -> tuple[float, float, float, float, int]:
     """(value, low, high, seed_sd, seeds)."""
-    joint = over_seeds(*drawn.mean(), within=range_of(metric))
+    by_seed, replicates, ends = drawn.mean()
+    joint = over_seeds(by_seed, replicates, within=range_of(metric), ends=ends)
     seeds = drawn.by_seed.shape[1]
     spread = math.nan
     if seeds > 1:
@@ -205,9 +212,9 @@ def _against(
     """The difference from the students of `alone`: (difference, low, high, p-value)."""
     if alone is None:
         return (math.nan,) * 4
-    found = difference_over_seeds(
-        *drawn.mean(), *_drawn(pair, alone, attack, metric, pooled).mean()
-    )
+    a, replicates_a, ends_a = drawn.mean()
+    b, replicates_b, ends_b = _drawn(pair, alone, attack, metric, pooled).mean()
+    found = difference_over_seeds(a, replicates_a, b, replicates_b, ends_a, ends_b)
     return found.difference, found.low, found.high, found.p_value
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from distilleak.floors.floor import FLOORS, USELESS, worse_than
-from distilleak.metrics import frontier
+from distilleak.metrics import bootstrap, frontier
 from distilleak.metrics.compare import Difference, detectable, holm, two_sided
 from distilleak.metrics.equivalence import tost
 from distilleak.metrics.ranges import range_of
@@ -78,7 +78,9 @@ NO_USE = f"less useful than a {USELESS}"
 
 @dataclass(frozen=True, eq=False)
 class _Point:
-    """One model under the strongest attack; (S,) of seeds, (S, B) of their replicates."""
+    """One model under the strongest attack; (S,) of seeds, (S, B) of their replicates, (S, 2) of
+    the ends of their own intervals.
+    """
 
     model: str
     role: str
@@ -86,8 +88,10 @@ class _Point:
     attack: str
     loss: Floats
     losses: Floats
+    loss_ends: Floats
     leakage: Floats
     leakages: Floats
+    leakage_ends: Floats
 
 
 def build(study: StudyResults) -> pd.DataFrame:
@@ -187,7 +191,7 @@ def _point(
     threshold: str,
     floors: Mapping[str, float],
 ) -> _Point:
-    loss, losses = cost(utility, found)
+    loss, losses, loss_ends = cost(utility, found)
     ranked_by = metric if metric.startswith("tpr") else "auc"
     ranks = np.array([on[attack, ranked_by, ""].by_seed for attack, on in attacks.values()])
     estimates = [on[attack, metric, threshold] for attack, on in attacks.values()]
@@ -201,19 +205,23 @@ def _point(
         [*attacks][most],
         loss,
         losses,
+        loss_ends,
         np.array([estimates[best[seed]].by_seed[seed] for seed in seeds]),
         np.stack([estimates[best[seed]].replicates[seed] for seed in seeds]),
+        np.stack([estimates[best[seed]].ends[seed] for seed in seeds]),
     )
 
 
-def cost(utility: str, found: Mapping[Key, Pooled]) -> tuple[Floats, Floats]:
-    """(S,) the cost of each seed by a measure of utility, and (S, B) its replicates."""
+def cost(utility: str, found: Mapping[Key, Pooled]) -> tuple[Floats, Floats, Floats]:
+    """(S,) the cost of each seed by a measure of utility, (S, B) its replicates, and (S, 2) the
+    ends of its interval.
+    """
     # Count models need no temperature.
     loss = found["", "heldout_loss", ""]
     estimate = found.get(("", UTILITIES[utility], ""), loss)
     if utility == "top1_error":
-        return 1 - estimate.by_seed, 1 - estimate.replicates
-    return estimate.by_seed, estimate.replicates
+        return 1 - estimate.by_seed, 1 - estimate.replicates, 1 - estimate.ends[:, ::-1]
+    return estimate.by_seed, estimate.replicates, estimate.ends
 
 
 def _rows(
@@ -232,8 +240,12 @@ def _rows(
     compared_with = [point for point in compared_with if point.floor != USELESS] if trivial else []
     rows: list[tuple[object, ...]] = []
     for point in points:
-        loss = over_seeds(point.loss, point.losses, within=range_of(UTILITIES[utility]))
-        leakage = over_seeds(point.leakage, point.leakages, within=range_of(metric))
+        loss = over_seeds(
+            point.loss, point.losses, within=range_of(UTILITIES[utility]), ends=point.loss_ends
+        )
+        leakage = over_seeds(
+            point.leakage, point.leakages, within=range_of(metric), ends=point.leakage_ends
+        )
         spread = float(point.leakage.std(ddof=1)) if len(point.leakage) > 1 else math.nan
         compared: tuple[object, ...] = ("", *(math.nan,) * 6)
         if point in compared_with:
@@ -268,6 +280,7 @@ def _without_leakage(point: _Point, chance: float) -> _Point:
         point,
         leakage=np.full_like(point.leakage, chance),
         leakages=np.full_like(point.leakages, chance),
+        leakage_ends=np.full_like(point.leakage_ends, chance),
     )
 
 
@@ -280,6 +293,7 @@ def _uniform(like: _Point, loss: float, chance: float) -> _Point:
         attack="",
         loss=np.full_like(like.loss, loss),
         losses=np.full_like(like.losses, loss),
+        loss_ends=np.full_like(like.loss_ends, loss),
     )
     return _without_leakage(uniform, chance)
 
@@ -297,7 +311,8 @@ def _compare(
     """(alternative, difference, low, high, p-value, that of equivalence, what is detectable)."""
     losses = np.array([other.loss for other in trivial])
     leakages = np.array([other.leakage for other in trivial])
-    differences, replicates = [], []
+    lows, highs = np.moveaxis(np.array([other.leakage_ends for other in trivial]), 2, 0)
+    differences, replicates, ends = [], [], []
     for seed, target in enumerate(frontier.others_mean(point.loss)):
         at = frontier.place(
             target,
@@ -319,7 +334,14 @@ def _compare(
                 at,
             )
         )
-    found = over_seeds(np.array(differences), np.stack(replicates))
+        drawn = bootstrap.interval(replicates[-1])
+        if not np.nanstd(point.leakages[seed]) and not np.nanstd(replicates[-1]):
+            # Nothing varies, as where an attack finds no member: any two leakages within their own
+            # intervals may be the true ones.
+            low, high = point.leakage_ends[seed]
+            drawn = (low - frontier.toss(highs, at)[seed], high - frontier.toss(lows, at)[seed])
+        ends.append(drawn)
+    found = over_seeds(np.array(differences), np.stack(replicates), ends=np.array(ends))
     p_value = two_sided(found.value, found.standard_error, found.degrees)
     difference = Difference(
         found.value, found.low, found.high, p_value, found.standard_error, found.degrees

@@ -62,13 +62,23 @@ def _shares(
     sums = np.concatenate([drawn[rows].astype(np.float64) @ columns for rows in chunks(drawn)])
     total = columns.sum(axis=0)
     agreement, confidence = (
-        _estimate(total[column] / total[2], sums[:, column] / sums[:, 2]) for column in (0, 1)
+        _estimate(
+            total[column] / total[2],
+            sums[:, column] / sums[:, 2],
+            columns[:, column] / columns[:, 2],
+        )
+        for column in (0, 1)
     )
     return agreement, confidence
 
 
-def _estimate(value: float, replicates: Floats) -> Estimate:
-    return Estimate(float(value), *bootstrap.interval(replicates), replicates)
+def _estimate(value: float, replicates: Floats, shares: Floats) -> Estimate:
+    """With the interval of the replicates; if the members' own shares do not vary, by formula."""
+    # Figures read this table and do without scipy, which takes long to import.
+    from distilleak.metrics import closed
+
+    ends = closed.mean(shares) or bootstrap.interval(replicates)
+    return Estimate(float(value), *ends, replicates)
 
 
 def _pooled(shares: Sequence[tuple[Estimate, Estimate]]) -> list[float]:
