@@ -51,7 +51,9 @@ def over_seeds(
     With one seed: its own interval over its records. It describes this one training run and says
     nothing about others. If all seeds have the same value, as where no attack finds a member, their
     spread says nothing. The ends are then the means of the seeds' own: as wide as for one seed,
-    although several say more.
+    although several say more. Where the quantity has a range, the interval of Student's t also
+    includes the one that the seeds' own intervals give for their mean (`closed.mean_of_shares`
+    says how): few seeds that each find hardly any member agree too well.
 
     Args:
         values: estimate of each seed, (S,).
@@ -75,6 +77,7 @@ def over_seeds(
             raise DistilleakError(
                 f"{len(defined)} defined replicates of the one seed; 2 are needed"
             )
+    own = ends
     if ends is None:
         ends = np.array([interval(row, level) for row in replicates])
     mean, degrees = float(values.mean()), seeds - 1 or math.inf
@@ -86,7 +89,11 @@ def over_seeds(
         return SeedEstimate(mean, low, high, _error(low, high, level), degrees)
     error = float(values.std(ddof=1)) / math.sqrt(seeds)
     reach = float(special.stdtrit(degrees, (1 + level) / 2)) * error
-    low, high = cut(mean - reach, mean + reach, within)
+    low, high = mean - reach, mean + reach
+    if own is not None and within != ANY:
+        inner = np.sqrt(((own - values[:, None]) ** 2).sum(axis=0)) / seeds
+        low, high = min(low, mean - float(inner[0])), max(high, mean + float(inner[1]))
+    low, high = cut(low, high, within)
     return SeedEstimate(mean, low, high, error, degrees)
 
 

@@ -32,8 +32,8 @@ def noise_multiplier(settings: PrivacySettings, records: int, batch_size: int, s
 
     Poisson sampling of every record with probability batch_size / records, `steps` times, under
     add-or-remove adjacency; the privacy loss distribution is Opacus's (Gopi et al. 2021). It is
-    found numerically, which takes the more memory the larger epsilon is: above `TIGHT` the budget is
-    kept by Rényi differential privacy (Mironov 2017), which asks for somewhat more noise, but
+    found numerically, which takes the more memory the larger epsilon is: above `TIGHT` the budget
+    is kept by Rényi differential privacy (Mironov 2017), which asks for somewhat more noise, but
     never for more than `TIGHT` does.
 
     Raises:
