@@ -190,7 +190,8 @@ def test_attacks_work_on_masked_evidence_as_on_any_other(
     entry = {"attack": name, "parameters": {}}
     target, references = masked_evidence
     counts = np.arange(VOCABULARY)
-    evidence = attacking.Reader(target, references, [entry], unigram=counts).read(known)
+    reader = attacking.Reader(target, references, [entry], base=references[0], unigram=counts)
+    evidence = reader.read(known)
     scores = attacking.score_windows({name: entry}, [evidence])[name]
     assert len(scores) == EVALUATED
     # Shares of few references or records have few values.

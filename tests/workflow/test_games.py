@@ -63,7 +63,9 @@ def test_every_record_is_a_member_of_half_of_the_shadows(seed: Path) -> None:
     records = pd.read_parquet(seed / "tiny/records.parquet").set_index("record_id")
     evaluated = records.index[records["pool"].isin(["member", "nonmember"])]
     member = [
-        pd.read_parquet(seed / shadow / "tiny/records.parquet").set_index("record_id")["teacher_member"]
+        pd.read_parquet(seed / shadow / "tiny/records.parquet").set_index("record_id")[
+            "teacher_member"
+        ]
         for shadow in SHADOWS
     ]
     assert (sum(each[evaluated].astype(int) for each in member) == len(SHADOWS) / 2).all()
