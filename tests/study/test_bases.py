@@ -118,6 +118,14 @@ def test_the_complete_configuration_describes_the_same_study() -> None:
             "base large (the teacher) another",
         ),
         (
+            # A base that goes on from a checkpoint has that one's tokenizer, and nothing compares
+            # it with another's before the base is trained.
+            changed("bases", "large", "model", to={"directory": "models/other"})
+            | changed("pairs", "pair", "student", to={"directory": "models/mine"}),
+            "study.yaml: pairs.pair.student: a pretrained model has a tokenizer of its own, and "
+            "base large (the teacher) another",
+        ),
+        (
             changed("bases", "large", "training", "row", to=64),
             "study.yaml: bases.large.model.positions: 64 is too short: training.row (64) and 1 "
             "more need 65",

@@ -13,7 +13,7 @@ def get_group(base):
 
 def is_checkpoint(base):
     """Whether a base goes on from a pretrained model."""
-    return isinstance(STUDY.bases[base].settings.model, CheckpointSettings)
+    return STUDY.bases[base].kind is None
 
 
 # The public texts from which all records are kept apart.

@@ -150,7 +150,7 @@ def shapes(
 
 
 def check_tokenizers(pairs: Mapping[str, GivenPairSettings], bases: Mapping[str, Base]) -> None:
-    """Check that no pair mixes a base's tokenizer, which is trained on its texts, with another.
+    """Check that no pair mixes the tokenizer of a base with another.
 
     Raises:
         ConfigurationError: one does.
@@ -169,12 +169,12 @@ def check_tokenizers(pairs: Mapping[str, GivenPairSettings], bases: Mapping[str,
                 "pair must share one, so give these bases the same corpus",
             )
         other = [role for role, start in starts.items() if isinstance(start, CheckpointSettings)]
-        trained = [role for role in given if bases[given[role].base].kind is not None]
-        if other and trained:
+        if other and given:
+            role = next(iter(given))
             raise ConfigurationError(
                 f"pairs.{name}.{other[0]}",
-                f"a pretrained model has a tokenizer of its own, and base {given[trained[0]].base} "
-                f"(the {trained[0]}) another; the models of a pair must share one",
+                f"a pretrained model has a tokenizer of its own, and base {given[role].base} (the "
+                f"{role}) another; the models of a pair must share one",
             )
 
 

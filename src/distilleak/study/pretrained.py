@@ -17,9 +17,8 @@ from distilleak.settings.architecture import (
 )
 from distilleak.settings.problems import ConfigurationError, shown
 from distilleak.study import checks
+from distilleak.study.bases import ROLES
 from distilleak.study.study import Study
-
-ROLES = ("teacher", "student", "reference")
 
 
 def check(study: Study) -> None:
