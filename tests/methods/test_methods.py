@@ -49,6 +49,7 @@ CHANGES = {
     "kd": set(),
     "no_teacher": {"objective", "teacher"},
     "nonvulnerable": {"records"},
+    "subset": {"records"},
     "bottleneck": {"architecture"},
     "nonorm": {"architecture"},
     "red_list": {"release"},
@@ -184,7 +185,7 @@ def test_a_student_is_trained_loaded_and_described(name: str, study: Study) -> N
     selection = pd.read_parquet(directory / "selection.parquet")
     records = read_records(study.path("records.parquet"), ["member"])
     assert selection.record_id.tolist() == records.record_id
-    seen = 20 if "records" in CHANGES[name] else 30
+    seen = {"nonvulnerable": 20, "combination": 20, "subset": 15}.get(name, 30)
     assert found["training_records"] == seen
     assert found["updates"] == 2 * -(-seen // 8)
     if "pool" in CHANGES[name]:
@@ -541,6 +542,34 @@ def test_nothing_left_to_train_on_is_an_error(select: str) -> None:
     members = DistillationSet(SET.record_id, TOKENS, all_on_the_other_side, VOCABULARY)
     with pytest.raises(DistilleakError, match=f"no member is {select}"):
         method("nonvulnerable", select=select).select(members, rng())
+
+
+# subset
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.02, 1), (0.5, 20), (0.64, 26), (1.0, 40)])
+def test_a_subset_is_a_random_share_of_all_members(share: float, count: int) -> None:
+    chosen = method("subset", share=share).select(SET, rng())
+    assert len(chosen) == len(set(chosen.tolist())) == count
+    assert chosen.tolist() == sorted(chosen.tolist())
+    draws = [
+        method("subset", share=share).select(SET, seeding.stream(seed, "selection"))
+        for seed in range(400)
+    ]
+    # Every record is as likely as any other: five standard deviations of a share of 400 draws.
+    rate = np.bincount(np.concatenate(draws), minlength=MEMBERS) / len(draws)
+    expected = count / MEMBERS
+    assert np.abs(rate - expected).max() <= 5 * np.sqrt(expected * (1 - expected) / len(draws))
+
+
+def test_subsets_of_one_seed_are_nested() -> None:
+    small, large = (set(method("subset", share=share).select(SET, rng())) for share in (0.3, 0.6))
+    assert small < large
+
+
+def test_a_subset_without_a_record_is_an_error() -> None:
+    with pytest.raises(DistilleakError, match=r"a share of 0\.01 of 40 members is no record"):
+        method("subset", share=0.01).select(SET, rng())
 
 
 # Vulnerable tokens

@@ -129,8 +129,8 @@ def test_a_section_named_like_another_does_not_mislead_the_suggestion() -> None:
         (
             "methods.kdd: {}",
             "methods.kdd: unknown method 'kdd'; did you mean 'kd'? allowed: bottleneck, "
-            "combination, kd, no_teacher, nonorm, nonvulnerable, public, red_list, temperature; "
-            "another name says its `method`",
+            "combination, kd, no_teacher, nonorm, nonvulnerable, public, red_list, subset, "
+            "temperature; another name says its `method`",
         ),
         (
             "methods.soft: {method: kdd}",

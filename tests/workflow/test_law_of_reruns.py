@@ -105,6 +105,7 @@ METHODS = {
     "nonvulnerable": "",
     "public": "",
     "red_list": OUTPUT_MAP,
+    "subset": "",
     "temperature": OUTPUT_MAP,
 }
 """What a method's students depend on beside all that every student does."""

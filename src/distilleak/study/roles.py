@@ -20,7 +20,7 @@ def role(study: Study, student: str) -> Role:
     found = study.students[student]
     if found.entry.name == "public" or found.teacher is not None:
         return "strong"
-    if found.entry.name not in ("kd", "no_teacher"):
+    if found.entry.name not in ("kd", "no_teacher", "subset"):
         return "method"
     vocabulary = study.configuration.tokenizer.vocabulary
     # A larger student gains utility; it is not a way to leak less.
