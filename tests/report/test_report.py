@@ -303,6 +303,21 @@ def test_the_fifth_sentence_gives_the_verdicts_at_equal_utility(tables: Tables) 
     assert not any("At the same utility" in said for said in answer(tables, "small", "loss"))
 
 
+def test_without_a_trivial_alternative_the_sentence_says_what_was_compared_with(
+    tables: Tables,
+) -> None:
+    change(tables["frontier"], {"role": "trivial"}, role="strong")
+    said = answer(tables, "small", "loss")[4]
+    assert (
+        " models were compared with count models and uniform guesses, since no trivial alternative "
+        "was trained, by the AUC of the strongest attack; "
+    ) in said
+    assert "favours the methods" in said
+    rows = tables["frontier"]
+    tables["frontier"] = rows[(rows["verdict"] == "") | (rows["model"] == "nonorm")]
+    assert "one model was compared" in answer(tables, "small", "loss")[4]
+
+
 def surgery(tables: Tables, model: str, after: float) -> None:
     """The held-out loss of `model` after surgery; before, it is 3.95."""
     where: dict[str, str | int] = {"model": model, "metric": "loss_after_surgery"}

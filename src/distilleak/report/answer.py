@@ -311,7 +311,11 @@ def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
     if useless:
         parts.append(f"not compared, {reason}: {useless}")
     few = len(trivial) < _ENOUGH
-    against = listed([str(labels[model]) for model in trivial["model"]]) if few else len(trivial)
+    names = [str(labels[model]) for model in trivial["model"]]
+    against = "count models and uniform guesses, since no trivial alternative was trained,"
+    if names:
+        against = f"the trivial alternatives ({listed(names) if few else len(names)})"
+    compared = "one model was" if len(rows) == 1 else f"{len(rows)} models were"
     warnings = [
         " With so few alternatives the comparison favours the methods; config/frontier.yaml has "
         "more."
@@ -322,9 +326,8 @@ def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
         else "",
     ]
     return [
-        f"At the same utility, {len(rows)} models were compared with the trivial "
-        f"alternatives ({against}) by the AUC of the strongest attack; after Holm correction, "
-        f"{'; '.join(parts)}.{''.join(warnings)}"
+        f"At the same utility, {compared} compared with {against} by the AUC of the strongest "
+        f"attack; after Holm correction, {'; '.join(parts)}.{''.join(warnings)}"
     ]
 
 
