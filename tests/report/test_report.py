@@ -314,8 +314,8 @@ def test_without_a_trivial_alternative_the_sentence_says_what_was_compared_with(
     ) in said
     assert "favours the methods" in said
     rows = tables["frontier"]
-    tables["frontier"] = rows[(rows["verdict"] == "") | (rows["model"] == "nonorm")]
-    assert "one model was compared" in answer(tables, "small", "loss")[4]
+    tables["frontier"] = rows[(rows["verdict"] == "") | (rows["model"] == "bottleneck")]
+    assert "utility, one model was compared" in answer(tables, "small", "loss")[4]
 
 
 def surgery(tables: Tables, model: str, after: float) -> None:
