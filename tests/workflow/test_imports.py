@@ -110,7 +110,8 @@ def test_a_method_depends_on_its_own_surgery_only() -> None:
         }
         for method in catalogue.names("methods")
     }
-    assert surgery["kd"] == surgery["no_teacher"] == surgery["nonvulnerable"] == surgery["subset"] == set()
+    for method in ("kd", "no_teacher", "nonvulnerable", "subset"):
+        assert surgery[method] == set()
     assert surgery["nonorm"] == {"nonorm"}
     assert "bottleneck" in surgery["bottleneck"]
     assert "output_map" in surgery["red_list"] & surgery["temperature"]
