@@ -126,3 +126,18 @@ def test_labelled_members_are_cut_as_records_are() -> None:
         for name, text in zip("ad", texts[::3], strict=True)
     }
     assert all(len(tokens) <= 24 for _, tokens in found.values())
+
+
+def test_what_stands_anywhere_in_a_public_text_is_no_private_record() -> None:
+    public = [f"{text(10)} {text(11)} {text(12)}", text(13)]
+    edit = text(11).split()
+    edit[20] = "edit"
+    records = table(
+        {
+            "member": [text(0), text(11), text(12)],
+            "nonmember": [text(1), " ".join(edit).upper(), f"{text(2)} {text(13)[:40]}"],
+        }
+    )
+    kept, removed = without_copies(records, {}, SETTINGS, public)
+    assert kept["record_id"].to_pylist() == ["r000", "r003", "r005"]
+    assert removed == {"member": 2, "nonmember": 1}

@@ -280,6 +280,8 @@ def test_a_wrong_value(text: str, message: str) -> None:
             "methods.bottleneck: with pair small: rank 4 is not a multiple of the student's 8",
         ),
         ("methods.teacher: {method: kd}", "methods.teacher: this name is taken; choose another"),
+        ("methods.bigram: {method: kd}", "methods.bigram: this name is taken; choose another"),
+        ("methods.uniform: {method: kd}", "methods.uniform: this name is taken; choose another"),
         ("attacks.pool: {attack: loss}", "attacks.pool: this name is taken; choose another"),
         ("methods.Kd-2: {method: kd}", "methods: 'Kd-2' is no name; it should match [a-z0-9]"),
     ],

@@ -110,7 +110,31 @@ def test_the_complete_configuration_describes_the_same_study() -> None:
         ),
         (
             changed("bases", "small", "model", "type", to="bert"),
-            "study.yaml: pairs.pair",
+            "study.yaml: pairs.pair: all of a pair are causal or all are masked",
+        ),
+        (
+            changed("bases", "large", "model", to={"directory": "models/mine"}),
+            "study.yaml: pairs.pair: the bases (teacher large, student small) have different "
+            "tokenizers, since one that goes on from a pretrained model has that one's",
+        ),
+        (
+            changed("pairs", "pair", "teacher", to={"base": "sotu_large"}),
+            "study.yaml: pairs.pair: the bases (teacher sotu_large, student small) have different "
+            "tokenizers, since those of the package have one of their own",
+        ),
+        (
+            changed("bases", "large", "model", to={"base": "small"}),
+            "study.yaml: bases.large.model: cannot be a base; allowed: a shape, a pretrained model",
+        ),
+        (
+            changed("pairs", "pair", "teacher", to={"init": "teacher_layers", "layers": 1}),
+            "study.yaml: pairs.pair.teacher: cannot be layers of the teacher; allowed: a shape, a "
+            "pretrained model, a base",
+        ),
+        (
+            {"references": "bases"},
+            "study.yaml: references: should be a whole number from 0 to 1000, or `base`, not "
+            "'bases'",
         ),
         (
             changed("pairs", "pair", "student", to={"directory": "models/mine"}),
@@ -145,6 +169,14 @@ def test_the_complete_configuration_describes_the_same_study() -> None:
         (
             changed("corpus", "only", to={"since": "once"}),
             "study.yaml: corpus.only.since: should be a date",
+        ),
+        (
+            changed("corpus", "only", to={"since": "1950-02-30"}),
+            "study.yaml: corpus.only.since: should be a date",
+        ),
+        (
+            changed("corpus", "only", to={"before": "1950-13"}),
+            "study.yaml: corpus.only.before: should be a date",
         ),
         (
             {"training": {"student": {"epochs": 1}}},

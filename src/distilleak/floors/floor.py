@@ -35,6 +35,8 @@ FLOORS = {
     for floor in (Floor(order, members) for members in (False, True) for order in _NAMES)
 }
 """Name -> count model, in the order in which tables show them."""
+UNIFORM = "uniform"
+"""What everybody has without any counting: all tokens equally likely."""
 USELESS = "bigram"
 """The floor above which a language model is of no use: it knows less than pairs of words say."""
 WEAK = "trigram"

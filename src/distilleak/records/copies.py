@@ -6,7 +6,7 @@ members, the other is no non-member.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +16,15 @@ from tokenizers import Tokenizer
 from distilleak.corpora.base import MEMBER
 from distilleak.errors import DistilleakError
 from distilleak.records import tokenizer as tokenization
-from distilleak.records.deduplication import distinct_first
+from distilleak.records.deduplication import distinct_first, quoted
 from distilleak.settings.deduplication import DeduplicationSettings
 
 
 def without_copies(
-    records: pa.Table, known: Mapping[str, tuple[str, list[int]]], settings: DeduplicationSettings
+    records: pa.Table,
+    known: Mapping[str, tuple[str, list[int]]],
+    settings: DeduplicationSettings,
+    public: Sequence[str] = (),
 ) -> tuple[pa.Table, Counter[str]]:
     """The records that are no copy, exact or near, of another one, and how many of each pool were.
 
@@ -36,6 +39,7 @@ def without_copies(
             have been trained on, drawn as a record or not: labelled members, and the texts of base
             models. Empty if there are neither.
         settings: when two texts count as copies.
+        public: whole texts of base models; what stands anywhere in them is left out, too.
 
     Raises:
         DistilleakError: all records of a pool are copies of others.
@@ -53,6 +57,7 @@ def without_copies(
     first = [record in known for record in ids + other]
     chosen = np.zeros(len(ids), bool)
     chosen[[row for row in distinct_first(seen, first, settings) if row < len(ids)]] = True
+    chosen[quoted(texts[: len(ids)], public, settings)] = False
     kept = records.filter(pa.array(chosen))
     removed = Counter(records.filter(pa.array(~chosen))["pool"].to_pylist())
     left = set(pc.unique(kept["pool"]).to_pylist())

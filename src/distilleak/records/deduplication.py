@@ -51,6 +51,24 @@ def distinct_first(
     return sorted(order[place] for place in kept)
 
 
+def quoted(
+    texts: Sequence[str], public: Sequence[str], settings: DeduplicationSettings
+) -> list[int]:
+    """Positions of the texts that stand in the `public` ones: of whose shingles at least the share
+    `similarity` occur there, wherever that is.
+
+    A short text inside a long one is not similar to it, and yet whoever has read the long one has
+    read it.
+    """
+    if not public:
+        return []
+    shingles = _shingles([*texts, *public], settings.shingle_words)
+    own = int(shingles.offsets[len(texts)])
+    known = np.isin(shingles.values[:own], shingles.values[own:])
+    shares = np.add.reduceat(known, shingles.offsets[: len(texts)], dtype=np.int64)
+    return np.flatnonzero(shares >= settings.similarity * shingles.lengths[: len(texts)]).tolist()
+
+
 def rows_per_band(similarity: float) -> int:
     """The most rows, and so the fewest needless comparisons, with which at most `MISSED` is missed.
 

@@ -148,6 +148,13 @@ TAGS: dict[str, type[Settings]] = {
     "[base]": BaseStartSettings,
 }
 """The tags that pydantic adds to an error's location to show which alternative was chosen."""
+STARTS = {
+    "[architecture]": "a shape",
+    "[checkpoint]": "a pretrained model",
+    "[teacher_layers]": "layers of the teacher",
+    "[base]": "a base",
+}
+"""Tag -> what a model starts from, in words."""
 
 ModelSettings = Annotated[Architecture | Checkpoint, Discriminator(_source)]
 StudentSettings = Annotated[Architecture | Checkpoint | TeacherLayers, Discriminator(_source)]

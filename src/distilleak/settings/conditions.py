@@ -9,15 +9,24 @@ from pydantic_core import PydanticCustomError
 
 from distilleak.settings.base import Settings
 
-_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
+_DATE = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?")
 
 
 def _date(value: Any) -> Any:
     text = f"{value:04d}" if isinstance(value, int) and not isinstance(value, bool) else value
     text = text.isoformat() if isinstance(text, datetime.date) else text
-    if not isinstance(text, str) or not _DATE.fullmatch(text):
+    if not isinstance(text, str) or not _DATE.fullmatch(text) or not _exists(text):
         raise PydanticCustomError("date", "should be a date, such as 1950 or 1950-06-30")
     return text
+
+
+def _exists(text: str) -> bool:
+    """Whether the calendar has this year, month or day."""
+    try:
+        datetime.date.fromisoformat(f"{text}-01-01"[:10])
+    except ValueError:
+        return False
+    return True
 
 
 Date = Annotated[
@@ -26,7 +35,7 @@ Date = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "integer", "minimum": 0, "maximum": 9999},
+                {"type": "integer", "minimum": 1, "maximum": 9999},
                 {"type": "string", "pattern": f"^{_DATE.pattern}$"},
             ]
         }

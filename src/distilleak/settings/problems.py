@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from distilleak import catalogue
 from distilleak.errors import DistilleakError
-from distilleak.settings.architecture import TAGS
+from distilleak.settings.architecture import STARTS, TAGS
 
 Location = tuple[int | str, ...]
 
@@ -97,6 +97,9 @@ def _problem(error: ErrorDetails, location: Location, model: type[BaseModel]) ->
         return MISSING
     if _is_of_key(error):
         return f"names must be text; put {shown(value)} in quotes"
+    if error["type"] == "union_tag_invalid":
+        allowed = [words for tag, words in STARTS.items() if tag in error["ctx"]["expected_tags"]]
+        return f"cannot be {STARTS[error['ctx']['tag']]}; allowed: {', '.join(allowed)}"
     wanted = _WANTED.get(error["type"])
     if wanted is None:
         wanted = error["msg"].removeprefix("Value error, ").replace("Input should", "should")

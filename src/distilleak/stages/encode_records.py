@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     known = cut_members(passages, tokenizer, arguments.context) if arguments.labelled else {}
     public = [text for file in arguments.apart for text in read_texts(file)]
     known |= cut_public(public, tokenizer, arguments.context)
-    table, removed = without_copies(table, known, arguments.deduplication)
+    table, removed = without_copies(table, known, arguments.deduplication, public)
     for pool, count in removed.items():
         log.warning("%d of the pool %s are copies of others once cut: left out", count, pool)
     tokens = pc.sum(pc.list_value_length(table["token_ids"])).as_py()

@@ -162,12 +162,25 @@ def check_tokenizers(pairs: Mapping[str, GivenPairSettings], bases: Mapping[str,
         }
         own = {role: bases[start.base].group for role, start in given.items()}
         if len(set(own.values())) > 1:
-            shown = ", ".join(f"{role} {given[role].base}" for role in given)
-            raise ConfigurationError(
-                f"pairs.{name}",
-                f"the bases ({shown}) have tokenizers trained on different texts; the models of a "
-                "pair must share one, so give these bases the same corpus",
-            )
+            named = ", ".join(f"{role} {given[role].base}" for role in given)
+            used = [bases[start.base] for start in given.values()]
+            if any(base.kind is None for base in used):
+                why = (
+                    "different tokenizers, since one that goes on from a pretrained model has that "
+                    "one's; the models of a pair must share one, so let these bases go on from the "
+                    "same model and give them the same corpus"
+                )
+            elif len({base.shipped for base in used}) > 1:
+                why = (
+                    "different tokenizers, since those of the package have one of their own; the "
+                    "models of a pair must share one"
+                )
+            else:
+                why = (
+                    "tokenizers trained on different texts; the models of a pair must share one, "
+                    "so give these bases the same corpus"
+                )
+            raise ConfigurationError(f"pairs.{name}", f"the bases ({named}) have {why}")
         other = [role for role, start in starts.items() if isinstance(start, CheckpointSettings)]
         if other and given:
             role = next(iter(given))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from distilleak import catalogue
 from distilleak.attacks.base import Needs
 from distilleak.errors import DistilleakError
+from distilleak.floors.floor import FLOORS, UNIFORM
 from distilleak.scoring.threats import THREATS
 from distilleak.settings.architecture import (
     ArchitectureSettings,
@@ -34,7 +35,7 @@ PERIODIC = re.compile(r"(.+?)\1{19}$")
 SHADOW = re.compile(r"shadow-\d+")
 """Directories of shadows, which lie beside those of pairs."""
 TAKEN: dict[str, tuple[str, ...]] = {
-    "methods": ("teacher", "tokenizer", "shards", "mixtures"),
+    "methods": ("teacher", "tokenizer", "shards", "mixtures", UNIFORM, *FLOORS),
     "attacks": ("record_id", "pool", "teacher_member", "student_member"),
     "pairs": ("tokenizer", "masked"),
     "corpora": (
@@ -381,12 +382,13 @@ def _check_origin(student: Student, corpora: Mapping[str, Corpus]) -> None:
     if changed:
         raise ConfigurationError(
             f"methods.{name}.training.privacy",
-            f"{changed[0]} that it changes are not private; allowed: kd, no_teacher, public",
+            f"{changed[0]} that it changes are not private; allowed: kd, no_teacher, subset, "
+            "public",
         )
     if method.needs_vulnerability:
         raise ConfigurationError(
             f"methods.{name}.training.privacy",
-            "which members are vulnerable is not private; allowed: kd, no_teacher, public",
+            "which members are vulnerable is not private; allowed: kd, no_teacher, subset, public",
         )
 
 

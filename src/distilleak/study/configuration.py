@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from distilleak.settings.architecture import GivenPairSettings
 from distilleak.settings.base import Settings
@@ -30,6 +31,25 @@ from distilleak.settings.vulnerability import VulnerabilitySettings
 Raw = dict[str, Any]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """What every library takes as a seed."""
+
+
+MOST_REFERENCES = 1000
+
+
+def _references(value: Any) -> Any:
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if value != "base" and not (number and 0 <= value <= MOST_REFERENCES):
+        raise PydanticCustomError(
+            "references",
+            "should be a whole number from 0 to {most}, or `base`",
+            {"most": MOST_REFERENCES},
+        )
+    return value
+
+
+References = Annotated[
+    Annotated[int, Field(ge=0, le=MOST_REFERENCES)] | Literal["base"], BeforeValidator(_references)
+]
 
 
 class TeacherTrainingSettings(TrainingSettings):
@@ -106,7 +126,7 @@ class Configuration(Settings):
     teachers: dict[str, Raw] = Field(default={})
     """Further teachers: name -> the keys of `training.teacher` that differ for this one. They are
     not attacked; students choose them by `teacher`."""
-    references: Annotated[int, Field(ge=0, le=1000)] | Literal["base"] = 4
+    references: References = 4
     """Reference models per pair, each trained on its own draw from the auxiliary pool. `base`: the
     public model that the attacked one starts from is the only reference, so none is trained."""
     shadows: int = Field(default=0, ge=0, le=1000, multiple_of=2)

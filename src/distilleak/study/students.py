@@ -181,8 +181,9 @@ def _early(name: str, raw: Raw, trained: Mapping[str, Student]) -> Student:
             f"{early.of} has other records than the members and `budget: steps`, so how many "
             "epochs it has is not known beforehand; use `budget: epochs`",
         )
-    if epochs == 1:
-        raise ConfigurationError(f"{key}.of", f"{early.of} has one epoch and so no earlier one")
+    if epochs < 2:
+        count = "one epoch" if epochs else "no epoch"
+        raise ConfigurationError(f"{key}.of", f"{early.of} has {count} and so no earlier one")
     if early.epoch >= epochs:
         raise ConfigurationError(
             f"{key}.epoch",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from distilleak.floors.floor import FLOORS, USELESS, worse_than
+from distilleak.floors.floor import FLOORS, UNIFORM, USELESS, worse_than
 from distilleak.metrics import bootstrap, frontier
 from distilleak.metrics.compare import Difference, detectable, holm, two_sided
 from distilleak.metrics.equivalence import tost
@@ -59,8 +59,6 @@ COLUMNS: Columns = {
     "verdict": str,
     "agreed": str,
 }
-UNIFORM = "uniform"
-"""What everybody has without any training: all tokens equally likely."""
 TRIVIAL = "trivial"
 COUNTED = "count model"
 """The role of a count model: an alternative that everybody has, and a row of the table."""
