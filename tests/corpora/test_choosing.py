@@ -64,3 +64,14 @@ def test_what_is_no_date_is_refused(date: Any) -> None:
 def test_crossed_dates_are_refused() -> None:
     with pytest.raises(ValidationError, match="nothing is both before 1950 and since 1950"):
         only(since=1950, before=1950)
+
+
+def test_a_document_that_the_corpus_does_not_have_is_named() -> None:
+    message = (
+        "corpus: only.sources: no passage is from 'sorce 1'; the corpus has 3 documents, such as "
+        "'source 1'"
+    )
+    with pytest.raises(DistilleakError, match=re.escape(message)):
+        chosen(PASSAGES, only(sources=["source 0", "sorce 1"]))
+    with pytest.raises(DistilleakError, match="such as 'source 0'"):
+        chosen(PASSAGES, only(sources=["?"]))

@@ -114,7 +114,8 @@ def measure_exactly(
 
     `auc_delong` is the AUC with DeLong's interval, an independent check of the bootstrap's.
     `tpr_at_fpr_*_exact` is the TPR with an interval that holds however few records decide. If there
-    are too few non-members for a target, both it and `tpr_at_fpr_*` are refused and NaN. `epsilon`
+    are too few non-members for a target, it is refused and NaN; beyond the largest target, so is
+    `tpr_at_fpr_*`, which `measure` estimates by bootstrap where a few records decide. `epsilon`
     is a lower bound, at a threshold chosen on other records (`held_out`) or from guesses whose
     number was fixed in advance (`one_run`); its upper end is unknown.
 

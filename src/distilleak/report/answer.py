@@ -148,6 +148,11 @@ def _leak_of_teacher(found: dict[str, dict[Any, Any]], least: float, beyond: str
     return f"; on the teacher {_name(row)} has {auc}{own}"
 
 
+def _threat(tables: Tables, attack: str) -> str:
+    (threat,) = pick(tables["threats"], attack=attack)["threat"]
+    return str(threat)
+
+
 def _headline(tables: Tables, pair: str, attack: str) -> str:
     """A difference: its interval excludes 0."""
     auc = per_model(tables, pair, attack=attack, metric="auc")
@@ -168,8 +173,8 @@ def _headline(tables: Tables, pair: str, attack: str) -> str:
     else:
         beside = f"no difference between the two can be shown, paired difference {gap.signed()}"
     return (
-        f"The {attack} attack, by which models are compared, has an AUC of {student} on {_PLAIN} "
-        f"and of {teacher} on the teacher; {beside}"
+        f"The {attack} attack (threat model {_threat(tables, attack)}), by which models are "
+        f"compared, has an AUC of {student} on {_PLAIN} and of {teacher} on the teacher; {beside}"
     )
 
 

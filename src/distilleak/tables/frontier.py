@@ -393,6 +393,13 @@ def _verdict(difference: float, p_holm: float, p_equivalence: float, alternative
     return shown
 
 
+def _said(findings: Findings, attack: str) -> str:
+    """An attack with its threat model and, where it attacks an undone model, how that was undone;
+    count models have none."""
+    name, blank, undone = attack.partition(" ")
+    return f"{findings.said(name)}{blank}{undone}" if name else NONE
+
+
 def printed(findings: Findings) -> list[Printed]:
     """A row for each metric and model, at equal held-out loss."""
     labels = findings.labels()
@@ -448,7 +455,7 @@ def printed(findings: Findings) -> list[Printed]:
                     number(row["detectable"], 3),
                     interval(row, "leakage"),
                     interval(row, "loss"),
-                    row["attack"],
+                    _said(findings, row["attack"]),
                     row["alternative"].replace("_", " ") or NONE,
                     "yes" if row["front"] else "no",
                     *(rows[pair, row["model"], metric] or NONE for rows in by_utility.values()),
