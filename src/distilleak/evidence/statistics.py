@@ -11,13 +11,15 @@ from dataclasses import dataclass
 
 import torch
 
-from distilleak.evidence import tempered
+from distilleak.evidence import fused, tempered
 from distilleak.evidence.table import FLOAT_COLUMNS, INTEGER_COLUMNS
 
 Columns = dict[str, torch.Tensor]
 Rows = torch.Tensor | slice
 BLOCK = {"cpu": 2**17, "cuda": 2**26}
 """Logits in a block: on a CPU it stays in a core's cache, with two arrays of its size."""
+_LIKELY = 0.5
+"""From this probability on, too few digits are left in 1 - p."""
 SPREAD = 1 / 16
 """Least share of the second moment about the largest logit that the variance has to be: it is what
 is left when the square of the mean is taken away, and may lose one digit in doing so."""
@@ -48,9 +50,32 @@ def token_statistics(logits: torch.Tensor, labels: torch.Tensor) -> Columns:
     `log1m_p` comes from the sum over the other tokens where p is large: 1 - exp(log p) has no
     digits left when p is near 1.
     """
-    column = labels[:, None]
+    if fused.available(logits.device):
+        total, mean, squares, above, true, others = fused.sums(logits, labels)
+        variance, log_others = squares / total, others - total.log()
+    else:
+        total, mean, variance, above, true, log_others = _sums(logits, labels[:, None])
+    log_sum = total.log()
+    log_p = true - log_sum
+    p = log_p.exp()
+    found = {
+        "logp": log_p,
+        "mean_logp": mean - log_sum,
+        "std_logp": variance.sqrt(),
+        "top_logp": -log_sum,
+        "rank": above.int(),
+        "log1m_p": torch.where(p > _LIKELY, log_others, torch.log1p(-p.clamp(max=_LIKELY))),
+    }
+    return {"token_id": labels.int(), **{name: values[:, 0] for name, values in found.items()}}
+
+
+def _sums(logits: torch.Tensor, column: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """With e = exp(z - max z), (n, 1) each: sum e; the mean and the variance of z - max z; how many
+    logits are above the true one; the true one less the largest; where the true token is likely,
+    log of the share of all others.
+    """
     true = logits.gather(-1, column)
-    raw = logits.new_empty(5, len(labels), 1)
+    raw = logits.new_empty(5, len(column), 1)
     for block, first, second, at in _blocks(logits):
         top, above, total, linear, square = (sums[at] for sums in raw)
         torch.amax(block, -1, keepdim=True, out=top)
@@ -62,18 +87,9 @@ def token_statistics(logits: torch.Tensor, labels: torch.Tensor) -> Columns:
         torch.sum(second.mul_(block), -1, keepdim=True, out=square)
     top, above, total, linear, square = raw
     true -= top
-    log_sum = total.log()
     mean = linear / total
-    log_p = true - log_sum
-    return {
-        "token_id": labels.int(),
-        "logp": log_p[:, 0],
-        "mean_logp": (mean - log_sum)[:, 0],
-        "std_logp": _variance(logits, total, mean, square / total).sqrt()[:, 0],
-        "top_logp": -log_sum[:, 0],
-        "rank": above.int()[:, 0],
-        "log1m_p": _log1m(logits, log_p, log_sum, column)[:, 0],
-    }
+    variance = _variance(logits, total, mean, square / total)
+    return total, mean, variance, above, true, _others(logits, true, total, column)
 
 
 def _blocks(
@@ -105,18 +121,17 @@ def _variance(
     return _replaced(found, found < SPREAD * square, centred, every_row=not below.is_cpu)
 
 
-def _log1m(
-    below: torch.Tensor, log_p: torch.Tensor, log_sum: torch.Tensor, column: torch.Tensor
+def _others(
+    below: torch.Tensor, true: torch.Tensor, total: torch.Tensor, column: torch.Tensor
 ) -> torch.Tensor:
-    """log (1 - p) of the true tokens, (n, 1)."""
+    """Log of the share of all but the true token, (n, 1), where that one is likely."""
 
-    def of_the_others(rows: Rows) -> torch.Tensor:
+    def left(rows: Rows) -> torch.Tensor:
         others = below[rows].scatter(-1, column[rows], -torch.inf)
-        return torch.logsumexp(others, -1, keepdim=True) - log_sum[rows]
+        return torch.logsumexp(others, -1, keepdim=True) - total[rows].log()
 
-    p = log_p.exp()
-    found = torch.log1p(-p.clamp(max=0.5))
-    return _replaced(found, p > 0.5, of_the_others, every_row=not below.is_cpu)
+    likely = (true - total.log()).exp() > _LIKELY
+    return _replaced(torch.zeros_like(true), likely, left, every_row=not below.is_cpu)
 
 
 def _replaced(
