@@ -1,4 +1,4 @@
-"""The kernel's sums against float64: on a GPU, or where triton is without one in its interpreter."""
+"""The kernel's sums against float64: on a GPU, else in the interpreter of triton."""
 
 from collections.abc import Iterator
 
