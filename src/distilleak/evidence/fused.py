@@ -33,7 +33,13 @@ def sums(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     found = logits.new_empty(SUMS, len(labels), 1)
     if len(labels):
         _kernel()[(len(labels),)](
-            logits, labels, found, len(labels), logits.stride(0), logits.shape[-1], BLOCK=BLOCK
+            logits,
+            labels,
+            found,
+            len(labels),
+            logits.stride(0),
+            WORDS=logits.shape[-1],
+            BLOCK=BLOCK,
         )
     return found
 
@@ -45,7 +51,7 @@ def _kernel() -> Any:
     import triton.language as tl
 
     @triton.jit  # type: ignore[untyped-decorator]
-    def kernel(logits, labels, found, rows, stride, vocabulary, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def] # noqa: N803
+    def kernel(logits, labels, found, rows, stride, WORDS: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def] # noqa: N803
         row = tl.program_id(0).to(tl.int64)
         start = logits + row * stride
         label = tl.load(labels + row)
@@ -55,9 +61,9 @@ def _kernel() -> Any:
         tops = tl.full([BLOCK], float("-inf"), tl.float32)
         rivals = tl.full([BLOCK], float("-inf"), tl.float32)
         above = tl.zeros([BLOCK], tl.float32)
-        for first in range(0, vocabulary, BLOCK):
+        for first in range(0, WORDS, BLOCK):
             at = first + lanes
-            z = tl.load(start + at, mask=at < vocabulary, other=float("-inf"))
+            z = tl.load(start + at, mask=at < WORDS, other=float("-inf"))
             tops = tl.maximum(tops, z)
             rivals = tl.maximum(rivals, tl.where(at == label, float("-inf"), z))
             above += tl.where(z > true, 1.0, 0.0)
@@ -67,9 +73,9 @@ def _kernel() -> Any:
         total = tl.zeros([BLOCK], tl.float32)
         linear = tl.zeros([BLOCK], tl.float32)
         others = tl.zeros([BLOCK], tl.float32)
-        for first in range(0, vocabulary, BLOCK):
+        for first in range(0, WORDS, BLOCK):
             at = first + lanes
-            inside = at < vocabulary
+            inside = at < WORDS
             z = tl.load(start + at, mask=inside, other=float("-inf"))
             e = tl.where(inside, tl.exp(z - top), 0.0)
             total += e
@@ -79,9 +85,9 @@ def _kernel() -> Any:
         mean = tl.sum(linear, 0) / whole
 
         square = tl.zeros([BLOCK], tl.float32)
-        for first in range(0, vocabulary, BLOCK):
+        for first in range(0, WORDS, BLOCK):
             at = first + lanes
-            inside = at < vocabulary
+            inside = at < WORDS
             z = tl.load(start + at, mask=inside, other=0.0)
             distance = z - top - mean
             square += tl.where(inside, tl.exp(z - top) * distance * distance, 0.0)
@@ -91,6 +97,6 @@ def _kernel() -> Any:
         tl.store(found + 2 * rows + row, tl.sum(square, 0))
         tl.store(found + 3 * rows + row, tl.sum(above, 0))
         tl.store(found + 4 * rows + row, true - top)
-        tl.store(found + 5 * rows + row, tl.log(tl.sum(others, 0)) + rival - top)
+        tl.store(found + 5 * rows + row, tl.log(tl.sum(others, 0)) + (rival - top))
 
     return kernel
