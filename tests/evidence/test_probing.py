@@ -17,14 +17,10 @@ from transformers import PreTrainedModel
 
 from distilleak.errors import DistilleakError
 from distilleak.evidence import passes, probing, tempered
+from distilleak.evidence import statistics as statistics_of
 from distilleak.evidence.passes import Passes
-from distilleak.evidence.probing import (
-    Budget,
-    probe,
-    read_context,
-    tempered_statistics,
-    token_statistics,
-)
+from distilleak.evidence.probing import Budget, probe, read_context
+from distilleak.evidence.statistics import tempered_statistics, token_statistics
 from distilleak.evidence.table import FLOAT_COLUMNS, INTEGER_COLUMNS, SCHEMA
 from distilleak.models.batches import Tokens
 from distilleak.models.surgery.base import operate
@@ -112,7 +108,7 @@ def assert_close(found: Record, expected: Record, tolerance: float = 1e-4) -> No
 def statistics(logits: torch.Tensor, labels: Sequence[int]) -> tuple[Record, Record]:
     """(found in float32, expected in float64) for float64 `logits` (tokens, vocabulary)."""
     of = torch.tensor(labels)
-    found = token_statistics(torch.log_softmax(logits.float(), -1), of)
+    found = token_statistics(logits.float(), of)
     return {name: values.numpy() for name, values in found.items()}, reference(
         torch.log_softmax(logits.double(), -1), of.numpy()
     )
@@ -136,7 +132,7 @@ def test_tempered_statistics_are_those_of_the_scaled_logits(scale: float) -> Non
     generator = torch.Generator().manual_seed(1)
     logits = (scale * torch.randn(9, 50, generator=generator)).double()
     labels = torch.randint(0, 50, (9,), generator=generator)
-    found = tempered_statistics(torch.log_softmax(logits.float(), -1), labels)
+    found = tempered_statistics(logits.float(), labels)
     for name, factor in zip(tempered.COLUMNS, tempered.SCALES, strict=True):
         expected = torch.log_softmax(factor * logits, -1).gather(-1, labels[:, None])[:, 0]
         np.testing.assert_allclose(found[name], expected, rtol=2e-5, atol=2e-5)
@@ -159,14 +155,49 @@ def test_log_of_one_minus_p_keeps_its_digits_when_p_is_near_zero() -> None:
     np.testing.assert_allclose(found["log1m_p"], expected["log1m_p"], rtol=1e-4)
 
 
-def test_doing_every_row_as_on_a_gpu_gives_the_same_log_of_one_minus_p() -> None:
-    torch.manual_seed(0)
-    log_p = torch.log_softmax(6 * torch.randn(200, 5), -1)
-    column = torch.randint(0, 5, (200, 1))
-    true = log_p.gather(-1, column)
-    assert 20 < int((true > np.log(0.5)).sum()) < 180
-    few, all_ = (probing._log1m(log_p, true, column, every_row) for every_row in (False, True))
+def test_doing_every_row_as_on_a_gpu_gives_the_same() -> None:
+    generator = torch.Generator().manual_seed(0)
+    found = torch.rand(200, 1, generator=generator)
+    wrong = found > 0.5
+    assert 20 < int(wrong.sum()) < 180
+
+    def compute(rows: torch.Tensor | slice) -> torch.Tensor:
+        return found.square()[rows]
+
+    few, all_ = (
+        statistics_of._replaced(found.clone(), wrong, compute, every_row)
+        for every_row in (False, True)
+    )
     assert torch.equal(few, all_)
+    assert torch.equal(few, torch.where(wrong, found.square(), found))
+
+
+@pytest.mark.parametrize("spread", [0.01, 0.3, 1.0])
+@pytest.mark.parametrize("above", [6.0, 9.0, 40.0])
+def test_the_spread_keeps_its_digits_far_below_the_likeliest_token(
+    above: float, spread: float
+) -> None:
+    """One token far above all others, which share most of the probability or next to none."""
+    generator = torch.Generator().manual_seed(0)
+    logits = (spread * torch.randn(4, 50_257, generator=generator)).double()
+    logits[:, 7] = above
+    found, expected = statistics(logits, [7, 0, 1, 2])
+    np.testing.assert_allclose(found["std_logp"], expected["std_logp"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found["mean_logp"], expected["mean_logp"], rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("block", [1, 3, 10**9])
+def test_statistics_of_a_large_vocabulary(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = 50_257
+    monkeypatch.setitem(statistics_of.BLOCK, "cpu", block * words)
+    generator = torch.Generator().manual_seed(0)
+    # Multiples of 1/1024 are the same numbers in float32, so ranks and ties are as well.
+    logits = (3072 * torch.randn(7, words, generator=generator, dtype=torch.float64)).round() / 1024
+    labels = torch.randint(0, words, (7,), generator=generator).tolist()
+    found, expected = statistics(logits - 100, labels)  # as GPT-2's are, far from zero
+    assert found["rank"].tolist() == expected["rank"].tolist()
+    for name in FLOAT_COLUMNS:
+        np.testing.assert_allclose(found[name], expected[name], rtol=2e-5, atol=2e-5)
 
 
 def test_a_certain_model_gives_finite_statistics() -> None:
@@ -238,7 +269,8 @@ def test_every_token_is_scored_once_the_special_ones_in_the_text_among_them(name
 @pytest.mark.parametrize("name", ["gpt2", "bert"])
 def test_chunks_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = probed(name)[""]
-    monkeypatch.setitem(probing.CHUNK, "cpu", 5 * VOCABULARY)
+    monkeypatch.setitem(probing.HEAD_CHUNK, "cpu", 7 * VOCABULARY)
+    monkeypatch.setitem(statistics_of.BLOCK, "cpu", 3 * VOCABULARY)
     for record, expected in zip(probed(name)[""], whole, strict=True):
         assert_close(record, expected)
 
@@ -399,7 +431,8 @@ def test_mixtures_in_one_call_are_those_of_separate_calls(name: str) -> None:
 
 def test_models_far_apart_mix_down_to_the_smallest_number_of_float32() -> None:
     logits = torch.tensor([[200.0, 130.0, 0.0, -200.0], [-200.0, 0.0, 0.0, 200.0]])
-    ((_, found),) = probing._mixed([row[None] for row in logits], {"": [0, 1]})
+    rows = [row[None] for row in logits]
+    ((_, found, _),) = probing._mixed(rows, {"": [0, 1]}, torch.tensor([0]))
     expected = np.logaddexp(*torch.log_softmax(logits.double(), -1).numpy()) - np.log(2)
     assert expected[1] == pytest.approx(-70.0 - np.log(2))
     assert expected[2] < -199

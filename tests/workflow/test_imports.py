@@ -90,7 +90,7 @@ def test_scoring_does_not_depend_on_models() -> None:
     found = closure("stages.score_attacks")
     assert {"scoring.attacking", "attacks.base", "evidence.table", "ragged", "files"} <= found
     assert not wings_of(found) & {"models", "training", "methods", "metrics"}
-    assert not found & {"evidence.probing", "evidence.windows"}
+    assert not found & {"evidence.probing", "evidence.statistics", "evidence.windows"}
     assert {name for name in found if name.startswith("attacks.")} == {"attacks.base"}
 
 

@@ -83,9 +83,8 @@ COSTLY = {
     "compute_evidence": f"""
         {ALL}
         guards.locks
-        evidence.neighbours evidence.passes evidence.probing evidence.shards evidence.table
-        evidence.tempered
-        evidence.views evidence.windows
+        evidence.fused evidence.neighbours evidence.passes evidence.probing evidence.shards
+        evidence.statistics evidence.table evidence.tempered evidence.views evidence.windows
         machine.fingerprint machine.leftovers machine.memory machine.precision
         ragged records.pools settings.evidence
         stages.compute_evidence

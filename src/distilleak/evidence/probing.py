@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from transformers import DynamicCache, PreTrainedModel
 
 from distilleak.errors import DistilleakError
-from distilleak.evidence import tempered
 from distilleak.evidence.passes import Integers, Passes
-from distilleak.evidence.table import FLOAT_COLUMNS, INTEGER_COLUMNS
+from distilleak.evidence.statistics import BLOCK, EVIDENCE, Statistics
 from distilleak.machine import memory
 from distilleak.models import families
 from distilleak.models.batches import Batch, Tokens, batch, by_length
 from distilleak.records.framing import Framing
 
-CHUNK = {"cpu": 2**17, "cuda": 2**26}
-"""Logits of one model held at a time: on a CPU chunks that stay in its cache; on a GPU chunks of
-256 MiB, which keep it busy between two launches and leave its memory to the model."""
+HEAD_CHUNK = {"cpu": 2**24, "cuda": 2**26}
+"""Logits that are held at a time, of all models together. The head is read from memory for every
+chunk, so few and large ones are faster: a batch of a small vocabulary is one chunk. On a GPU chunks
+of 256 MiB keep it busy between two launches and leave its memory to the model."""
 Columns = dict[str, NDArray[np.generic]]
 
 
@@ -56,21 +56,6 @@ def read_context(
         families.final_states(model, ids, None, cache)
         caches.append(cache)
     return Context(dataclasses.replace(framing, start=prefix[-1]), caches)
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """What is kept of a distribution over the vocabulary.
-
-    Attributes:
-        floats: names of columns in float32.
-        integers: names of columns in int32.
-        of: (log_p, labels) -> (n,) each of these columns; arguments as of `token_statistics`.
-    """
-
-    floats: Sequence[str]
-    integers: Sequence[str]
-    of: Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
 
 
 @dataclass
@@ -190,15 +175,22 @@ def _statistics(
         for model, cache in zip(models, caches, strict=True)
     ]
     chunks: dict[str, list[dict[str, torch.Tensor]]] = {name: [] for name in mixtures}
-    size = max(1, CHUNK[now.labels.device.type] // models[0].config.vocab_size)
-    for first in range(0, len(now.labels), size):
-        chunk = slice(first, first + size)
+    several = {name: positions for name, positions in mixtures.items() if len(positions) > 1}
+    alone = {name: positions[0] for name, positions in mixtures.items() if len(positions) == 1}
+    last = {position: name for name, position in alone.items()}
+    vocabulary = models[0].config.vocab_size
+    size = max(1, HEAD_CHUNK[now.labels.device.type] // (vocabulary * len(models)))
+    for labels, *states in zip(
+        *(torch.split(part, size) for part in (now.labels, *hidden)), strict=True
+    ):
         logits = [
-            families.logits(model, states[chunk]).float()
-            for model, states in zip(models, hidden, strict=True)
+            families.logits(model, own).float() for model, own in zip(models, states, strict=True)
         ]
-        for name, log_p in _mixed(logits, mixtures):
-            chunks[name].append(kept.of(log_p, now.labels[chunk]))
+        for name, mixed, true in _mixed(logits, several, labels):
+            chunks[name].append(kept.of(mixed, true))
+        for name, position in alone.items():
+            own = logits[position]
+            chunks[name].append(kept.of(own if last[position] == name else own.clone(), labels))
     return {name: _moved(kept, found) for name, found in chunks.items()}
 
 
@@ -221,77 +213,25 @@ def _repeated(cache: DynamicCache | None, rows: int) -> DynamicCache | None:
 
 
 def _mixed(
-    logits: Sequence[torch.Tensor], mixtures: Mapping[str, Sequence[int]]
-) -> Iterator[tuple[str, torch.Tensor]]:
-    """Each mixture's name and log-probabilities, (n, vocabulary).
+    logits: Sequence[torch.Tensor],
+    mixtures: Mapping[str, Sequence[int]],
+    labels: torch.Tensor,
+) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+    """Block by block each mixture's name, its log-probabilities (n, vocabulary) and its labels.
 
     The distributions are taken once and added up as probabilities, which is several times cheaper
     than a logsumexp per mixture. What no model gives more than float32's smallest number counts as
     that number, log p = -87.3.
     """
-    shared = any(len(positions) > 1 for positions in mixtures.values())
-    p = [torch.softmax(z, -1) for z in logits] if shared else []
-    for name, positions in mixtures.items():
-        if len(positions) == 1:
-            yield name, torch.log_softmax(logits[positions[0]], -1)
-            continue
-        total = p[positions[0]].clone()
-        for position in positions[1:]:
-            total += p[position]
-        yield name, total.div_(len(positions)).clamp_(min=torch.finfo(total.dtype).tiny).log_()
-
-
-def token_statistics(log_p: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The columns of evidence, (n,) each, from normalised log-probabilities.
-
-    Args:
-        log_p: (n, vocabulary) natural logarithms, float32.
-        labels: (n,) the true tokens.
-
-    `log1m_p` comes from the logsumexp over the other tokens where p is large: 1 - exp(log p) has no
-    digits left when p is near 1. `std_logp` is centred before it is squared, for the same reason.
-    """
-    column = labels[:, None]
-    true = log_p.gather(-1, column)
-    p = log_p.exp()
-    mean = (p * log_p).sum(-1, keepdim=True)
-    variance = ((log_p - mean).square_().mul_(p)).sum(-1)
-    return {
-        "token_id": labels.int(),
-        "logp": true[:, 0],
-        "mean_logp": mean[:, 0],
-        "std_logp": variance.sqrt(),
-        "top_logp": log_p.amax(-1),
-        "rank": (log_p > true).sum(-1).int(),
-        # To count the likely rows would stop a GPU; it is faster to do them all.
-        "log1m_p": _log1m(log_p, true, column, every_row=not log_p.is_cpu)[:, 0],
-    }
-
-
-def _log1m(
-    log_p: torch.Tensor, true: torch.Tensor, column: torch.Tensor, every_row: bool
-) -> torch.Tensor:
-    log1m = torch.log1p(-true.exp().clamp(max=0.5))
-    likely = true > np.log(0.5)
-    if every_row:
-        others = log_p.scatter(-1, column, -torch.inf)
-        return torch.where(likely, torch.logsumexp(others, -1, keepdim=True), log1m)
-    rows = torch.nonzero(likely[:, 0])[:, 0]
-    if len(rows):
-        others = log_p[rows].scatter_(-1, column[rows], -torch.inf)
-        log1m[rows] = torch.logsumexp(others, -1, keepdim=True)
-    return log1m
-
-
-def tempered_statistics(log_p: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Log p of the true token at each of `tempered.SCALES`, (n,) each; arguments as above."""
-    column = labels[:, None]
-    found = {}
-    for name, scale in zip(tempered.COLUMNS, tempered.SCALES, strict=True):
-        scaled = log_p * scale
-        found[name] = (scaled.gather(-1, column) - torch.logsumexp(scaled, -1, keepdim=True))[:, 0]
-    return found
-
-
-EVIDENCE = Statistics(FLOAT_COLUMNS, INTEGER_COLUMNS, token_statistics)
-TEMPERED = Statistics(tempered.COLUMNS, (), tempered_statistics)
+    if not mixtures:
+        return
+    rows = max(1, BLOCK[labels.device.type] // logits[0].shape[-1])
+    parts = [torch.split(whole, rows) for whole in (labels, *logits)]
+    for true, *block in zip(*parts, strict=True):
+        p = [torch.softmax(z, -1) for z in block]
+        for name, positions in mixtures.items():
+            total = p[positions[0]].clone()
+            for position in positions[1:]:
+                total += p[position]
+            total.div_(len(positions)).clamp_(min=torch.finfo(total.dtype).tiny)
+            yield name, total.log_(), true

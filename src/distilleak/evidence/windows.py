@@ -14,7 +14,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from distilleak.errors import DistilleakError
-from distilleak.evidence import passes, probing, tempered, views
+from distilleak.evidence import passes, probing, statistics, tempered, views
 from distilleak.evidence.shards import Shards
 from distilleak.evidence.table import schema
 from distilleak.evidence.views import Presenter, Shown
@@ -244,7 +244,7 @@ def _evidence(
             context,
             budget,
             end_if_stopped,
-            probing.TEMPERED if view == "tempered" else probing.EVIDENCE,
+            statistics.TEMPERED if view == "tempered" else statistics.EVIDENCE,
         )
         form = _form(view, queried.framing.masked)
         yield number, {name: _table(shown, plan, columns, form) for name, columns in found.items()}

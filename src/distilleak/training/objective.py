@@ -6,6 +6,7 @@ array never exists as a whole.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -27,9 +28,31 @@ LOSS_CHUNK = {"cpu": 2**17, "cuda": 2**24}
 """Logits whose loss is computed at a time. On a CPU a few chunks of this size stay in its cache,
 which halves the time; on a GPU the launch of a kernel must be short against its work."""
 
-Divergence = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-"""(student, teacher), a chunk's logits divided by T, which may be overwritten -> (sum of D over the
-tokens, float64; its gradient with respect to the student's)."""
+
+@dataclass(frozen=True)
+class Chunk:
+    """What divergences read of some tokens, (m, vocabulary) or (m, 1) each.
+
+    Attributes:
+        student: the student's logits divided by T, less the largest of their row; may be
+            overwritten.
+        exponential: their exponentials; may be overwritten.
+        total: the sum of these.
+        teacher: the teacher's logits divided by T, less the largest of their row; may be
+            overwritten.
+        scratch: an array of the same size.
+    """
+
+    student: torch.Tensor
+    exponential: torch.Tensor
+    total: torch.Tensor
+    teacher: torch.Tensor
+    scratch: torch.Tensor
+
+
+Divergence = Callable[[Chunk, torch.Tensor, float], torch.Tensor]
+"""(chunk, gradient, weight) -> sum of D over the tokens, float64; adds weight times its gradient,
+with respect to the student's logits divided by T, to the given one."""
 
 
 def accumulate(
@@ -110,34 +133,69 @@ def loss_and_gradient(
     """
     alpha, temperature = objective.alpha, objective.distillation_temperature
     soft_weight = (1 - alpha) * temperature**2
-    spread = objective.label_smoothing
     divergence = _divergence(objective)
     if soft_weight:
         _same_vocabulary(logits, teacher)
     gradient = torch.empty_like(logits)
-    total = torch.zeros((), dtype=torch.float64, device=logits.device)
+    loss = torch.zeros((), dtype=torch.float64, device=logits.device)
     size = max(1, LOSS_CHUNK[logits.device.type] // logits.shape[-1])
+    arrays = logits.new_empty(4, min(size, len(labels)), logits.shape[-1])
     for first in range(0, len(labels), size):
-        chunk = slice(first, first + size)
-        z, y, g = logits[chunk], labels[chunk, None], gradient[chunk]
+        at = slice(first, first + size)
+        z, g = logits[at], gradient[at]
+        student, exponential, soft, scratch = arrays[:, : len(z)]
+        top = z.amax(-1, keepdim=True)
+        _soften(z, top, temperature, student)
+        torch.exp(student, out=exponential)
+        total = exponential.sum(-1, keepdim=True)
         if alpha:
-            torch.softmax(z, -1, out=g)
-            true = z.gather(-1, y)
-            log_sum = _log_sum(z, g)
-            if spread:
-                true = true.mul_(1 - spread).add_(z.mean(-1, keepdim=True), alpha=spread)
-                g.sub_(spread / z.shape[-1])
-            total -= alpha * (true - log_sum).sum(dtype=torch.float64)
-            g.scatter_add_(-1, y, torch.full_like(y, spread - 1, dtype=g.dtype))
-            g *= alpha / tokens
+            loss += alpha * _true_token(
+                z, labels[at, None], top, exponential, objective, alpha / tokens, g
+            )
         else:
             g.zero_()
         if soft_weight:
             assert teacher is not None
-            value, slope = divergence(z / temperature, teacher[chunk] / temperature)
-            total += soft_weight * value
-            g.add_(slope, alpha=soft_weight / temperature / tokens)
-    return total, gradient
+            _soften(teacher[at], teacher[at].amax(-1, keepdim=True), temperature, soft)
+            chunk = Chunk(student, exponential, total, soft, scratch)
+            loss += soft_weight * divergence(chunk, g, soft_weight / temperature / tokens)
+    return loss, gradient
+
+
+def _soften(
+    logits: torch.Tensor, top: torch.Tensor, temperature: float, out: torch.Tensor
+) -> torch.Tensor:
+    """(logits - top) / T in one sweep."""
+    return torch.add(top / -temperature, logits, alpha=1 / temperature, out=out)
+
+
+def _true_token(
+    z: torch.Tensor,
+    y: torch.Tensor,
+    top: torch.Tensor,
+    exponential: torch.Tensor,
+    objective: ObjectiveSettings,
+    weight: float,
+    gradient: torch.Tensor,
+) -> torch.Tensor:
+    """The sum of the cross-entropies with the true tokens `y`, float64; `gradient` becomes `weight`
+    times its gradient. `exponential` is that of the logits `z` less `top`, divided by T.
+    """
+    # An exponential costs as much as three products.
+    if objective.distillation_temperature == 1:
+        gradient.copy_(exponential)
+    elif objective.distillation_temperature == 2:
+        torch.mul(exponential, exponential, out=gradient)
+    else:
+        torch.sub(z, top, out=gradient).exp_()
+    total = gradient.sum(-1, keepdim=True)
+    gradient.mul_(weight / total)
+    true, spread = z.gather(-1, y), objective.label_smoothing
+    if spread:
+        true = true.mul_(1 - spread).add_(z.mean(-1, keepdim=True), alpha=spread)
+        gradient.sub_(weight * spread / z.shape[-1])
+    gradient.scatter_add_(-1, y, torch.full_like(true, weight * (spread - 1)))
+    return (top + total.log() - true).sum(dtype=torch.float64)
 
 
 def _divergence(objective: ObjectiveSettings) -> Divergence:
@@ -152,54 +210,54 @@ def _divergence(objective: ObjectiveSettings) -> Divergence:
             return _hard_labels
 
 
-def _forward_kl(student: torch.Tensor, teacher: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _forward_kl(chunk: Chunk, gradient: torch.Tensor, weight: float) -> torch.Tensor:
     """KL(q || p) = sum q (log q - log p), and p - q, for p of the student and q of the teacher."""
-    p, q = torch.softmax(student, -1), torch.softmax(teacher, -1)
-    constants = (_log_sum(student, p) - _log_sum(teacher, q)).sum(dtype=torch.float64)
-    cross = teacher.sub_(student).mul_(q).sum(dtype=torch.float64)
-    return cross + constants, p.sub_(q)
+    difference = torch.sub(chunk.teacher, chunk.student, out=chunk.student)
+    q = chunk.teacher.exp_()
+    total = q.sum(-1, keepdim=True)
+    cross = difference.mul_(q).sum(-1, keepdim=True) / total
+    gradient.addcmul_(chunk.exponential, weight / chunk.total).addcmul_(q, -weight / total)
+    return (cross + chunk.total.log() - total.log()).sum(dtype=torch.float64)
 
 
-def _reverse_kl(student: torch.Tensor, teacher: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _reverse_kl(chunk: Chunk, gradient: torch.Tensor, weight: float) -> torch.Tensor:
     """KL(p || q) = sum p (log p - log q), and p (log p - log q - KL)."""
-    p = torch.softmax(student, -1)
-    constant = torch.logsumexp(teacher, -1, keepdim=True) - _log_sum(student, p)
-    ratio = student.sub_(teacher).add_(constant)
-    value = (p * ratio).sum(-1, keepdim=True)
-    return value.sum(dtype=torch.float64), ratio.sub_(value).mul_(p)
+    ratio = chunk.student.sub_(chunk.teacher)
+    total = chunk.teacher.exp_().sum(-1, keepdim=True)
+    product = torch.mul(chunk.exponential, ratio, out=chunk.scratch)
+    mean = product.sum(-1, keepdim=True) / chunk.total
+    gradient.addcmul_(ratio.sub_(mean).mul_(chunk.exponential), weight / chunk.total)
+    return (mean + total.log() - chunk.total.log()).sum(dtype=torch.float64)
 
 
-def _hard_labels(student: torch.Tensor, teacher: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _hard_labels(chunk: Chunk, gradient: torch.Tensor, weight: float) -> torch.Tensor:
     """-log p[argmax q], and p - the unit vector of that token; ties go to the lower token id."""
-    p = torch.softmax(student, -1)
-    answer = teacher.argmax(-1, keepdim=True)
-    value = (_log_sum(student, p) - student.gather(-1, answer)).sum(dtype=torch.float64)
-    return value, p.scatter_add_(-1, answer, torch.full_like(answer, -1, dtype=p.dtype))
+    answer = chunk.teacher.argmax(-1, keepdim=True)
+    true = chunk.student.gather(-1, answer)
+    gradient.addcmul_(chunk.exponential, weight / chunk.total)
+    gradient.scatter_add_(-1, answer, torch.full_like(true, -weight))
+    return (chunk.total.log() - true).sum(dtype=torch.float64)
 
 
 def _jensen_shannon(
-    student: torch.Tensor, teacher: torch.Tensor, beta: float
-) -> tuple[torch.Tensor, torch.Tensor]:
+    chunk: Chunk, gradient: torch.Tensor, weight: float, beta: float
+) -> torch.Tensor:
     """beta KL(q || m) + (1 - beta) KL(p || m), m = beta q + (1 - beta) p, and
     (1 - beta) p (log p - log m - KL(p || m)): the generalised form of Agarwal et al. 2024, eq. 1.
     """
-    p, q = torch.softmax(student, -1), torch.softmax(teacher, -1)
-    log_p, log_q = student.sub_(_log_sum(student, p)), teacher.sub_(_log_sum(teacher, q))
+    p = chunk.exponential.div_(chunk.total)
+    q = torch.exp(chunk.teacher, out=chunk.scratch)
+    total = q.sum(-1, keepdim=True)
+    q.div_(total)
+    log_p, log_q = chunk.student.sub_(chunk.total.log()), chunk.teacher.sub_(total.log())
     # Where p and q are both 0 in float32, the token adds 0, not 0 times infinity.
     log_m = (beta * q).add_(p, alpha=1 - beta).clamp_(torch.finfo(p.dtype).tiny).log_()
     ratio = log_p.sub_(log_m)
-    own = (p * ratio).sum(-1, keepdim=True)
     value = beta * q.mul_(log_q.sub_(log_m)).sum(dtype=torch.float64)
+    own = torch.mul(p, ratio, out=log_m).sum(-1, keepdim=True)
     value += (1 - beta) * own.sum(dtype=torch.float64)
-    return value, ratio.sub_(own).mul_(p).mul_(1 - beta)
-
-
-def _log_sum(z: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
-    """log sum exp z, (n, 1), from p = softmax(z): at the largest logit, where log p is accurate.
-
-    It saves the second round of exponentials that logsumexp would cost.
-    """
-    return z.amax(-1, keepdim=True) - p.amax(-1, keepdim=True).log()
+    gradient.add_(ratio.sub_(own).mul_(p), alpha=weight * (1 - beta))
+    return value
 
 
 def _same_vocabulary(logits: torch.Tensor, teacher: torch.Tensor | None) -> None:
