@@ -68,10 +68,10 @@ def test_crossed_dates_are_refused() -> None:
 
 def test_a_document_that_the_corpus_does_not_have_is_named() -> None:
     message = (
-        "corpus: only.sources: no passage is from 'sorce 1'; the corpus has 3 documents, such as "
+        "corpus: only.sources: no passage is from 'sauce 1'; the corpus has 3 documents, such as "
         "'source 1'"
     )
     with pytest.raises(DistilleakError, match=re.escape(message)):
-        chosen(PASSAGES, only(sources=["source 0", "sorce 1"]))
+        chosen(PASSAGES, only(sources=["source 0", "sauce 1"]))
     with pytest.raises(DistilleakError, match="such as 'source 0'"):
         chosen(PASSAGES, only(sources=["?"]))
