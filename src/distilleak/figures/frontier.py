@@ -90,7 +90,7 @@ def draw(tables: Tables, pair: str, style: FigureSettings) -> Figure:
             _draw_differences(axes, part, looks)
             names = [str(text) for text in compared["label"]] if place == 0 else []
             axes.set_yticks(range(len(part)), names or [""] * len(part))
-            axes.set_xlabel(f"{METRIC_NAMES[metric]}:\ndifference from the frontier")
+            axes.set_xlabel(f"{METRIC_NAMES[metric]}:\nminus the frontier")
     named = first
     if len(first) > _CROWD:
         shown = first["front"] & (first["role"] != _TRIVIAL)
