@@ -24,8 +24,10 @@ TRIPLES = (
 def kept() -> np.ndarray:
     """All estimates with their intervals, (n, 3)."""
     found = []
-    for file in sorted((DOCS / "results").rglob("*.csv")):
-        table = pd.read_csv(file)
+    for file in sorted((DOCS / "results").rglob("*.*")):
+        if file.suffix not in (".csv", ".parquet"):
+            continue
+        table = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
         found += [table[[*names]] for names in TRIPLES if {*names} <= {*table}]
     return np.concatenate([part.to_numpy(np.float64) for part in found])
 
