@@ -447,7 +447,10 @@ def test_ensembles_leak_less_when_the_paired_difference_says_so(
     said = of_ensembles(tables)
     same = "the same students on average"
     assert f"ensembles of 3 by mixture {of_model} {same}" in said
-    assert f"An attacker who holds 3 students and takes their vote {of_attacker} {same}" in said
+    assert (
+        f"By the loss attack, an attacker who holds 3 students and takes their vote {of_attacker} "
+        f"{same}"
+    ) in said
 
 
 def test_ensembles_are_steadier_when_the_variances_differ(tables: Tables) -> None:
@@ -525,9 +528,24 @@ def test_the_teacher_is_set_against_the_best_blind_classifier_by_their_intervals
     )
 
 
+def test_a_study_without_kd_answers_with_the_model_on_which_most_is_found() -> None:
+    tables = figure_tables.plausible(students=5, attacks=("loss",), sizes=())
+    tables["leak"] = tables["leak"][tables["leak"]["model"].isin(["bottleneck", "nonorm"])]
+    change(tables["leak"], {"model": "bottleneck"}, auc=0.61, low=0.57, high=0.65)
+    change(tables["leak"], {"model": "nonorm"}, auc=0.72, low=0.68, high=0.76)
+    assert first(tables) == (
+        "The study has no plain student (kd) of small; of its 2 models 2 leak, most of all: loss "
+        "(threat model query) has an AUC of 0.720 (0.680 to 0.760) on nonorm, where chance is 0.5."
+    )
+    change(tables["leak"], {}, auc=0.51, low=0.47, high=0.55)
+    assert "; no leak was detected in any of its 2 models: at most, loss (threat" in first(tables)
+
+
 def test_without_a_student_the_teacher_is_still_set_against_the_blind_classifiers() -> None:
     tables = figure_tables.plausible(students=0, attacks=("loss",), sizes=())
-    assert first(tables) == "The study has no plain student (kd) of small."
+    assert first(tables).startswith(
+        "The study has no plain student (kd) of small; its only model leaks: loss (threat model "
+    )
     said = headline(tables)
     assert "no teacher and plain student (kd) of small to compare; the teacher's AUC lies" in said
 

@@ -51,8 +51,9 @@ def train(texts: Iterable[str], vocabulary: int, masked: bool = False) -> Tokeni
     )
     if tokenizer.get_vocab_size() != vocabulary:
         raise DistilleakError(
-            f"tokenizer.vocabulary: the auxiliary texts give only {tokenizer.get_vocab_size()} "
-            f"tokens, not {vocabulary}; choose fewer or enlarge pools.auxiliary"
+            f"tokenizer.vocabulary: the texts that it learns from (those of the bases, else "
+            f"pools.auxiliary) give only {tokenizer.get_vocab_size()} tokens, not {vocabulary}; "
+            "choose fewer tokens or give more texts"
         )
     return tokenizer
 

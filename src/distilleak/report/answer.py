@@ -58,12 +58,13 @@ def _leak(tables: Tables, pair: str) -> str:
     gate. None: that of no attack does.
     """
     found = {row["model"]: row for row in pick(tables["leak"], pair=pair).to_dict("records")}
-    if _PLAIN not in found:
-        return f"The study has no plain student ({_PLAIN}) of {pair}"
-    row = found[_PLAIN]
-    auc = _auc(row)
     least = least_auc(tables, pair)
     beyond = " beyond what shows without a model" if least > CHANCE else ""
+    if _PLAIN not in found:
+        others = _of_others(found, least, beyond)
+        return f"The study has no plain student ({_PLAIN}) of {pair}{others}"
+    row = found[_PLAIN]
+    auc = _auc(row)
     count = row["attacks"]
     if auc.low > least:
         tried = f"strongest of {count} attacks" if count > 1 else "only attack"
@@ -84,6 +85,21 @@ def _leak(tables: Tables, pair: str) -> str:
         f"chance is 0.5; an AUC of {min(1.0, least + row['reach']):.3f} or more would have been "
         f"found with probability 0.8{_leak_of_teacher(found, least, beyond)}"
     )
+
+
+def _of_others(found: dict[str, dict[Any, Any]], least: float, beyond: str) -> str:
+    """The answer of a study without a plain student: that of the model on which most is found."""
+    if not found:
+        return ""
+    model, row = max(found.items(), key=lambda each: float(each[1]["low"]))
+    shown = f"{_name(row)} has an AUC of {_auc(row)} on {model}, where chance is 0.5"
+    leaking = sum(float(each["low"]) > least for each in found.values())
+    if len(found) == 1:
+        verdict = f"its only model leaks{beyond}" if leaking else f"no leak{beyond} was detected"
+        return f"; {verdict}: {shown}"
+    if leaking:
+        return f"; of its {len(found)} models {leaking} leak{beyond}, most of all: {shown}"
+    return f"; no leak{beyond} was detected in any of its {len(found)} models: at most, {shown}"
 
 
 def _with_teacher(tables: Tables, pair: str) -> str:
@@ -242,7 +258,10 @@ def _methods(tables: Tables, pair: str, attack: str) -> str:
     if not len(found) and equal:
         rest = total - len(same)
         open_ = f"; not distinguishable from {_PLAIN}: {rest}" if rest else ""
-        return f"After Holm correction, of the {total} methods compared, {equal}{open_}."
+        return (
+            f"After Holm correction, of the {total} methods compared by the {attack} attack, "
+            f"{equal}{open_}."
+        )
     if not len(found):
         none = "the one method" if total == 1 else f"of the {total} methods compared, none"
         can = "cannot" if total == 1 else "can"
@@ -264,7 +283,10 @@ def _methods(tables: Tables, pair: str, attack: str) -> str:
     rest = total - len(found) - len(same)
     if rest:
         parts.append(f"not distinguishable from {_PLAIN}: {rest}")
-    return f"After Holm correction, of the {total} methods compared, these leak {'; '.join(parts)}."
+    return (
+        f"After Holm correction, of the {total} methods compared by the {attack} attack, these "
+        f"leak {'; '.join(parts)}. Stronger attacks may order them otherwise."
+    )
 
 
 def _at_equal_utility(tables: Tables, pair: str) -> list[str]:
@@ -439,8 +461,7 @@ def _ensembles(tables: Tables, pair: str, attack: str) -> str:
         )
     if not parts:
         return "No ensembles were made"
-    text = "; ".join(parts)
-    return text[0].upper() + text[1:]
+    return f"By the {attack} attack, {'; '.join(parts)}"
 
 
 def _steadiness(one: "pd.Series[float]", many: "pd.Series[float]", be: str) -> str:

@@ -169,9 +169,9 @@ def _utility(findings: Findings) -> Printed:
         "Utility and size",
         "Utility is measured on the hold-out pool. Training records count once, training tokens in "
         "every epoch. Votes are left out: they are attacks, not models. The last rows "
-        "are floors: count models (interpolated Kneser-Ney) of the auxiliary pool, which is public "
-        f"text, and of that and the members. Nobody would use a model worse than the {USELESS} of "
-        f"public text. {INTERVALS}",
+        "are floors: count models (interpolated Kneser-Ney) of public text, which the bases have "
+        "learned from or, without bases, the auxiliary pool, and of that and the members. Nobody "
+        f"would use a model worse than the {USELESS} of public text. {INTERVALS}",
         ("model", *(METRIC_NAMES[metric] for metric in by_metric), "against counts"),
         rows,
     )
