@@ -205,7 +205,7 @@ def test_a_split_by_labels_leaves_no_copy_of_a_member_that_was_not_drawn(tmp_pat
 
 
 def test_a_vocabulary_larger_than_the_auxiliary_texts_give_is_an_error(study: Study) -> None:
-    message = r"tokenizer\.vocabulary: the texts .* not 5000; choose fewer tokens or give more texts"
+    message = r"tokenizer\.vocabulary: the texts .* not 5000; choose fewer tokens or give more"
     with pytest.raises(DistilleakError, match=message):
         study.train(vocabulary=5000)
 
