@@ -1,5 +1,7 @@
 """Speed of what a study spends its time on: `python benchmarks/speed.py`.
 
+Evidence and the step of distillation have benchmarks of their own beside this one.
+
 Times on a shared machine vary; compare the ratios within one run.
 """
 
@@ -7,25 +9,24 @@ import multiprocessing
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
+from distillation import steps
 
 from distilleak import catalogue
-from distilleak.evidence import passes, probing
 from distilleak.evidence.table import FLOAT_COLUMNS, Evidence, Shadow, View
 from distilleak.models import families
-from distilleak.models.batches import batch, by_length
+from distilleak.models.batches import batch
 from distilleak.ragged import Ragged
 from distilleak.records.framing import Framing
-from distilleak.scoring import attacking
 from distilleak.settings.architecture import ArchitectureSettings
 from distilleak.settings.objective import ObjectiveSettings
 from distilleak.training.objective import accumulate
-from distilleak.training.targets import Lesson, OnlineTargets
+from distilleak.training.targets import Lesson
 
-VOCABULARY, TOKENS, RECORDS, LENGTH = 2048, 1024, 256, 64
+VOCABULARY, LENGTH = 2048, 64
 
 
 def seconds(action: Callable[[], object], repeats: int = 20) -> float:
@@ -39,61 +40,35 @@ def seconds(action: Callable[[], object], repeats: int = 20) -> float:
     return float(np.median(taken))
 
 
-def losses(
-    hidden: int, tokens: int, vocabulary: int
-) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Forward and backward pass of a one-layer student, including its teacher's head: ours, and
-    with torch's own functions on all logits at once."""
-    length = 128
-    shape = ArchitectureSettings(layers=1, width=hidden, heads=hidden // 32, positions=length)
-    model = families.build(shape, vocabulary, 0)
-    teacher = OnlineTargets(families.build(shape, vocabulary, 0))
-    rng = np.random.default_rng(0)
-    records = [rng.integers(vocabulary, size=length) for _ in range(tokens // length)]
-    now = batch(records, range(len(records)), Framing(0), "cpu")
-
-    def ours() -> None:
-        accumulate(model, now, ObjectiveSettings(), teacher.lesson(now), tokens)
-        model.zero_grad()
-
-    def torchs() -> None:
-        logits = families.logits(model, now.hidden_states(model))
-        soft = teacher.lesson(now).logits(slice(None)) / 2
-        soft_loss = F.kl_div(F.log_softmax(logits / 2, -1), F.softmax(soft, -1), reduction="none")
-        hard_loss = F.cross_entropy(logits, now.labels)
-        (0.5 * hard_loss + 2 * soft_loss.sum(-1).mean()).backward()
-        model.zero_grad()
-
-    return ours, torchs
-
-
-def large_vocabulary(which: int) -> tuple[float, float]:
-    """Seconds of one pass and GB of peak memory beyond the models; run it in a separate process."""
+def large_vocabulary(step: str) -> tuple[float, float]:
+    """Seconds of a step of distillation with 50,257 words, and GB of peak memory beyond the models;
+    run it in a separate process."""
     torch.set_num_threads(1)
-    action = losses(768, 2048, 50257)[which]
+    shape = ArchitectureSettings(layers=1, width=768, heads=24, positions=128)
+    student, teacher = (families.build(shape, 50257, 0) for _ in range(2))
+    rng = np.random.default_rng(0)
+    records = [rng.integers(50257, size=128) for _ in range(16)]
+    now = batch(records, range(len(records)), Framing(0), "cpu")
+    action = steps(student, teacher, now, ["forward_kl"])[step]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     taken = seconds(action, 2)
     return taken, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024**2
 
 
 def loss() -> None:
-    """Distillation loss with its gradient: ours compared with torch's own functions."""
-    mine, plain = (seconds(action) for action in losses(128, TOKENS, VOCABULARY))
-    print(
-        f"loss       {mine * 1e3:8.1f} ms, torch's own {plain * 1e3:.1f} ms: {plain / mine:.2f} x"
-    )
-    for which, name in enumerate(("ours", "torch's own")):
+    """Time and memory of the distillation loss with its gradient, and of torch's own functions."""
+    for step in ("forward_kl", "torch's own"):
         with multiprocessing.get_context("spawn").Pool(1) as alone:
-            taken, memory = alone.apply(large_vocabulary, (which,))
-        print(f"  50,257 words, {name:11s} {taken:6.1f} s, {memory:.2f} GB")
+            taken, memory = alone.apply(large_vocabulary, (step,))
+        print(f"50,257 words, {step:11s} {taken:6.1f} s, {memory:.2f} GB")
 
 
 def student() -> None:
-    """One update of a student, and evidence of it on the plain view."""
+    """One update of a student."""
     shape = ArchitectureSettings(layers=2, width=128, heads=4, positions=192)
     model = families.build(shape, VOCABULARY, 0)
     rng = np.random.default_rng(0)
-    tokens = [rng.integers(VOCABULARY, size=LENGTH) for _ in range(RECORDS)]
+    tokens = [rng.integers(VOCABULARY, size=LENGTH) for _ in range(16)]
     teacher = torch.randn(16 * LENGTH, VOCABULARY)
     lesson = Lesson(lambda part: teacher[part], None)
 
@@ -102,22 +77,7 @@ def student() -> None:
         accumulate(model, now, ObjectiveSettings(), lesson, len(teacher))
         model.zero_grad()
 
-    def forward() -> None:
-        with torch.no_grad():
-            for rows in by_length(np.full(RECORDS, LENGTH), 1024):
-                families.logits(model, batch(tokens, rows, Framing(0), "cpu").hidden_states(model))
-
-    def evidence() -> None:
-        plan = passes.causal(np.full(RECORDS, LENGTH))
-        context = probing.read_context([model], Framing(0))
-        probing.probe([model], {"": [0]}, tokens, plan, context, probing.Budget(1024))
-
     print(f"training   {16 * LENGTH / seconds(update):8.0f} tokens/s")
-    bare, full = seconds(forward, 5), seconds(evidence, 5)
-    print(
-        f"evidence   {RECORDS * LENGTH / full:8.0f} tokens/s, the bare forward pass "
-        f"{RECORDS * LENGTH / bare:.0f}: {full / bare:.2f} x its time"
-    )
 
 
 def attacks() -> None:
@@ -150,12 +110,15 @@ def attacks() -> None:
         shadows=[
             Shadow(view(), np.arange(records) % 2 == number % 2, population) for number in range(4)
         ],
+        base=view(),
+        teacher=view(),
+        teacher_population=population,
         unigram=np.bincount(tokens, minlength=VOCABULARY),
     )
     for name in catalogue.names("attacks"):
-        entry = {"attack": name, "parameters": {}}
-        taken = seconds(lambda entry=entry: attacking.score(entry["attack"], entry, evidence), 3)
-        print(f"{name:12s} {offsets[-1] / taken / 1e6:8.1f} million tokens/s")
+        attack = catalogue.load("attacks", name)
+        taken = seconds(partial(attack.score, evidence, attack.Parameters()), 3)
+        print(f"{name:14s} {offsets[-1] / taken / 1e6:8.1f} million tokens/s")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from distilleak.models import families
 from distilleak.models.batches import Batch, batch
 from distilleak.records.framing import Framing
 from distilleak.settings.architecture import ArchitectureSettings
+from distilleak.settings.evidence import EvidenceSettings
 from distilleak.settings.training import HardwareSettings
 from distilleak.training import hardware
 from distilleak.training.snapshots import Snapshots
@@ -33,12 +34,9 @@ BOTH = pytest.mark.parametrize("family", ["gpt2", "bert"])
 def evidence(model: PreTrainedModel, family: str, tokens: list[Any], budget: int) -> Any:
     lengths = np.array([len(record) for record in tokens])
     framing = tiny_families.framing(family)
-    hides = [np.arange(length) % 3 for length in lengths]
     plan = passes.causal(lengths)
     if framing.masked:
-        number = np.concatenate([np.arange(min(3, length)) for length in lengths])
-        record = np.repeat(np.arange(len(lengths)), np.minimum(3, lengths))
-        plan = passes.Passes(record, number, lengths[record], hides)
+        plan = passes.masked(lengths, [f"r{n}" for n in range(len(tokens))], EvidenceSettings(), 0)
     context = probing.read_context([model], framing)
     return probing.probe([model], {"": [0]}, tokens, plan, context, probing.Budget(budget))[""]
 

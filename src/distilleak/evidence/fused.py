@@ -2,7 +2,7 @@
 
 Swept over by torch's functions, a row of logits is read and written some fifteen times, and on a
 GPU that takes longer than a small model takes to make it. Here a program reads its row three times
-and writes seven numbers; a row of 50,257 words stays in the GPU's cache between the readings.
+and writes six numbers; a row of 50,257 words stays in the GPU's cache between the readings.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 BLOCK = 4096
 """Logits that a program reads at a time."""
 SUMS = 6
+"""Numbers that a program writes."""
 
 
 def available(device: torch.device) -> bool:

@@ -61,7 +61,7 @@ def _leak(tables: Tables, pair: str) -> str:
     least = least_auc(tables, pair)
     beyond = " beyond what shows without a model" if least > CHANCE else ""
     if _PLAIN not in found:
-        others = _of_others(found, least, beyond)
+        others = _of_others(found, models_of(tables, pair)["label"], least, beyond)
         return f"The study has no plain student ({_PLAIN}) of {pair}{others}"
     row = found[_PLAIN]
     auc = _auc(row)
@@ -87,12 +87,14 @@ def _leak(tables: Tables, pair: str) -> str:
     )
 
 
-def _of_others(found: dict[str, dict[Any, Any]], least: float, beyond: str) -> str:
+def _of_others(
+    found: dict[str, dict[Any, Any]], labels: "pd.Series[str]", least: float, beyond: str
+) -> str:
     """The answer of a study without a plain student: that of the model on which most is found."""
     if not found:
         return ""
     model, row = max(found.items(), key=lambda each: float(each[1]["low"]))
-    shown = f"{_name(row)} has an AUC of {_auc(row)} on {model}, where chance is 0.5"
+    shown = f"{_name(row)} has an AUC of {_auc(row)} on {labels[model]}, where chance is 0.5"
     leaking = sum(float(each["low"]) > least for each in found.values())
     if len(found) == 1:
         verdict = f"its only model leaks{beyond}" if leaking else f"no leak{beyond} was detected"
