@@ -110,6 +110,17 @@ def test_threat_models_are_those_of_the_study_whatever_its_pairs() -> None:
     assert both.said("ez_mia") == "ez_mia (references)"
 
 
+def test_count_models_are_attacked_in_studies_without_these_attacks() -> None:
+    """They are always attacked by `loss` and `reference`; this study has `zlib` alone."""
+    tables = figure_tables.plausible(students=2, attacks=("zlib",), sizes=())
+    counted = tables["frontier"]["role"] == "count model"
+    assert counted.any()
+    tables["frontier"]["attack"] = counted.map({True: "reference", False: "zlib"})
+    (printed,) = load("frontier").printed(Findings(tables, "zlib", 0.02))
+    attack = printed.columns.index("attack")
+    assert {row[attack] for row in printed.rows} == {"zlib (query)", "reference"}
+
+
 @pytest.mark.parametrize("name", sorted({*PRINTED} - {"threats"}))
 def test_only_several_pairs_are_named(name: str) -> None:
     for printed in load(name).printed(findings("small")):

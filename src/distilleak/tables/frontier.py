@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -393,11 +394,13 @@ def _verdict(difference: float, p_holm: float, p_equivalence: float, alternative
     return shown
 
 
-def _said(findings: Findings, attack: str) -> str:
-    """An attack with its threat model and, where it attacks an undone model, how that was undone;
-    count models have none."""
-    name, blank, undone = attack.partition(" ")
-    return f"{findings.said(name)}{blank}{undone}" if name else NONE
+def _said(findings: Findings, row: Mapping[str, Any]) -> str:
+    """The attack of a row with its threat model and, where it attacks an undone model, how that was
+    undone. Count models are attacked the same way in every study, whatever its attacks are."""
+    if row["role"] == COUNTED or not row["attack"]:
+        return row["attack"] or NONE
+    name, blank, undone = row["attack"].partition(" ")
+    return f"{findings.said(name)}{blank}{undone}"
 
 
 def printed(findings: Findings) -> list[Printed]:
@@ -455,7 +458,7 @@ def printed(findings: Findings) -> list[Printed]:
                     number(row["detectable"], 3),
                     interval(row, "leakage"),
                     interval(row, "loss"),
-                    _said(findings, row["attack"]),
+                    _said(findings, row),
                     row["alternative"].replace("_", " ") or NONE,
                     "yes" if row["front"] else "no",
                     *(rows[pair, row["model"], metric] or NONE for rows in by_utility.values()),
