@@ -1,7 +1,7 @@
 """A step of distillation against its bare parts: `python benchmarks/distillation.py`.
 
 The bare parts are the teacher's forward pass to its logits, and forward and backward pass of the
-student with torch's cross-entropy. Prints what a step of ours, with the default objective or
+student with torch's cross-entropy, both as transformers builds them. Prints what a step of ours, with the default objective or
 another divergence, and one with torch's own functions take of CPU time in the time of the bare
 parts, on one thread, at equal batch. All are taken in turns, so that what else the machine does
 falls on all; medians over the turns. Where TRL is installed, its loss is measured, too.
@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from evidence import SHAPES, START, interleaved
+from evidence import SHAPES, START, interleaved, spelled_out
 from transformers import PreTrainedModel
 
 from distilleak.models import families
@@ -35,16 +35,18 @@ Step = Callable[[], None]
 
 
 def steps(
-    student: PreTrainedModel, teacher: PreTrainedModel, now: Batch, divergences: list[str]
+    architectures: list[ArchitectureSettings], words: int, now: Batch, divergences: list[str]
 ) -> dict[str, Step]:
-    """Name -> an update without its optimizer."""
-    targets = OnlineTargets(teacher)
+    """Name -> an update without its optimizer, for the shapes of a teacher and a student."""
+    teacher, student = (families.build(shape, words, 0) for shape in architectures)
+    plain_teacher, plain = (spelled_out(families.build(a, words, 0)) for a in architectures)
+    targets, plain_targets = OnlineTargets(teacher), OnlineTargets(plain_teacher)
 
     def bare() -> None:
-        targets.lesson(now).logits(slice(None))
-        logits = families.logits(student, now.hidden_states(student))
+        plain_targets.lesson(now).logits(slice(None))
+        logits = families.logits(plain, now.hidden_states(plain))
         F.cross_entropy(logits, now.labels).backward()
-        student.zero_grad()
+        plain.zero_grad()
 
     def own(divergence: str) -> Step:
         objective = ObjectiveSettings(divergence=divergence)
@@ -56,15 +58,15 @@ def steps(
         return step
 
     def torchs() -> None:
-        soft = targets.lesson(now).logits(slice(None)) / 2
-        logits = families.logits(student, now.hidden_states(student))
+        soft = plain_targets.lesson(now).logits(slice(None)) / 2
+        logits = families.logits(plain, now.hidden_states(plain))
         loss = 4 * F.kl_div(F.log_softmax(logits / 2, -1), F.softmax(soft, -1), reduction="sum")
         ((loss / len(now.labels) + F.cross_entropy(logits, now.labels)) / 2).backward()
-        student.zero_grad()
+        plain.zero_grad()
 
     found = {"bare": bare, **{name: own(name) for name in divergences}, "torch's own": torchs}
     if importlib.util.find_spec("trl") is not None:
-        found["TRL's GKD"] = _trl(student, targets, now)
+        found["TRL's GKD"] = _trl(plain, plain_targets, now)
     return found
 
 
@@ -89,20 +91,14 @@ def measured(
 ) -> tuple[float, dict[str, float]]:
     """CPU seconds of the bare parts for a token, and name -> how many times that a step takes."""
     shape, words, length, _ = TEACHERS[name]
-    teacher, student = (
-        families.build(
-            ArchitectureSettings(
-                positions=2 * length, **{**shape, "layers": shape["layers"] // share}
-            ),
-            words,
-            0,
-        )
+    architectures = [
+        ArchitectureSettings(positions=2 * length, **{**shape, "layers": shape["layers"] // share})
         for share in (1, 2)
-    )
+    ]
     rng = np.random.default_rng(0)
     records = [rng.integers(words, size=length) for _ in range(budget // length)]
     now = batch(records, range(len(records)), START, "cpu")
-    taken = interleaved(steps(student, teacher, now, divergences), turns)
+    taken = interleaved(steps(architectures, words, now, divergences), turns)
     bare = taken.pop("bare")
     return bare / len(now.labels), {step: seconds / bare for step, seconds in taken.items()}
 

@@ -42,20 +42,21 @@ def test_the_sums_are_those_of_the_definition(words: int, scale: float) -> None:
     labels = torch.randint(0, words, (5,), generator=generator)
     labels[0] = logits[0].argmax()
     given = torch.cat([logits, logits], -1)[:, :words]  # a view, whose rows lie further apart
-    found = fused.sums(given.to(DEVICE), labels.to(DEVICE)).cpu()
+    column = labels[:, None]
+    found = fused.sums(given.to(DEVICE), column.to(DEVICE)).cpu()
     z = logits.double()
-    top = z.amax(-1, keepdim=True)
-    e = (z - top).exp()
-    mean = (e * (z - top)).sum(-1, keepdim=True) / e.sum(-1, keepdim=True)
-    true = z.gather(-1, labels[:, None])
-    others = z.scatter(-1, labels[:, None], -torch.inf)
+    true, others = z.gather(-1, column), z.scatter(-1, column, -torch.inf)
+    top = others.amax(-1, keepdim=True)
+    log_others = torch.logsumexp(others, -1, keepdim=True)
+    p = (others - log_others).exp()
+    below = z - top
+    mean = (p * below).sum(-1, keepdim=True)
     expected = (
-        e.sum(-1, keepdim=True),
-        mean,
-        (e * (z - top - mean).square()).sum(-1, keepdim=True),
-        (z > true).sum(-1, keepdim=True),
         true - top,
-        torch.logsumexp(others, -1, keepdim=True) - top,
+        (z > true).sum(-1, keepdim=True),
+        log_others - top,
+        mean,
+        (p * (below - mean).square()).sum(-1, keepdim=True),
     )
     assert found.shape == (fused.SUMS, 5, 1)
     for ours, theirs in zip(found, expected, strict=True):
@@ -65,4 +66,4 @@ def test_the_sums_are_those_of_the_definition(words: int, scale: float) -> None:
 @needs_a_kernel
 def test_no_token_has_no_sums() -> None:
     nothing = torch.empty(0, 7, device=DEVICE)
-    assert fused.sums(nothing, torch.empty(0, dtype=torch.long)).shape == (fused.SUMS, 0, 1)
+    assert fused.sums(nothing, torch.empty(0, 1, dtype=torch.long)).shape == (fused.SUMS, 0, 1)

@@ -15,8 +15,10 @@ import torch
 
 BLOCK = 4096
 """Logits that a program reads at a time."""
-SUMS = 6
+SUMS = 5
 """Numbers that a program writes."""
+ABSENT = -1e18
+"""A logit that adds nothing to a sum of exponentials, not even times its square."""
 
 
 def available(device: torch.device) -> bool:
@@ -24,20 +26,20 @@ def available(device: torch.device) -> bool:
     return device.type == "cuda" and importlib.util.find_spec("triton") is not None
 
 
-def sums(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """(SUMS, n, 1) float32, from (n, vocabulary) logits and (n,) true tokens.
+def sums(logits: torch.Tensor, column: torch.Tensor) -> torch.Tensor:
+    """(SUMS, n, 1) float32, from (n, vocabulary) logits and (n, 1) true tokens.
 
-    With e = exp(z - max z): sum e; sum e (z - max z) / sum e = the mean m below the largest; sum e
-    (z - max z - m)^2; how many logits are above the true one; the true one below the largest; log
-    sum exp of all others, below the largest.
+    Below the largest logit of all tokens but the true one: the true logit; how many logits are
+    above the true one; of all others the log sum exp, and the mean and the variance of the logits
+    in their distribution.
     """
-    found = logits.new_empty(SUMS, len(labels), 1)
-    if len(labels):
-        _kernel()[(len(labels),)](
+    found = logits.new_empty(SUMS, len(column), 1)
+    if len(column):
+        _kernel()[(len(column),)](
             logits,
-            labels,
+            column,
             found,
-            len(labels),
+            len(column),
             logits.stride(0),
             WORDS=logits.shape[-1],
             BLOCK=BLOCK,
@@ -60,44 +62,38 @@ def _kernel() -> Any:
         lanes = tl.arange(0, BLOCK)
 
         tops = tl.full([BLOCK], float("-inf"), tl.float32)
-        rivals = tl.full([BLOCK], float("-inf"), tl.float32)
         above = tl.zeros([BLOCK], tl.float32)
         for first in range(0, WORDS, BLOCK):
             at = first + lanes
-            z = tl.load(start + at, mask=at < WORDS, other=float("-inf"))
+            other = (at < WORDS) & (at != label)
+            z = tl.load(start + at, mask=other, other=float("-inf"))
             tops = tl.maximum(tops, z)
-            rivals = tl.maximum(rivals, tl.where(at == label, float("-inf"), z))
             above += tl.where(z > true, 1.0, 0.0)
         top = tl.max(tops, 0)
-        rival = tl.max(rivals, 0)
 
-        total = tl.zeros([BLOCK], tl.float32)
+        totals = tl.zeros([BLOCK], tl.float32)
         linear = tl.zeros([BLOCK], tl.float32)
-        others = tl.zeros([BLOCK], tl.float32)
         for first in range(0, WORDS, BLOCK):
             at = first + lanes
-            inside = at < WORDS
-            z = tl.load(start + at, mask=inside, other=float("-inf"))
-            e = tl.where(inside, tl.exp(z - top), 0.0)
-            total += e
-            linear += tl.where(inside, e * (z - top), 0.0)
-            others += tl.where(inside & (at != label), tl.exp(z - rival), 0.0)
-        whole = tl.sum(total, 0)
-        mean = tl.sum(linear, 0) / whole
+            other = (at < WORDS) & (at != label)
+            z = tl.load(start + at, mask=other, other=0.0) - top
+            e = tl.where(other, tl.exp(z), 0.0)
+            totals += e
+            linear += e * z
+        total = tl.sum(totals, 0)
+        mean = tl.sum(linear, 0) / total
 
         square = tl.zeros([BLOCK], tl.float32)
         for first in range(0, WORDS, BLOCK):
             at = first + lanes
-            inside = at < WORDS
-            z = tl.load(start + at, mask=inside, other=0.0)
-            distance = z - top - mean
-            square += tl.where(inside, tl.exp(z - top) * distance * distance, 0.0)
+            other = (at < WORDS) & (at != label)
+            z = tl.load(start + at, mask=other, other=0.0) - top
+            square += tl.where(other, tl.exp(z) * (z - mean) * (z - mean), 0.0)
 
-        tl.store(found + row, whole)
-        tl.store(found + rows + row, mean)
-        tl.store(found + 2 * rows + row, tl.sum(square, 0))
-        tl.store(found + 3 * rows + row, tl.sum(above, 0))
-        tl.store(found + 4 * rows + row, true - top)
-        tl.store(found + 5 * rows + row, tl.log(tl.sum(others, 0)) + (rival - top))
+        tl.store(found + row, true - top)
+        tl.store(found + rows + row, tl.sum(above, 0))
+        tl.store(found + 2 * rows + row, tl.log(total))
+        tl.store(found + 3 * rows + row, mean)
+        tl.store(found + 4 * rows + row, tl.sum(square, 0) / total)
 
     return kernel

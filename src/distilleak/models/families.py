@@ -16,9 +16,12 @@ from torch import nn
 from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
 
 from distilleak.errors import DistilleakError
+from distilleak.models import activations
 from distilleak.models.family_fields import SURGERED
 from distilleak.models.family_table import FAMILIES, Family
 from distilleak.settings.architecture import ArchitectureSettings
+
+activations.fuse()  # Here, since no model is built or read without this module.
 
 
 def name(model: PreTrainedModel) -> str:
