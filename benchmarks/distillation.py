@@ -1,15 +1,17 @@
 """A step of distillation against its bare parts: `python benchmarks/distillation.py`.
 
 The bare parts are the teacher's forward pass to its logits, and forward and backward pass of the
-student with torch's cross-entropy, both as transformers builds them. Prints what a step of ours, with the default objective or
-another divergence, and one with torch's own functions take of CPU time in the time of the bare
-parts, on one thread, at equal batch. All are taken in turns, so that what else the machine does
-falls on all; medians over the turns. Where TRL is installed, its loss is measured, too.
+student with torch's cross-entropy, both as transformers builds them. Prints what a step of ours,
+with the default objective or another divergence, and one with torch's own functions take of CPU
+time in the time of the bare parts, on one thread, at equal batch. All are taken in turns, so that
+what else the machine does falls on all; medians over the turns. Where TRL is installed, its loss is
+measured, too.
 """
 
 import argparse
 import importlib.util
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -42,11 +44,11 @@ def steps(
     plain_teacher, plain = (spelled_out(families.build(a, words, 0)) for a in architectures)
     targets, plain_targets = OnlineTargets(teacher), OnlineTargets(plain_teacher)
 
-    def bare() -> None:
-        plain_targets.lesson(now).logits(slice(None))
-        logits = families.logits(plain, now.hidden_states(plain))
+    def bare(student: PreTrainedModel, targets: OnlineTargets) -> None:
+        targets.lesson(now).logits(slice(None))
+        logits = families.logits(student, now.hidden_states(student))
         F.cross_entropy(logits, now.labels).backward()
-        plain.zero_grad()
+        student.zero_grad()
 
     def own(divergence: str) -> Step:
         objective = ObjectiveSettings(divergence=divergence)
@@ -64,7 +66,12 @@ def steps(
         ((loss / len(now.labels) + F.cross_entropy(logits, now.labels)) / 2).backward()
         plain.zero_grad()
 
-    found = {"bare": bare, **{name: own(name) for name in divergences}, "torch's own": torchs}
+    found = {
+        "bare": partial(bare, plain, plain_targets),
+        "bare, our models": partial(bare, student, targets),
+        **{name: own(name) for name in divergences},
+        "torch's own": torchs,
+    }
     if importlib.util.find_spec("trl") is not None:
         found["TRL's GKD"] = _trl(plain, plain_targets, now)
     return found

@@ -9,7 +9,7 @@ GPT-2 takes for a forward pass on a CPU, a seventh goes. Results differ by round
 from transformers.activations import ACT2FN, GELUActivation, GELUTanh
 
 TANH = ("gelu_new", "gelu_fast", "gelu_accurate", "gelu_python_tanh")
-"""0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (Hendrycks and Gimpel 2016, arXiv 1606.08415)."""
+"""0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (Hendrycks and Gimpel, arXiv 1606.08415)."""
 EXACT = ("gelu_python",)
 """x Phi(x), with the normal distribution's function."""
 

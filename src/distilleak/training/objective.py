@@ -245,19 +245,19 @@ def _jensen_shannon(
     """beta KL(q || m) + (1 - beta) KL(p || m), m = beta q + (1 - beta) p, and
     (1 - beta) p (log p - log m - KL(p || m)): the generalised form of Agarwal et al. 2024, eq. 1.
     """
-    p = chunk.exponential.div_(chunk.total)
-    q = torch.exp(chunk.teacher, out=chunk.scratch)
+    p, q = chunk.exponential, torch.exp(chunk.teacher, out=chunk.scratch)
     total = q.sum(-1, keepdim=True)
-    q.div_(total)
-    log_p, log_q = chunk.student.sub_(chunk.total.log()), chunk.teacher.sub_(total.log())
     # Where p and q are both 0 in float32, the token adds 0, not 0 times infinity.
-    log_m = (beta * q).add_(p, alpha=1 - beta).clamp_(torch.finfo(p.dtype).tiny).log_()
-    ratio = log_p.sub_(log_m)
-    value = beta * q.mul_(log_q.sub_(log_m)).sum(dtype=torch.float64)
-    own = torch.mul(p, ratio, out=log_m).sum(-1, keepdim=True)
-    value += (1 - beta) * own.sum(dtype=torch.float64)
-    gradient.add_(ratio.sub_(own).mul_(p), alpha=weight * (1 - beta))
-    return value
+    tiny = q.new_tensor(torch.finfo(q.dtype).tiny)
+    m = torch.addcmul(tiny, q, beta / total)
+    log_m = m.addcmul_(p, (1 - beta) / chunk.total).log_()
+    product = chunk.student.sub_(log_m).mul_(p)
+    mean = product.sum(-1, keepdim=True) / chunk.total
+    share = weight * (1 - beta) / chunk.total
+    gradient.addcmul_(product, share).addcmul_(p, -mean * share)
+    cross = chunk.teacher.sub_(log_m).mul_(q).sum(-1, keepdim=True) / total
+    value = beta * (cross - total.log()) + (1 - beta) * (mean - chunk.total.log())
+    return value.sum(dtype=torch.float64)
 
 
 def _same_vocabulary(logits: torch.Tensor, teacher: torch.Tensor | None) -> None:
