@@ -1,8 +1,8 @@
-"""Error rates of a membership score on weighted records: the engine that all the metrics share.
+"""Error rates of a membership score on weighted records, from all of its thresholds.
 
 Records have weights: weights of one give the estimate itself, bootstrap multiplicities give its
 replicates. One row of weights W (replicates, records) is one replicate; nothing here loops over
-either axis.
+either axis. Many replicates take less time with `metrics.sweep`.
 """
 
 from collections.abc import Iterator

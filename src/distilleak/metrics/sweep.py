@@ -70,10 +70,11 @@ class Area:
         """
         above = self.above.astype(np.intp)
         upto = above if self.upto is None else self.upto.astype(np.intp)
-        higher, lower = (np.take(weights, side, axis=1) for side in (self.higher, self.lower))
+        higher, lower = self.higher.astype(np.intp), self.lower.astype(np.intp)
         areas = []
         for rows in _chunks(weights):
-            total, drawn = _cumulated(higher[rows]), lower[rows].astype(np.float64)
+            total = _cumulated(np.take(weights[rows], higher, axis=1))
+            drawn = np.take(weights[rows], lower, axis=1).astype(np.float64)
             passed = np.take(total, above, axis=1).astype(np.float64)
             if upto is not above:
                 passed = (passed + np.take(total, upto, axis=1)) / 2
