@@ -386,6 +386,7 @@ FORMS: dict[str, object] = {
     "problem_type": "regression",
     "torchscript": True,
     "fusion_config": {"attention": True},
+    "distributed_config": {"tp_size": 2},
     "dtype": "bfloat16",
     "torch_dtype": "float16",
     "tie_word_embeddings": True,

@@ -34,6 +34,9 @@ NEUTRAL: dict[str, object] = {
 }
 """Fields of a configuration that change the form of what a model returns or how it is computed, and
 nothing that it says: every model of a study has these values."""
+DROPPED = ("fusion_config", "distributed_config")
+"""Fields with which the library would put other classes in the place of a model's parts, or save it
+as one of many processes."""
 
 
 class _UnreadableError(Exception):
@@ -199,9 +202,9 @@ def _neutralise(config: PreTrainedConfig, shown: str) -> None:
     heads.refuse_other_direction(config.to_dict(), family.kind, shown)
     for field, value in (*dict.fromkeys(family.dropout, 0.0).items(), *NEUTRAL.items()):
         setattr(config, field, value)
-    # With it the library would put other classes in the place of a model's parts.
-    if hasattr(config, "fusion_config"):
-        del config.fusion_config
+    for field in DROPPED:
+        if hasattr(config, field):
+            delattr(config, field)
     if not _within(config.pad_token_id, config.vocab_size):
         # Padding is known by position; the embedding of its token is never read.
         if family.counted_from_padding:
