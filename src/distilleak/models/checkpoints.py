@@ -13,6 +13,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
 )
@@ -85,6 +86,7 @@ def load(settings: CheckpointSettings) -> PreTrainedModel:
             raise DistilleakError(
                 f"{shown}: config.json does not describe a model ({_reason(error)})"
             ) from error
+    _check_generation(source, shown)
     try:
         model, unused = _weights(auto, source, {**options, "config": config}, shown, torch.float32)
     except _UnreadableError as error:
@@ -214,6 +216,25 @@ def _neutralise(config: PreTrainedConfig, shown: str) -> None:
                 "counted from it"
             )
         config.pad_token_id = None
+
+
+def _check_generation(source: str, shown: str) -> None:
+    """Check how a model generates, which is read with the weights and saved with them.
+
+    Raises:
+        DistilleakError: the library would refuse it, and blame the weights.
+    """
+    if not Path(source, "generation_config.json").is_file():
+        return
+    try:
+        GenerationConfig.from_pretrained(source)
+    except OSError:  # what is no JSON is not used
+        return
+    except Exception as error:
+        raise DistilleakError(
+            f"{shown}: generation_config.json is damaged ({_reason(error)}); delete it, the model "
+            "is the same without it"
+        ) from error
 
 
 def _within(token: int | None, vocabulary: int) -> bool:
