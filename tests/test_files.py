@@ -339,6 +339,10 @@ def test_a_footer_that_says_less_rows_than_there_are_is_damage(tmp_path: Path) -
             "Cannot allocate memory",
         ),
         (ValueError("the weights have another shape: Rows (24)"), None),
+        (
+            ImportError("tools.so: failed to map segment from shared object"),
+            "failed to map segment from shared object",
+        ),
         (RuntimeError("can't start new thread"), "can't start new thread"),
         (
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),

@@ -10,7 +10,7 @@ _WORDED = re.compile(r"([A-Z][^:;()<>]*) \((\d+)\)")
 """How torch writes it, behind the words for it; safetensors opens files with torch's help."""
 _LACKING = re.compile(
     r"[^:;\]]*(?:out of memory|can(?:no|')t allocate memory|bad_alloc"
-    r"|(?:can(?:no|')t start|failed to launch)[a-z ]* thread)[^:;]*",
+    r"|(?:can(?:no|')t start|failed to launch)[a-z ]* thread|failed to map segment)[^:;]*",
     re.IGNORECASE,
 )
 """Libraries report memory and threads that they do not get in words alone."""
