@@ -29,6 +29,7 @@ VIEWS = {
 """View -> the pools of the records that it shows. `tempered` shows them as `plain` does, and other
 numbers are kept of what the model answers."""
 
+UTILITY = ("holdout",)
 SMOOTHING = 1.0
 """Tokens of the unigram distribution in the bigrams that propose neighbours."""
 
@@ -92,9 +93,13 @@ def extents(
     """View -> (number of records, tokens of the longest with its prefix).
 
     Raises:
-        DistilleakError: the file is damaged, or a view's pool has no record in it.
+        DistilleakError: the file is damaged, or a view's pool has no record in it. Only a hold-out
+            may be absent beside other pools, as where finished models are audited.
     """
-    found = {pools: extent(records, pools) for pools in {VIEWS[view] for view in views}}
+    found = {
+        pools: extent(records, pools, UTILITY if set(pools) > set(UTILITY) else ())
+        for pools in {VIEWS[view] for view in views}
+    }
     return {
         view: (
             found[VIEWS[view]][0],

@@ -1,0 +1,95 @@
+"""From the words of a command line to the configuration of an audit, and to its last lines."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from distilleak.audit.configuration import BASE, TEACHER, Raw
+from distilleak.errors import DistilleakError
+from distilleak.files import atomic
+from distilleak.study import yaml_text
+
+STATUS = {"pass": 0, "fail": 3, "investigate": 4}
+"""Verdict -> exit status; 1 and 2 are errors."""
+SIGNS = {"pass": "✓ PASS", "fail": "✗ FAIL", "investigate": "? INVESTIGATE"}
+
+
+def model(given: str) -> Raw:
+    """A model as a configuration says it: a directory, a GGUF file or `hub:ID`."""
+    if given.startswith("hub:"):
+        return {"hub": given.removeprefix("hub:")}
+    return {"gguf" if given.endswith(".gguf") else "directory": given}
+
+
+def students(given: Sequence[str]) -> dict[str, Raw]:
+    """Name -> student, from words `NAME=PLACE` or `PLACE`, which is then named after its end.
+
+    Raises:
+        DistilleakError: two have one name, or a name is reserved.
+    """
+    found: dict[str, Raw] = {}
+    for word in given:
+        name, _, place = word.rpartition("=")
+        name = name or _name(place)
+        if name in (TEACHER, BASE):
+            raise DistilleakError(
+                f"--student {word}: {name!r} is the name of another model; say NAME=PLACE"
+            )
+        if name in found:
+            raise DistilleakError(
+                f"--student {word}: another student is called {name!r}; say NAME=PLACE"
+            )
+        found[name] = model(place)
+    return found
+
+
+def configuration(arguments: Any) -> Raw:
+    """The configuration of the audit that a command line describes.
+
+    Raises:
+        DistilleakError: a student has no name of its own, or the policy is no YAML.
+    """
+    models = students(arguments.student)
+    if arguments.teacher is not None:
+        models = {TEACHER: model(arguments.teacher), **models}
+    audit: Raw = {
+        "models": models,
+        "members": arguments.members,
+        "nonmembers": arguments.nonmembers,
+    }
+    if arguments.auxiliary is not None:
+        audit["auxiliary"] = arguments.auxiliary
+    if arguments.base is not None:
+        audit["base"] = model(arguments.base)
+    found: Raw = {"study": arguments.name, "audit": audit}
+    if arguments.policy is not None:
+        found["policy"] = yaml_text.read_yaml(arguments.policy)
+    if arguments.context is not None:
+        found["encoding"] = {"context": arguments.context}
+    return found
+
+
+def write(given: Raw, path: Path) -> None:
+    """Write a configuration as a file that `snakemake --configfile` reads."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as temporary:
+        temporary.write_text(yaml.safe_dump(given, sort_keys=False, allow_unicode=True))
+
+
+def summary(verdict: Raw) -> list[str]:
+    """The last lines on the screen."""
+    lines = [f"{SIGNS[verdict['verdict']]}: {verdict['study']}"]
+    lines += [f"  {reason}" for reason in verdict["reasons"]]
+    for each in verdict["models"]:
+        if each["verdict"] is not None and len(verdict["models"]) > 1:
+            lines += [f"{SIGNS[each['verdict']]}: {each['name']}"]
+            lines += [f"  {reason}" for reason in each["reasons"]]
+    return [*lines, *(f"next: {step}" for step in verdict["next"])]
+
+
+def _name(place: str) -> str:
+    last = re.split(r"[/:\\]", place.rstrip("/"))[-1].removesuffix(".gguf").lower()
+    return re.sub(r"[^a-z0-9_-]+", "_", last).strip("_-") or "student"

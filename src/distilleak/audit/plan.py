@@ -1,0 +1,155 @@
+"""What an audit computes: all that the rules derive from its configuration."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from distilleak import catalogue
+from distilleak.attacks.base import Needs
+from distilleak.audit.configuration import BASE, TEACHER, AuditConfiguration
+from distilleak.scoring import needs
+from distilleak.settings.architecture import CheckpointSettings
+from distilleak.settings.evidence import PREFIXES
+from distilleak.study.entries import Entry
+
+Raw = dict[str, Any]
+BY_NAME = {
+    "neighbour": "queries every model five times; name it under `attacks` to run it",
+    "reference": "is `reference_base` where the base is the only reference",
+}
+"""Attack -> why it does not run unless it is asked for."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is computed.
+
+    Attributes:
+        configuration: of the audit.
+        attacks: name -> attack that was asked for, by default every one.
+        like_base: model -> whether it reads the same tokens as the base; not in it without a base.
+        like_teacher: the same for the teacher, which is not in it itself.
+    """
+
+    configuration: AuditConfiguration
+    attacks: Mapping[str, Entry]
+    like_base: Mapping[str, bool]
+    like_teacher: Mapping[str, bool]
+
+    @property
+    def models(self) -> dict[str, CheckpointSettings]:
+        """Name -> every model that is attacked, the base among them."""
+        audit = self.configuration.audit
+        return {**audit.models, **({BASE: audit.base} if audit.base is not None else {})}
+
+    def role(self, model: str) -> str:
+        """`teacher`, `base` or `student`."""
+        return model if model in (TEACHER, BASE) else "student"
+
+    @property
+    def teacher(self) -> CheckpointSettings | None:
+        """The model that the others have learned from."""
+        return self.configuration.audit.models.get(TEACHER)
+
+    def compares(self, model: str) -> bool:
+        """Whether the base is queried with the tokens of this model."""
+        return model != BASE and self.like_base.get(model, False)
+
+    def attacks_on(self, model: str) -> dict[str, Raw]:
+        """Name -> an attack that runs on this model, as stages read it."""
+        return {
+            name: entry.named()
+            for name, entry in self.attacks.items()
+            if self._absent(entry, model) is None
+        }
+
+    @cached_property
+    def left_out(self) -> dict[str, str]:
+        """Attack -> why it does not run, on all models or on some."""
+        found = {}
+        for name, entry in self.attacks.items():
+            reasons = {model: self._absent(entry, model) for model in self.models}
+            absent = {model: reason for model, reason in reasons.items() if reason is not None}
+            # Nothing compares the base with itself, which needs no words.
+            named = [model for model in absent if self.role(model) == "student"]
+            if not named:
+                continue
+            students = [model for model in self.models if self.role(model) == "student"]
+            where = "" if len(named) == len(students) else f"on {', '.join(named)}: "
+            found[name] = f"{where}{absent[named[0]]}"
+        return found
+
+    def views(self, model: str) -> list[str]:
+        """The views in which a model is queried."""
+        entries = list(self.attacks_on(model).values())
+        population = ["population"] if needs.population_of(entries) else []
+        return [*needs.views_of(entries), *population]
+
+    def base_views(self, model: str) -> list[str]:
+        """The views in which the base is queried with the tokens of this model."""
+        entries = list(self.attacks_on(model).values())
+        return ["plain", *(["population"] if needs.reference_population_of(entries) else [])]
+
+    def teacher_views(self, model: str) -> list[str]:
+        """The views in which the teacher is queried with the tokens of this model."""
+        entries = list(self.attacks_on(model).values())
+        return ["plain", *(["population"] if needs.teacher_population_of(entries) else [])]
+
+    def queries_base(self, model: str) -> bool:
+        """Whether an attack on this model compares with the base."""
+        entries = list(self.attacks_on(model).values())
+        return needs.base_of(entries) or needs.references_of(entries) > 0
+
+    def queries_teacher(self, model: str) -> bool:
+        """Whether an attack on this model holds the teacher, too."""
+        return needs.teacher_of(list(self.attacks_on(model).values()))
+
+    def evidence_settings(self, views: Sequence[str]) -> Raw:
+        """The settings that matter for these views; models are not queried again for any other."""
+        unused = {"shards"}
+        if not PREFIXES.keys() & set(views):
+            unused |= {"prefix_tokens"}
+        if needs.NEIGHBOUR not in views:
+            unused |= {"neighbours", "neighbour_share"}
+        return self.configuration.evidence.model_dump(mode="json", exclude=unused)
+
+    def counts_tokens(self, model: str) -> bool:
+        """Whether an attack on this model needs the token counts of the auxiliary texts."""
+        return needs.frequencies_of(list(self.attacks_on(model).values()))
+
+    def uses_hub(self) -> bool:
+        """Whether a model has to be fetched from a hub."""
+        return any(model.hub is not None for model in self.models.values())
+
+    def _absent(self, entry: Entry, model: str) -> str | None:
+        """Why an attack does not run on a model; None if it does."""
+        if self.configuration.attacks is None and entry.name in BY_NAME:
+            return BY_NAME[entry.name]
+        wanted: Needs = entry.module.NEEDS
+        if wanted.shadows:
+            return "needs shadow models, and an audit trains none"
+        if wanted.references > 1:
+            return f"needs {wanted.references} reference models, and an audit trains none"
+        if wanted.references or wanted.base:
+            if self.configuration.audit.base is None:
+                return "needs the public model that the student comes from (audit.base)"
+            if not self.compares(model):
+                return "compares token by token with the base, which reads other tokens"
+        if wanted.teacher:
+            if TEACHER not in self.models:
+                return "needs the teacher (audit.models.teacher)"
+            if model in (TEACHER, BASE) or not self.like_teacher.get(model, False):
+                return "compares token by token with the teacher, which reads other tokens"
+        pools = {PREFIXES[view] for view in wanted.views if view in PREFIXES}
+        if "shown" in pools:
+            return "needs members that the attacker knows, which an audit does not tell"
+        further = wanted.population or wanted.frequencies or needs.NEIGHBOUR in wanted.views
+        if (further or pools) and self.configuration.audit.auxiliary is None:
+            return "needs further texts, as an attacker has them (audit.auxiliary)"
+        return None
+
+
+def every_attack() -> dict[str, None]:
+    """Name of every attack, without parameters of its own."""
+    return dict.fromkeys(catalogue.names("attacks"))

