@@ -1,5 +1,0 @@
-from distilleak.settings.base import Settings
-
-
-class PolicySettings(Settings):
-    pass
