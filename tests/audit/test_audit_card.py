@@ -30,7 +30,7 @@ def test_every_candidate_has_a_section_and_no_other_model_has(tmp_path: Path) ->
 
 
 def test_a_section_says_attack_rates_records_versions_and_verdict(tmp_path: Path) -> None:
-    content = example(policy={"auc": 0.55})
+    content = example()
     text = section(content, tmp_path, 1)
     assert text.splitlines()[2] == (
         "**✗ Fail.** Of 1,000 members an attacker finds 84 (61 to 112) and accuses 11 of 1,000 "
@@ -47,7 +47,10 @@ def test_a_section_says_attack_rates_records_versions_and_verdict(tmp_path: Path
         "lower bound on epsilon at delta 1e-05": "1.37",
         "records": "1,000 members, 1,000 non-members",
     }
-    assert "\nPolicy: auc 0.55.\n" in text
+    assert "\n| measure | value (95 % interval) |\n" in text
+    assert (
+        "\nPolicy: max_tpr 0.05, max_auc 0.55, max_epsilon 1, no_leakier_than_teacher yes, " in text
+    )
     attacks = ", ".join(attack["attack"] for attack in content["models"][1]["attacks"])
     assert f"\nAttacks that were made: {attacks}.\n" in text
     assert "\nNot tested: rmia, lira_offline, con_recall, neighbour; " in text

@@ -82,7 +82,7 @@ def test_the_blind_bar_and_the_limit_stand_in_every_panel(tmp_path: Path) -> Non
         assert band.get_x() == pytest.approx(blind["low"])
         assert band.get_x() + band.get_width() == pytest.approx(blind["high"])
         assert lines(axes, _style.GREY) == [blind["auc"]]
-        assert lines(axes, _style.VERMILION) == [content["policy"]["auc"]]
+        assert lines(axes, _style.VERMILION) == [content["policy"]["max_auc"]]
         left, right = axes.get_xlim()
         assert left < 0.5
         assert right > blind["high"]
@@ -98,13 +98,6 @@ def test_panels_say_the_verdict_in_a_word_and_a_sign(tmp_path: Path) -> None:
         "base",
     ]
     assert "release-7" in figure.get_suptitle()
-
-
-def test_a_policy_without_a_limit_draws_no_line_for_it(tmp_path: Path) -> None:
-    content = example(policy={})
-    for axes in panels(drawn(content, tmp_path)).values():
-        assert lines(axes, _style.VERMILION) == []
-    assert "limit" not in forest.alternative(verdict(content, tmp_path))
 
 
 @pytest.mark.parametrize(

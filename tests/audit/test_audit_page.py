@@ -19,6 +19,7 @@ from audit_verdict import (
 from PIL import Image
 
 from distilleak.audit.page import page
+from distilleak.settings.policy import PolicySettings
 
 VOID = {"meta", "img", "br"}
 
@@ -176,16 +177,27 @@ def test_every_attack_stands_in_both_tables_and_one_that_was_not_made_is_a_dash(
 
 
 def test_left_out_attacks_policy_and_versions_are_shown(figure: Path) -> None:
-    content = example(policy={"auc": 0.55, "rules": {"teacher": True, "base": False}, "x": None})
+    content = example()
+    content["policy"] = {"later": None} | content["policy"] | {"margin": 0.03}
     found = parsed(content, figure)
     assert [list(row) for row in content["left_out"].items()] == found.rows(4)
-    assert found.rows(5) == [
-        ["auc", "0.55"],
-        ["rules.teacher", "yes"],
-        ["rules.base", "no"],
-        ["x", "none"],
-    ]
+    policy = {row[0]: row[1:] for row in found.rows(5)}
+    assert list(policy) == [*PolicySettings.model_fields, "later"]
+    assert policy["max_tpr"][0] == "0.05"
+    assert policy["max_tpr"][1].startswith("Limit of the true-positive rate at a false-positive")
+    assert policy["margin"][0] == "0.03"
+    assert policy["no_leakier_than_base"][0] == "yes"
+    assert policy["rules_must_be_shown"][0] == "no"
+    assert policy["later"] == ["none", ""]
     assert [list(row) for row in content["versions"].items()] == found.rows(6)
+
+
+def test_the_confidence_of_the_intervals_is_that_of_the_policy(figure: Path) -> None:
+    content = example()
+    content["policy"]["level"] = 0.9
+    html = written(content, figure)
+    assert "in\nbrackets are 90 % intervals" in html
+    assert "95 % interval" not in html
 
 
 def test_threat_models_are_explained(figure: Path) -> None:
@@ -280,9 +292,7 @@ def luminance(colour: str) -> float:
     """Relative luminance as WCAG 2.2 defines it."""
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
-    return sum(
-        weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True)
-    )
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def test_text_has_enough_contrast_in_both_themes(figure: Path) -> None:

@@ -66,6 +66,7 @@ def test_a_file_without_a_version_is_refused(tmp_path: Path) -> None:
         "records.members",
         "blind.passed",
         "blind.explanation",
+        "policy.max_auc",
         "models.0.name",
         "models.2.more_records",
         "models.3.epsilon.delta",

@@ -1,4 +1,4 @@
-"""An example of verdict.json: three candidates, one of each verdict, their teacher and their base."""
+"""An example of verdict.json: a candidate of each verdict, their teacher and their base."""
 
 import copy
 import json
@@ -64,7 +64,8 @@ def with_nasty_names() -> dict[str, Any]:
     """The example with texts that would be markup, had they not been escaped."""
     content = example(study=NASTY, reasons=[NASTY], next=[NASTY])
     content["blind"]["classifier"] = content["blind"]["explanation"] = NASTY
-    content["left_out"] = content["versions"] = content["policy"] = {NASTY: NASTY}
+    content["left_out"] = content["versions"] = {NASTY: NASTY}
+    content["policy"][NASTY] = NASTY
     for model in content["models"]:
         model |= {"name": NASTY, "attack": NASTY, "threat": NASTY, "reasons": [NASTY]}
         for attack in model["attacks"]:

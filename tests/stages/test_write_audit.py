@@ -35,6 +35,6 @@ def test_page_card_and_figures_are_written(tmp_path: Path) -> None:
 def test_a_verdict_of_another_version_leaves_nothing_written(tmp_path: Path) -> None:
     file = tmp_path / "verdict.json"
     file.write_text(json.dumps(example(schema=2)))
-    with pytest.raises(DistilleakError, match="verdict.json: key 'schema' is 2"):
+    with pytest.raises(DistilleakError, match=r"verdict\.json: key 'schema' is 2"):
         main(options(file, tmp_path))
     assert list(tmp_path.iterdir()) == [file]

@@ -18,10 +18,10 @@ from distilleak.settings.figures import FigureSettings
 NAME = "forest"
 TITLE = "AUC of every attack on every model"
 CAPTION = (
-    "Diamonds: the attacker who picks an attack on other records than those on which it is judged; "
-    "circles: each attack by itself. Bars: intervals. Shaded: what the best classifier reaches "
-    "that never sees a model; an attack that does not get beyond it shows nothing about membership. "
-    "Dashed: the limit of the policy. Dotted: chance."
+    "Diamonds: the attacker who picks an attack on other records than those on which it is "
+    "judged; circles: each attack by itself. Bars: intervals. Shaded: what the best classifier "
+    "reaches that never sees a model; an attack that does not get beyond it shows nothing about "
+    "membership. Dashed: the limit of the policy. Dotted: chance."
 )
 PICKS = "picks the attack"
 """The row of the attacker who picks."""
@@ -78,9 +78,9 @@ def alternative(verdict: Verdict) -> str:
     """What the figure shows, in words, for whoever does not see it."""
     found = "; ".join(f"{model.name} {number(model.auc)}" for model in verdict.models)
     return (
-        f"Forest plot: {outcomes(verdict)}. AUC of the attacker who picks the attack: {found}. The "
-        f"best classifier that never sees a model has {number(verdict.blind.estimate())}, and the limit "
-        f"of the policy is {verdict.policy.max_auc:g}."
+        f"Forest plot: {outcomes(verdict)}. AUC of the attacker who picks the attack: {found}. "
+        f"The best classifier that never sees a model has {number(verdict.blind.estimate())}, and "
+        f"the limit of the policy is {verdict.policy.max_auc:g}."
     )
 
 

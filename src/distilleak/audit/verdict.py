@@ -139,7 +139,8 @@ def read(path: str | Path) -> Verdict:
     if found.get("schema") != SCHEMA:
         version = f"is {found['schema']!r}" if "schema" in found else "is missing"
         raise DistilleakError(
-            f"{path}: key 'schema' {version}, and this version reads {SCHEMA}; judge the audit again"
+            f"{path}: key 'schema' {version}, and this version reads {SCHEMA}; judge the audit "
+            "again"
         )
     try:
         return Verdict.model_validate(found)

@@ -110,7 +110,9 @@ def policy(verdict: Verdict) -> list[tuple[str, str, str]]:
     """The policy as (key, value, meaning), limits first; a key that is unknown has no meaning."""
     given = verdict.policy.model_dump()
     known = {name: field.description or "" for name, field in PolicySettings.model_fields.items()}
-    names = [name for name in known if name in given] + [name for name in given if name not in known]
+    names = [name for name in known if name in given] + [
+        name for name in given if name not in known
+    ]
     return [(name, _plain(given[name]), " ".join(known.get(name, "").split())) for name in names]
 
 
