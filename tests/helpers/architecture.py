@@ -13,6 +13,7 @@ PACKAGE = ROOT / "src" / "distilleak"
 PAGE = ROOT / "docs" / "architecture.md"
 LEVELS = (
     ("stages",),
+    ("audit",),
     ("costs",),
     ("study",),
     ("report",),

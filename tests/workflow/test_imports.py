@@ -41,6 +41,7 @@ LIGHT = (
     "draw_figure",
     "collect_costs",
     "write_config",
+    "write_audit",
     "write_report",
     "write_schema",
     "draw_shadow",
