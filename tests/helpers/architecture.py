@@ -75,6 +75,7 @@ FLOW = (
         ),
         "report",
     ),
+    ("finished students are judged by a policy", ("judge_audit",), "audit"),
 )
 """What a study does, in order: the step, the stages that do it, the file of their rules."""
 APART = ("forecast", "write_schema")

@@ -46,6 +46,7 @@ LIGHT = (
     "write_schema",
     "draw_shadow",
     "measure_exposure",
+    "judge_audit",
 )
 """Stages that need no model: importing torch would cost each of them seconds."""
 TOKENIZING = ("train_tokenizer", "encode_records", "measure_floors")

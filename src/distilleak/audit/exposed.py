@@ -1,25 +1,52 @@
-"""The texts of the most exposed records, for whoever asks for them: they are private."""
+"""The most exposed members of each model, by id: exposed.parquet. It is private, without texts."""
 
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pyarrow as pa
 
-from distilleak.files import atomic, read_table
+from distilleak.audit.strength import Strength
+from distilleak.scoring.scores import Scores
 
-EXPOSED = pa.schema(
-    {"record_id": pa.string(), "model": pa.string(), "rank": pa.int64(), "attack": pa.string()}
+SCHEMA = pa.schema(
+    {
+        "record_id": pa.string(),
+        "model": pa.string(),
+        "rank": pa.int64(),
+        "attack": pa.string(),
+        "turned": pa.bool_(),
+        "score": pa.float64(),
+        "nonmembers_as_high": pa.float64(),
+    }
 )
-PASSAGES = pa.schema({"passage_id": pa.string(), "source": pa.string(), "text": pa.string()})
 
 
-def write_texts(exposed: str | Path, passages: str | Path, output: str | Path) -> None:
-    """Write a CSV file with the texts of the exposed records, the most exposed first.
+def table(models: Iterable[tuple[str, Scores, Strength]], most: int) -> pa.Table:
+    """A row for each of the `most` exposed members of each model, the most exposed first.
 
-    Raises:
-        DistilleakError: a file is missing or damaged.
+    `rank` counts the members that score higher, so that equal scores have equal ranks. A turned
+    attack gives members the lower scores; then "higher" means lower. `nonmembers_as_high` is the
+    share of the non-members that score as high or higher: how often the attack would accuse others
+    if it accused this record.
     """
-    records = read_table(exposed, EXPOSED).to_pandas()
-    texts = read_table(passages, PASSAGES).to_pandas().set_index("passage_id")
-    joined = records.join(texts, on="record_id").sort_values(["model", "rank"])
-    with atomic(output) as temporary:
-        joined.to_csv(temporary, index=False)
+    return pa.concat_tables([_of_model(*model, most) for model in models])
+
+
+def _of_model(name: str, scores: Scores, strength: Strength, most: int) -> pa.Table:
+    found = scores.attacks[strength.attack]
+    order = -found if not strength.turned else found  # most exposed first
+    members, others = scores.teacher_member, np.sort(order[~scores.teacher_member])
+    listed = np.flatnonzero(members)
+    listed = listed[np.argsort(order[listed], kind="stable")][:most]
+    above = np.searchsorted(np.sort(order[members]), order[listed], "left")
+    rows: Sequence[object] = [
+        scores.record_id[listed],
+        [name] * len(listed),
+        above + 1,
+        [strength.attack] * len(listed),
+        [strength.turned] * len(listed),
+        found[listed],
+        np.searchsorted(others, order[listed], "right") / len(others),
+    ]
+    columns = [pa.array(row, field.type) for row, field in zip(rows, SCHEMA, strict=True)]
+    return pa.table(columns, schema=SCHEMA)

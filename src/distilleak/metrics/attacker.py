@@ -61,40 +61,60 @@ def attack(scores: Floats, labels: Labels, folds: Folds, weights: Weights) -> Ou
             non-members.
     """
     if scores.ndim != 2 or not len(scores):
-        raise DistilleakError(f"scores {scores.shape}; needed: (attacks, records), one attack or more")
+        raise DistilleakError(
+            f"scores {scores.shape}; needed: (attacks, records), one attack or more"
+        )
     numbers = np.unique(folds)
     if len(numbers) < 2:
-        raise DistilleakError(f"{len(numbers)} fold; an attack is picked on others, so 2 are needed")
-    aucs = [
-        np.stack([Ranking.of(row, labels, among=folds != k).auc(weights) for row in scores])
-        for k in numbers
-    ]
-    picked = np.stack([np.argmax(np.abs(auc - CHANCE), axis=0) for auc in aucs], axis=1)
-    turned = np.stack(
-        [np.take_along_axis(a, p[None], axis=0)[0] < CHANCE for a, p in zip(aucs, picked.T, strict=True)],
-        axis=1,
+        raise DistilleakError(
+            f"{len(numbers)} fold; an attack is picked on others, so 2 are needed"
+        )
+    picks = [_picked(scores, labels, folds != fold, weights) for fold in numbers]
+    picked, turned = (np.stack(column, axis=1) for column in zip(*picks, strict=True))
+    won, pairs, found, accused = np.zeros((4, len(weights)))
+    for within, choice, sign in zip(
+        (folds == fold for fold in numbers), picked.T, 1 - 2 * turned.T, strict=True
+    ):
+        for number, orientation in sorted({*zip(choice.tolist(), sign.tolist(), strict=True)}):
+            rows = np.flatnonzero((choice == number) & (sign == orientation))
+            counts = _judged(orientation * scores[number], labels, within, weights[rows])
+            for total, count in zip((won, pairs, found, accused), counts, strict=True):
+                total[rows] += count
+    members, nonmembers = (
+        weights[:, side].sum(axis=1, dtype=np.float64) for side in (labels, ~labels)
     )
-    found = np.zeros((3, len(weights)))  # pairs won, members found, non-members accused
-    pairs = np.zeros(len(weights))
-    for column, k in enumerate(numbers):
-        within = folds == k
-        for number, sign in sorted({*zip(picked[:, column].tolist(), (1 - 2 * turned[:, column]).tolist())}):
-            rows = np.flatnonzero((picked[:, column] == number) & (turned[:, column] == (sign < 0)))
-            drawn = weights[rows]
-            signed = sign * scores[number]
-            held = [drawn[:, within & side].sum(axis=1, dtype=np.float64) for side in (labels, ~labels)]
-            possible = held[0] * held[1]
-            area = Ranking.of(signed, labels, among=within).auc(drawn)
-            called = _called(signed, ~labels & ~within, within, drawn)
-            pairs[rows] += possible
-            found[0, rows] += np.where(possible > 0, area, 0) * possible
-            for line, side in ((1, labels), (2, ~labels)):
-                found[line, rows] += (drawn[:, within & side] * called[:, side[within]]).sum(axis=1)
-    sides = [weights[:, side].sum(axis=1, dtype=np.float64) for side in (labels, ~labels)]
-    return Outcome(picked, turned, found[0] / pairs, found[1] / sides[0], found[2] / sides[1])
+    return Outcome(picked, turned, won / pairs, found / members, accused / nonmembers)
 
 
-def _called(scores: Floats, choosing: Labels, judged: Labels, weights: Weights) -> NDArray[np.bool_]:
+def _picked(
+    scores: Floats, labels: Labels, others: Labels, weights: Weights
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The attack whose AUC on the other folds lies farthest from 1/2, and whether it is below."""
+    aucs = np.stack([Ranking.of(row, labels, among=others).auc(weights) for row in scores])
+    picked = np.argmax(np.abs(aucs - CHANCE), axis=0)
+    return picked, aucs[picked, np.arange(len(weights))] < CHANCE
+
+
+def _judged(
+    scores: Floats, labels: Labels, within: Labels, weights: Weights
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Pairs won, pairs, members found and non-members accused in a fold, (B,) each."""
+    called = _called(scores, ~labels & ~within, within, weights)
+    sides = [labels[within], ~labels[within]]
+    drawn = weights[:, within]
+    members, nonmembers = (drawn[:, side].sum(axis=1, dtype=np.float64) for side in sides)
+    found, accused = (
+        np.einsum("br,br->b", drawn[:, side], called[:, side], dtype=np.float64) for side in sides
+    )
+    pairs = members * nonmembers
+    # A replicate that draws one kind only from this fold compares nothing in it.
+    area = np.nan_to_num(Ranking.of(scores, labels, among=within).auc(weights))
+    return area * pairs, pairs, found, accused
+
+
+def _called(
+    scores: Floats, choosing: Labels, judged: Labels, weights: Weights
+) -> NDArray[np.bool_]:
     """Whether each judged record exceeds the threshold of the choosing ones, (B, judged)."""
     order = np.flatnonzero(choosing)
     order = order[np.argsort(-scores[order], kind="stable")]

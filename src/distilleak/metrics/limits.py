@@ -99,7 +99,9 @@ def area(
     return Estimate(value, min(low, drawn[0]), max(high, drawn[1]))
 
 
-def paired(a: float, drawn_a: Floats, b: float, drawn_b: Floats, pairs: int, tails: Tails) -> Estimate:
+def paired(
+    a: float, drawn_a: Floats, b: float, drawn_b: Floats, pairs: int, tails: Tails
+) -> Estimate:
     """The AUC a minus the AUC b on the same records, replicates (B,) drawn with the same weights.
 
     If the difference does not vary, as between two models that agree on every record, the interval

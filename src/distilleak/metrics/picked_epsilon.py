@@ -66,8 +66,9 @@ def bound(
     turned = aucs[attack] < _CHANCE
     judged = scores[attack, ~picking] * (-1 if turned else 1)
     members = labels[~picking]
-    guesses = [
+    guessed, refused = (
         max(1, round(guess_share * int(np.count_nonzero(side)))) for side in (members, ~members)
-    ]
-    correct = correct_guesses(judged, members, *guesses, seed)
-    return Bound(one_run(len(judged), sum(guesses), correct, delta, level), attack, turned)
+    )
+    correct = correct_guesses(judged, members, guessed, refused, seed)
+    found = one_run(len(judged), guessed + refused, correct, delta, level)
+    return Bound(found, attack, turned)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from distilleak import paths
 from distilleak.audit import command, reading
-from distilleak.audit.exposed import write_texts
+from distilleak.audit.exposed_texts import write_texts
 from distilleak.errors import DistilleakError
 from distilleak.stages import base
 
