@@ -205,6 +205,27 @@ def test_a_tokenizer_that_cannot_be_opened_is_no_damage(tokenizer: Path, tmp_pat
         tokenization.load(tmp_path)
 
 
+def test_a_model_that_cannot_be_opened_is_no_damage(tokenizer: Path, tmp_path: Path) -> None:
+    making.save(tiny_model(), tokenizer, tmp_path / "model")
+    making.load(tmp_path / "model", "cpu")
+    lowest = os.dup(0)
+    os.close(lowest)
+    refused = []
+    for free in range(10):  # until all files can be open at once
+        try:
+            with limited(resource.RLIMIT_NOFILE, lowest + free):
+                making.load(tmp_path / "model", "cpu")
+        except (DistilleakError, OSError) as error:
+            refused.append(str(error))
+        else:
+            break
+    assert f"{tmp_path}/model: cannot be read: Too many open files" in refused
+    for said in refused:
+        assert "Too many open files" in said
+        assert "damaged" not in said
+        assert "rm -r" not in said
+
+
 READER = """
 import sys
 from distilleak import files
@@ -306,6 +327,21 @@ def test_a_footer_that_says_less_rows_than_there_are_is_damage(tmp_path: Path) -
         (
             pa.ArrowException("Unknown error: Failed to launch worker thread: Resource"),
             "Failed to launch worker thread",
+        ),
+        (
+            RuntimeError(
+                "unable to open file <m.safetensors> in read-only mode: Too many open files (24)"
+            ),
+            "Too many open files",
+        ),
+        (
+            RuntimeError("unable to mmap 9 bytes from file <m>: Cannot allocate memory (12)"),
+            "Cannot allocate memory",
+        ),
+        (ValueError("the weights have another shape: Rows (24)"), None),
+        (
+            ImportError("tools.so: failed to map segment from shared object"),
+            "failed to map segment from shared object",
         ),
         (RuntimeError("can't start new thread"), "can't start new thread"),
         (

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from lock import BASE, CPU_LOCK, HEADS, LOCK, Locked, normal, of_wheels, parse, pins, split
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 CONFIGURED = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -16,8 +17,8 @@ PROJECT = CONFIGURED["project"]
 
 def test_every_dependency_is_pinned() -> None:
     extras = [name for extra in PROJECT["optional-dependencies"].values() for name in extra]
-    wanted = {normal(name) for name in (*PROJECT["dependencies"], *extras)}
-    assert wanted - set(pins()) == set()
+    for wanted in map(Requirement, (*PROJECT["dependencies"], *extras)):
+        assert pins()[normal(wanted.name)] in wanted.specifier
 
 
 def test_the_build_backend_is_pinned_and_part_of_the_constraints() -> None:
@@ -98,11 +99,18 @@ def test_the_conda_environment_has_the_dependencies_of_the_package_at_their_pins
     python, pip, packages = environment["dependencies"]
     assert (python.split()[0], pip) == ("python", "pip")
     # Jobs run in an environment that Snakemake creates, so they do not need Snakemake itself.
-    wanted = {normal(name) for name in PROJECT["dependencies"]} - {"snakemake"}
+    wanted = {normal(Requirement(text).name) for text in PROJECT["dependencies"]} - {"snakemake"}
     listed = dict(line.split("==") for line in packages["pip"])
     assert {normal(name): version for name, version in listed.items()} == {
         name: pins()[name] for name in wanted
     }
+
+
+def test_the_versions_that_are_supported_include_those_of_machines_with_gpus() -> None:
+    supported = {each.name: each.specifier for each in map(Requirement, PROJECT["dependencies"])}
+    assert "2.11.0" in supported["torch"]
+    assert "5.17.0" in supported["transformers"]
+    assert "2.10.0" not in supported["torch"]
 
 
 def test_the_first_two_commands_of_the_readme_install_and_run() -> None:

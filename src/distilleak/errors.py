@@ -6,9 +6,11 @@ import re
 
 _NUMBER = re.compile(r"(?:\[errno|\(os error|os \{ code:) (\d+)", re.IGNORECASE)
 """How pyarrow, safetensors and tokenizers write the number of what the system said."""
+_WORDED = re.compile(r"([A-Z][^:;()<>]*) \((\d+)\)")
+"""How torch writes it, behind the words for it; safetensors opens files with torch's help."""
 _LACKING = re.compile(
     r"[^:;\]]*(?:out of memory|can(?:no|')t allocate memory|bad_alloc"
-    r"|(?:can(?:no|')t start|failed to launch)[a-z ]* thread)[^:;]*",
+    r"|(?:can(?:no|')t start|failed to launch)[a-z ]* thread|failed to map segment)[^:;]*",
     re.IGNORECASE,
 )
 """Libraries report memory and threads that they do not get in words alone."""
@@ -33,8 +35,8 @@ def refusal(error: BaseException) -> str | None:
         if isinstance(seen, MemoryError):
             return f"not enough memory ({_first_line(seen)})"
         number = seen.errno if isinstance(seen, OSError) else None
-        if number is None and (written := _NUMBER.search(str(seen))):
-            number = int(written[1])
+        if number is None:
+            number = _number(str(seen))
         # A file that is not there is often looked for, and done without.
         if number is not None and (number != errno.ENOENT or seen is error):
             return os.strerror(number)
@@ -42,6 +44,14 @@ def refusal(error: BaseException) -> str | None:
             return lacking[0].strip()
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
     return None
+
+
+def _number(text: str) -> int | None:
+    """The number of what the system said, if a library has written it into a message."""
+    if written := _NUMBER.search(text):
+        return int(written[1])
+    found = ((words, int(number)) for words, number in _WORDED.findall(text))
+    return next((number for words, number in found if os.strerror(number) == words), None)
 
 
 def _first_line(error: BaseException) -> str:

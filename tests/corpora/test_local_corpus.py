@@ -142,7 +142,17 @@ ENDS = {
 
 
 @pytest.mark.parametrize(
-    "blank", ["", " \t", "\N{ZERO WIDTH SPACE}", "\N{NO-BREAK SPACE}", "\ufeff"]
+    "blank",
+    [
+        "",
+        " \t",
+        "\N{ZERO WIDTH SPACE}",
+        "\N{NO-BREAK SPACE}",
+        "\ufeff",
+        "\N{HANGUL FILLER}",
+        "\N{BRAILLE PATTERN BLANK}",
+        "\N{VARIATION SELECTOR-16}",
+    ],
 )
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 def test_lines_end_as_unicode_says_and_blank_ones_show_nothing(
@@ -283,7 +293,7 @@ def test_utf_16_that_happens_to_be_utf_8_is_refused(name: str, tmp_path: Path) -
     assert refusal(tmp_path / name).startswith(f"{name}:1: holds a character of value 0, as texts")
 
 
-@pytest.mark.parametrize("name", ["mine.txt", "mine.jsonl", "mine.csv"])
+@pytest.mark.parametrize("name", ["mine.txt", *TABLES, "mine.jsonl.gz", "mine.txt.zst"])
 def test_a_text_of_which_only_the_pointer_was_cloned_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(
         "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 9\n"
@@ -294,6 +304,20 @@ def test_a_text_of_which_only_the_pointer_was_cloned_is_refused(name: str, tmp_p
 def test_a_csv_file_with_the_line_ends_of_old_macs_says_so(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_bytes(b"text\rone\rtwo\r")
     assert "a line ends in a carriage return alone" in refusal(tmp_path / "mine.csv")
+
+
+def test_json_lines_with_the_line_ends_of_old_macs_say_so(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_bytes(b'{"text": "one"}\r{"text": "two"}\r')
+    assert refusal(tmp_path / "mine.jsonl") == (
+        "mine.jsonl:1: not JSON; a line ends in a carriage return alone; save the file with line "
+        "feeds"
+    )
+
+
+@pytest.mark.parametrize("name", ["mine.txt", *TABLES])
+def test_a_name_that_the_system_does_not_take_is_one_line(name: str, tmp_path: Path) -> None:
+    long = "x" * 300 + name
+    assert refusal(tmp_path / long) == f"{long}: cannot be read (File name too long)"
 
 
 @pytest.mark.parametrize("name", ["mine.txt", "mine.jsonl", "mine.csv"])
@@ -309,6 +333,7 @@ def test_a_file_that_is_not_utf_8_is_named_with_the_line(name: str, tmp_path: Pa
     [
         ({"text": ""}, "column 'text' is empty"),
         ({"text": " \n"}, "column 'text' is empty"),
+        ({"text": "\N{ZERO WIDTH SPACE}\ufeff"}, "column 'text' is empty"),
         ({"text": None}, "column 'text' is null"),
         ({"text": 3}, "column 'text' holds a number, not text"),
         ({"text": True}, "column 'text' holds true or false, not text"),
@@ -434,6 +459,8 @@ def test_a_damaged_compressed_file_is_reported_in_one_line(name: str, tmp_path: 
     path.write_bytes(whole[: len(whole) // 2])
     wanted = f"{name}: damaged {path.suffix} file (Truncated compressed stream)"
     assert refusal(path) == wanted
+    path.write_bytes(b"")
+    assert refusal(path) == f"{name}: damaged {path.suffix} file (it has no bytes)"
     path.write_bytes(b"not compressed at all" * 10)
     assert refusal(path).startswith(f"{name}: damaged {path.suffix} file (")
 

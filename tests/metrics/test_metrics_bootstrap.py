@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from replicates import auc, weights
 
-from distilleak.metrics import bootstrap
-from distilleak.metrics.bootstrap import interval, weights
-from distilleak.metrics.rates import Ranking
+from distilleak.metrics import bootstrap, rates
+from distilleak.metrics.bootstrap import interval
 
 
 def test_members_and_nonmembers_keep_their_numbers_in_every_replicate():
@@ -28,8 +28,13 @@ def test_multiplicities_have_the_moments_of_draws_with_replacement():
 def test_weights_are_a_pure_function_of_their_arguments(monkeypatch):
     labels = np.arange(30) < 10
     w = weights(labels, 20, seed=1)
-    monkeypatch.setattr(bootstrap, "_BLOCK", 1)
-    np.testing.assert_array_equal(weights(labels, 20, seed=1), w)
+    for size in ("_BLOCK", "_DRAWS"):
+        monkeypatch.setattr(bootstrap, size, 1)
+    monkeypatch.setattr(rates, "_CHUNK", 1)
+    drawn = bootstrap.weights(labels, 20, seed=1)
+    assert [block.shape for block in drawn] == [(1, 30)] * 20
+    for _ in range(2):  # another iteration draws the same
+        np.testing.assert_array_equal(np.concatenate(list(drawn)), w)
     assert (weights(labels, 20, seed=2) != w).any()
 
 
@@ -67,7 +72,7 @@ def test_the_auc_interval_covers_the_truth_about_95_times_in_100():
     covered = 0
     for dataset in range(200):
         scores = rng.normal(size=200) + labels
-        replicates = Ranking.of(scores, labels).auc(weights(labels, 200, seed=dataset))
+        replicates = auc(scores, labels, weights(labels, 200, seed=dataset))
         low, high = interval(replicates)
         covered += low <= truth <= high
     assert 0.90 <= covered / 200 <= 0.99

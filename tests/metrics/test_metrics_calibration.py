@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from replicates import resampled, weights
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from distilleak.evidence.tempered import SCALES
-from distilleak.metrics.bootstrap import weights
 from distilleak.metrics.calibration import calibrated, dealt
 
 RECORDS, LENGTH, VOCABULARY = 120, 7, 30
@@ -31,7 +31,7 @@ class Model:
     def measured(self, folds, drawn):
         sums = np.stack([self.logp(scale) for scale in SCALES], 1)
         tokens = np.full(RECORDS, LENGTH)
-        return {m.metric: m for m in calibrated(sums, tokens, SCALES, folds, drawn)}
+        return {m.metric: m for m in resampled(calibrated(sums, tokens, SCALES, folds), drawn)}
 
     def best(self, records):
         found = minimize_scalar(

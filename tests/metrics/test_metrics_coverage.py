@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from replicates import resampled, weights
 from scipy import stats
 
 from distilleak.metrics import closed
-from distilleak.metrics.bootstrap import interval, weights
+from distilleak.metrics.bootstrap import interval
 from distilleak.metrics.exposure import mean_exposure
-from distilleak.metrics.measure import measure, measure_seen
+from distilleak.metrics.measure import Measurement, measure, measure_seen
 from distilleak.metrics.picking import strongest
 from distilleak.metrics.seeds import difference_over_seeds, over_seeds, spread
 from distilleak.metrics.thresholds import folds
@@ -69,6 +70,11 @@ GAMES = {
 }
 
 
+def everywhere(scores: np.ndarray, fold: np.ndarray) -> list[Measurement]:
+    """All metrics of the scores, of which none is called a member."""
+    return resampled(measure(scores, LABELS, fold, float("inf")), WEIGHTS)
+
+
 @pytest.mark.parametrize("name", GAMES)
 def test_intervals_near_0_and_1_cover_the_truth(name: str) -> None:
     """At least 93 % of intervals that are meant to cover it in 95 %."""
@@ -78,7 +84,7 @@ def test_intervals_near_0_and_1_cover_the_truth(name: str) -> None:
     covered = dict.fromkeys(truth, 0)
     for _ in range(DATASETS):
         scores = game.scores(rng)
-        found = {each.metric: each for each in measure(scores, LABELS, fold, WEIGHTS, float("inf"))}
+        found = {each.metric: each for each in everywhere(scores, fold)}
         for metric, value in truth.items():
             low, high = found[metric].interval()
             assert 0 <= low <= found[metric].value <= high <= 1
@@ -93,7 +99,7 @@ def test_a_bootstrap_alone_does_not_cover_it() -> None:
     truth, fold = game.truth()[f"tpr_at_fpr_{FPR}"], np.zeros(len(LABELS), np.int64)
     covered = 0
     for _ in range(DATASETS):
-        found = measure(game.scores(rng), LABELS, fold, WEIGHTS, float("inf"))
+        found = everywhere(game.scores(rng), fold)
         low, high = interval(next(e for e in found if e.metric.startswith("tpr")).replicates)
         covered += low <= truth <= high
     assert covered / DATASETS < 0.85
@@ -123,7 +129,9 @@ def test_a_perfect_attack_is_not_perfect_for_certain() -> None:
     scores, labels, fold, drawn = everything_right()
     # Of 30 records, none is wrong: (1 - p)^30 = 0.025.
     rare = 1 - 0.025 ** (1 / 30)
-    found = {(e.metric, e.threshold): e for e in measure(scores, labels, fold, drawn, None)}
+    found = {
+        (e.metric, e.threshold): e for e in resampled(measure(scores, labels, fold, None), drawn)
+    }
     for metric in ("member_accuracy", "nonmember_accuracy"):
         for threshold in ("cross_fitted", "oracle"):
             assert found[metric, threshold].interval() == pytest.approx((1 - rare, 1))
@@ -133,7 +141,8 @@ def test_a_perfect_attack_is_not_perfect_for_certain() -> None:
     assert found["tpr_at_fpr_0.01", ""].interval() == pytest.approx((1 - rare, 1))
     assert all(low == high for low, high in (interval(e.replicates) for e in found.values()))
     seen = np.arange(60) < 10
-    sides = {e.metric: e.interval() for e in measure_seen(scores, labels, seen, fold, drawn)}
+    apart = resampled(measure_seen(scores, labels, seen, fold), drawn)
+    sides = {e.metric: e.interval() for e in apart}
     rarer = 1 - 0.025 ** (1 / 10)
     assert sides["member_accuracy_seen"] == pytest.approx((1 - rarer, 1))
     assert sides["auc_seen"] == pytest.approx((1 - np.hypot(rarer, rare) / 2, 1))
@@ -142,7 +151,8 @@ def test_a_perfect_attack_is_not_perfect_for_certain() -> None:
 def test_scores_that_are_all_equal_have_an_interval() -> None:
     labels = np.arange(60) < 20
     rare = 1 - 0.025 ** (1 / 20)
-    found = measure(np.zeros(60), labels, np.arange(60) % 2, weights(labels, 100, 0), 0.5)
+    metrics = measure(np.zeros(60), labels, np.arange(60) % 2, 0.5)
+    found = resampled(metrics, weights(labels, 100, 0))
     auc = next(each for each in found if each.metric == "auc")
     assert auc.interval() == pytest.approx((0.5 - rare / 2, 0.5 + rare / 2))
 
@@ -150,7 +160,8 @@ def test_scores_that_are_all_equal_have_an_interval() -> None:
 def test_a_share_that_does_not_vary_between_records() -> None:
     """No token of 40 held-out records is predicted."""
     ones = np.ones(40, np.int64)
-    found = utility(-ones.astype(float), 5 * ones, 0 * ones, weights(ones < 0, 100, 0))
+    metrics = utility(-ones.astype(float), 5 * ones, 0 * ones)
+    found = resampled(metrics, weights(ones < 0, 100, 0))
     accuracy = next(each for each in found if each.metric == "top1_accuracy")
     assert accuracy.interval() == pytest.approx((0, 1 - 0.025 ** (1 / 40)))
     assert closed.mean(np.array([0.2, 0.2, 0.3])) is None

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from replicates import auc, weights
 from scipy import stats
 
 from distilleak.errors import DistilleakError
-from distilleak.metrics.bootstrap import weights
 from distilleak.metrics.delong import auc_interval, delong
-from distilleak.metrics.rates import Ranking
 
 DATASETS = 1000
 
@@ -49,18 +48,18 @@ def test_aucs_and_covariance_are_those_of_all_pairs_ties_included(m, n, models, 
     np.testing.assert_allclose(covariance, expected, atol=1e-12)
 
 
-def test_the_aucs_are_those_of_the_ranking():
+def test_the_aucs_are_those_of_the_sweep():
     rng = np.random.default_rng(0)
     members = rng.random(300) < 0.4
     scores = np.round(rng.normal(size=(4, 300)) + 0.5 * members, 1)
     ones = np.ones((1, 300), np.int16)
-    expected = [Ranking.of(row, members).auc(ones)[0] for row in scores]
+    expected = [auc(row, members, ones)[0] for row in scores]
     np.testing.assert_allclose(delong(scores, members)[0], expected, atol=1e-12)
 
 
 def test_the_standard_error_agrees_with_the_bootstrap():
     scores, members = binormal(np.random.default_rng(1), 500, 0.75)
-    replicates = Ranking.of(scores[0], members).auc(weights(members, 2000, seed=0))
+    replicates = auc(scores[0], members, weights(members, 2000, seed=0))
     error = np.sqrt(delong(scores, members)[1][0, 0])
     assert replicates.std(ddof=1) == pytest.approx(error, rel=0.06)
 

@@ -6,11 +6,11 @@ import time
 
 import numpy as np
 import pytest
+from replicates import auc, resampled, weights
 
 from distilleak.errors import DistilleakError
-from distilleak.metrics.bootstrap import interval, weights
+from distilleak.metrics.bootstrap import interval
 from distilleak.metrics.measure import measure, measure_exactly, measure_seen
-from distilleak.metrics.rates import Ranking
 from distilleak.metrics.thresholds import cross_fitted, folds
 
 ACCURACIES = ["balanced_accuracy", "member_accuracy", "nonmember_accuracy"]
@@ -23,12 +23,20 @@ def example(n=400, shift=0.8, seed=0, replicates=200):
     return scores, labels, folds(labels, 5, seed), weights(labels, replicates, seed)
 
 
+def estimates(scores, labels, fold, w, fixed):
+    return resampled(measure(scores, labels, fold, fixed), w)
+
+
+def apart(scores, labels, seen, fold, w):
+    return resampled(measure_seen(scores, labels, seen, fold), w)
+
+
 def measured(*arguments):
-    return {(m.metric, m.threshold): m for m in measure(*arguments)}
+    return {(m.metric, m.threshold): m for m in estimates(*arguments)}
 
 
 def test_measure_reports_every_metric_once():
-    found = measure(*example(), None)
+    found = estimates(*example(), None)
     assert [(m.metric, m.threshold) for m in found] == [
         ("auc", ""),
         ("tpr_at_fpr_0.01", ""),
@@ -51,7 +59,7 @@ def test_values_are_the_rates_on_the_records_themselves():
 
 
 def test_replicates_scatter_around_the_value():
-    for m in measure(*example(), None):
+    for m in estimates(*example(), None):
         spread = m.replicates.std()
         assert abs(m.replicates.mean() - m.value) < max(spread, 0.01), m.metric
 
@@ -78,25 +86,26 @@ def test_on_pure_noise_cross_fitted_accuracy_is_one_half_and_the_oracle_sees_mor
 
 def test_an_attack_that_is_worse_than_chance_is_reported_so():
     scores, labels, fold, w = example()
-    auc = measured(-scores, labels, fold, w, None)["auc", ""]
+    backward = measured(-scores, labels, fold, w, None)["auc", ""]
     forward = measured(scores, labels, fold, w, None)["auc", ""]
-    assert auc.value < 0.35
-    assert interval(auc.replicates)[1] < 0.5
-    np.testing.assert_allclose(auc.replicates, 1 - forward.replicates, atol=1e-12)
+    assert backward.value < 0.35
+    assert interval(backward.replicates)[1] < 0.5
+    np.testing.assert_allclose(backward.replicates, 1 - forward.replicates, atol=1e-12)
 
 
 def test_shuffled_labels_lie_within_the_interval_around_one_half():
     scores, labels, fold, w = example(shift=3)
     shuffled = np.random.default_rng(9).permutation(labels)
-    auc = measured(scores, shuffled, folds(shuffled, 5, 0), weights(shuffled, 300, 0), None)
-    low, high = interval(auc["auc", ""].replicates)
+    found = measured(scores, shuffled, folds(shuffled, 5, 0), weights(shuffled, 300, 0), None)
+    low, high = interval(found["auc", ""].replicates)
     assert low < 0.5 < high
     assert measured(scores, labels, fold, w, None)["auc", ""].value > 0.95
 
 
 def test_a_perfect_attack_has_no_spread():
     labels = np.arange(100) < 50
-    found = measure(labels.astype(float), labels, folds(labels, 5, 0), weights(labels, 50, 0), None)
+    scores, fold = labels.astype(float), folds(labels, 5, 0)
+    found = estimates(scores, labels, fold, weights(labels, 50, 0), None)
     for m in found:
         assert m.value == 1.0, m.metric
         np.testing.assert_array_equal(m.replicates, 1.0)
@@ -114,7 +123,7 @@ def test_a_fixed_threshold_replaces_the_cross_fitted_one():
 
 
 def test_equal_arguments_give_equal_measurements():
-    for a, b in zip(measure(*example(), None), measure(*example(), None), strict=True):
+    for a, b in zip(estimates(*example(), None), estimates(*example(), None), strict=True):
         assert a.value == b.value
         np.testing.assert_array_equal(a.replicates, b.replicates)
 
@@ -131,14 +140,14 @@ def test_a_nan_score_is_an_error():
     scores, labels, fold, w = example()
     scores[7] = np.nan
     with pytest.raises(DistilleakError, match="record number 7"):
-        measure(scores, labels, fold, w, None)
+        estimates(scores, labels, fold, w, None)
 
 
 def test_seen_and_unseen_members_are_measured_separately():
     scores, labels, fold, w = example()
     seen = np.random.default_rng(0).random(len(labels)) < 0.3
     scores = scores + 2 * (labels & seen)
-    found = {m.metric: m for m in measure_seen(scores, labels, seen, fold, w)}
+    found = {m.metric: m for m in apart(scores, labels, seen, fold, w)}
     assert list(found) == [
         "auc_seen",
         "auc_unseen",
@@ -148,8 +157,8 @@ def test_seen_and_unseen_members_are_measured_separately():
     decisions = scores > cross_fitted(scores, labels, fold)
     for side, members in (("seen", labels & seen), ("unseen", labels & ~seen)):
         kept = members | ~labels
-        ranking = Ranking.of(scores[kept], labels[kept])
-        np.testing.assert_allclose(found["auc_" + side].replicates, ranking.auc(w[:, kept]))
+        area = auc(scores[kept], labels[kept], w[:, kept])
+        np.testing.assert_allclose(found["auc_" + side].replicates, area)
         accuracy = found["member_accuracy_" + side]
         assert accuracy.threshold == "cross_fitted"
         assert accuracy.value == pytest.approx(decisions[members].mean())
@@ -158,7 +167,7 @@ def test_seen_and_unseen_members_are_measured_separately():
 def test_seen_and_unseen_accuracy_add_up_to_member_accuracy():
     scores, labels, fold, w = example()
     seen = np.random.default_rng(0).random(len(labels)) < 0.3
-    parts = {m.metric: m for m in measure_seen(scores, labels, seen, fold, w)}
+    parts = {m.metric: m for m in apart(scores, labels, seen, fold, w)}
     whole = measured(scores, labels, fold, w, None)["member_accuracy", "cross_fitted"]
     share = w[:, labels & seen].sum(axis=1) / w[:, labels].sum(axis=1)
     np.testing.assert_allclose(
@@ -171,7 +180,7 @@ def test_seen_and_unseen_accuracy_add_up_to_member_accuracy():
 @pytest.mark.parametrize(("everyone", "side"), [(True, "seen"), (False, "unseen")])
 def test_a_side_without_members_is_left_out(everyone, side):
     scores, labels, fold, w = example()
-    found = measure_seen(scores, labels, np.full(len(labels), everyone), fold, w)
+    found = apart(scores, labels, np.full(len(labels), everyone), fold, w)
     assert [m.metric for m in found] == ["auc_" + side, "member_accuracy_" + side]
 
 
@@ -180,7 +189,7 @@ def test_a_replicate_that_draws_no_unseen_member_is_undefined():
     only = int(np.flatnonzero(labels)[0])
     unseen = {
         m.metric: m
-        for m in measure_seen(scores, labels, np.arange(len(labels)) != only, fold, w)
+        for m in apart(scores, labels, np.arange(len(labels)) != only, fold, w)
         if m.metric.endswith("unseen")
     }
     for m in unseen.values():
@@ -191,7 +200,7 @@ def test_a_replicate_that_draws_no_unseen_member_is_undefined():
 def test_two_thousand_records_and_a_thousand_replicates_take_a_fraction_of_a_second():
     arguments = example(n=2000, replicates=1000)
     started = time.process_time()
-    measure(*arguments, None)
+    estimates(*arguments, None)
     assert time.process_time() - started < 1.0  # 0.15 s on one core of a small server
 
 

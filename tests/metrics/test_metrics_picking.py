@@ -4,12 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from replicates import auc, weights
 from scipy import stats
 
 from distilleak.errors import DistilleakError
-from distilleak.metrics.bootstrap import weights
 from distilleak.metrics.picking import POWER, strongest
-from distilleak.metrics.rates import Ranking
 
 
 def picked(values, replicates, members=1000, nonmembers=800):
@@ -101,7 +100,7 @@ def test_a_leak_of_the_reach_is_found_with_the_power():
         rows = np.vstack(
             [np.ones(label.size, np.int16), weights(label, 200, int(rng.integers(9999)))]
         )
-        aucs = np.stack([Ranking.of(row, label).auc(rows) for row in scores])
+        aucs = np.stack([auc(row, label, rows) for row in scores])
         values, drawn_aucs = aucs[:, :1], aucs[:, None, 1:]
         found += picked(values, drawn_aucs, members, nonmembers).low > 0.5
     assert abs(found / 300 - POWER) < 0.08

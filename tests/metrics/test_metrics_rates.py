@@ -7,10 +7,12 @@ import pytest
 import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from replicates import accuracies, auc, oracle, tpr_at_fpr
 
 from distilleak.errors import DistilleakError
-from distilleak.metrics import rates
-from distilleak.metrics.rates import Ranking, accuracies, roc_curve
+from distilleak.metrics import rates, sweep
+from distilleak.metrics.rates import Ranking, roc_curve
+from distilleak.metrics.sweep import Area, Sweep
 
 
 def slow_auc(scores, labels, w):
@@ -74,23 +76,25 @@ def example(n=300, seed=0, decimals=1):
 @given(weighted_scores())
 def test_auc_counts_pairs_with_ties_as_half(data):
     scores, labels, w = data
-    auc = Ranking.of(scores, labels).auc(w[None])
-    np.testing.assert_allclose(auc, [slow_auc(scores, labels, w)], atol=1e-12)
+    area = auc(scores, labels, w[None])
+    np.testing.assert_allclose(area, [slow_auc(scores, labels, w)], atol=1e-12)
 
 
 @settings(max_examples=150, deadline=None)
 @given(weighted_scores(), st.sampled_from([0.0, 0.001, 0.01, 0.1, 0.2, 0.25, 1 / 3, 0.5, 0.7, 1.0]))
 def test_tpr_at_fpr_is_the_largest_tpr_at_or_under_the_target(data, target):
     scores, labels, w = data
+    expected = [slow_tpr_at_fpr(scores, labels, w, target)]
     tpr = Ranking.of(scores, labels).tpr_at_fpr(w[None], target)
-    np.testing.assert_allclose(tpr, [slow_tpr_at_fpr(scores, labels, w, target)], atol=1e-12)
+    np.testing.assert_allclose(tpr, expected, atol=1e-12)
+    np.testing.assert_array_equal(tpr_at_fpr(scores, labels, w[None], target), tpr)
 
 
 @settings(max_examples=150, deadline=None)
 @given(weighted_scores())
 def test_oracle_is_the_best_threshold_and_the_highest_of_equals(data):
     scores, labels, w = data
-    found = np.stack(Ranking.of(scores, labels).oracle(w[None]))[:, 0]
+    found = oracle(scores, labels, w[None])[:, 0]
     np.testing.assert_allclose(found, slow_oracle(scores, labels, w), atol=1e-12)
 
 
@@ -98,10 +102,9 @@ def test_oracle_is_the_best_threshold_and_the_highest_of_equals(data):
 @given(weighted_scores())
 def test_the_best_threshold_reaches_the_oracle_rates(data):
     scores, labels, w = data
-    ranking = Ranking.of(scores, labels)
-    decisions = scores > ranking.best_threshold(w[None])[0]
+    threshold = Ranking.of(scores, labels).best_threshold(w[None])[0]
     np.testing.assert_allclose(
-        accuracies(decisions, labels, w[None]), ranking.oracle(w[None]), atol=1e-12
+        accuracies(scores, labels, w[None], threshold), oracle(scores, labels, w[None]), atol=1e-12
     )
 
 
@@ -119,17 +122,18 @@ def test_tpr_at_fpr_grows_with_the_target(data, a, b):
 def test_weights_equal_repeated_records(data):
     scores, labels, w = data
     ones = np.ones((1, int(w.sum())), np.int16)
-    weighted, repeated = Ranking.of(scores, labels), Ranking.of(scores.repeat(w), labels.repeat(w))
-    assert weighted.auc(w[None])[0] == pytest.approx(repeated.auc(ones)[0], abs=1e-12)
+    written_out = scores.repeat(w), labels.repeat(w)
+    for rate in (auc, oracle):
+        np.testing.assert_array_equal(rate(scores, labels, w[None]), rate(*written_out, ones))
+    weighted, repeated = Ranking.of(scores, labels), Ranking.of(*written_out)
     assert weighted.tpr_at_fpr(w[None], 0.2) == repeated.tpr_at_fpr(ones, 0.2)
-    assert weighted.oracle(w[None]) == repeated.oracle(ones)
     assert weighted.best_threshold(w[None]) == repeated.best_threshold(ones)
 
 
 def test_auc_agrees_with_scikit_learn_on_ties_and_weights():
     scores, labels, weights = example()
     expected = [sklearn.metrics.roc_auc_score(labels, scores, sample_weight=w) for w in weights]
-    np.testing.assert_allclose(Ranking.of(scores, labels).auc(weights), expected, atol=1e-12)
+    np.testing.assert_allclose(auc(scores, labels, weights), expected, atol=1e-12)
 
 
 def test_roc_curve_agrees_with_scikit_learn():
@@ -152,7 +156,7 @@ def test_oracle_agrees_with_scikit_learn_balanced_accuracy():
         )
         for w in weights
     ]
-    np.testing.assert_allclose(Ranking.of(scores, labels).oracle(weights)[0], best, atol=1e-12)
+    np.testing.assert_allclose(oracle(scores, labels, weights)[0], best, atol=1e-12)
 
 
 def test_results_do_not_depend_on_the_chunk_size(monkeypatch):
@@ -162,30 +166,31 @@ def test_results_do_not_depend_on_the_chunk_size(monkeypatch):
         ranking = Ranking.of(scores, labels)
         return np.stack(
             [
-                ranking.auc(weights),
+                auc(scores, labels, weights),
+                tpr_at_fpr(scores, labels, weights, 0.05),
                 ranking.tpr_at_fpr(weights, 0.05),
-                *ranking.oracle(weights),
+                *oracle(scores, labels, weights),
                 ranking.best_threshold(weights),
-                *accuracies(scores > 0, labels, weights),
+                *accuracies(scores, labels, weights, 0),
             ]
         )
 
     at_once = everything()
-    monkeypatch.setattr(rates, "_CHUNK", 1)
+    for module in (rates, sweep):
+        monkeypatch.setattr(module, "_CHUNK", 1)
     np.testing.assert_array_equal(everything(), at_once)
 
 
 def test_an_inverted_score_has_an_auc_below_one_half():
     labels = np.arange(20) < 10
-    ranking = Ranking.of(-labels.astype(float), labels)
-    assert ranking.auc(np.ones((1, 20), np.int16)) == 0.0
+    assert auc(-labels.astype(float), labels, np.ones((1, 20), np.int16)) == 0.0
 
 
 def test_negating_the_scores_gives_one_minus_the_auc():
     scores, labels, weights = example()
     np.testing.assert_allclose(
-        Ranking.of(-scores, labels).auc(weights),
-        1 - Ranking.of(scores, labels).auc(weights),
+        auc(-scores, labels, weights),
+        1 - auc(scores, labels, weights),
         atol=1e-12,
     )
 
@@ -220,25 +225,26 @@ def test_a_rare_class_keeps_its_rates():
     labels = np.arange(1000) < 1
     ranking = Ranking.of(scores, labels)
     ones = np.ones((1, 1000), np.int16)
-    assert ranking.auc(ones)[0] == pytest.approx(slow_auc(scores, labels, ones[0]))
+    assert auc(scores, labels, ones)[0] == pytest.approx(slow_auc(scores, labels, ones[0]))
     assert ranking.tpr_at_fpr(ones, 0.01)[0] == 0.0
-    assert ranking.oracle(ones)[1][0] == 1.0
+    assert oracle(scores, labels, ones)[1][0] == 1.0
 
 
 def test_constant_scores_are_uninformative():
     labels = np.arange(6) < 2
     ranking = Ranking.of(np.zeros(6), labels)
     ones = np.ones((1, 6), np.int16)
-    assert ranking.auc(ones) == 0.5
+    assert auc(np.zeros(6), labels, ones) == 0.5
     assert ranking.tpr_at_fpr(ones, 0.5) == 0.0
-    assert ranking.oracle(ones)[0] == 0.5
+    assert oracle(np.zeros(6), labels, ones)[0] == 0.5
     assert ranking.best_threshold(ones) == np.inf
 
 
 def test_one_member_and_one_nonmember_are_enough():
-    ranking = Ranking.of(np.array([1.0, 0.0]), np.array([True, False]))
+    scores, labels = np.array([1.0, 0.0]), np.array([True, False])
+    ranking = Ranking.of(scores, labels)
     ones = np.ones((1, 2), np.int16)
-    assert ranking.auc(ones) == 1.0
+    assert auc(scores, labels, ones) == 1.0
     assert ranking.tpr_at_fpr(ones, 0.001) == 1.0
     assert ranking.best_threshold(ones) == 0.5
 
@@ -251,12 +257,14 @@ def test_a_threshold_between_neighbouring_floats_still_separates_them():
 
 
 def test_a_replicate_that_lacks_a_class_is_undefined():
-    ranking = Ranking.of(np.array([1.0, 0.0]), np.array([True, False]))
+    scores, labels = np.array([1.0, 0.0]), np.array([True, False])
+    ranking = Ranking.of(scores, labels)
     lacking = np.array([[1, 0], [0, 1]], np.int16)
-    assert np.isnan(ranking.auc(lacking)).all()
+    assert np.isnan(auc(scores, labels, lacking)).all()
     assert np.isnan(ranking.tpr_at_fpr(lacking, 0.5)).all()
-    assert np.isnan(ranking.oracle(lacking)[0]).all()
-    assert np.isnan(accuracies(np.array([True, False]), np.array([True, False]), lacking)[0]).all()
+    assert np.isnan(tpr_at_fpr(scores, labels, lacking, 0.5)).all()
+    assert np.isnan(oracle(scores, labels, lacking)[0]).all()
+    assert np.isnan(accuracies(scores, labels, lacking, 0.5)[0]).all()
     assert (ranking.best_threshold(lacking) == np.inf).all()
 
 
@@ -265,32 +273,51 @@ def test_a_ranking_among_some_records_ignores_the_others():
     among = np.arange(len(scores)) % 3 > 0
     part = Ranking.of(scores[among], labels[among])
     np.testing.assert_array_equal(
-        Ranking.of(scores, labels, among=among).auc(weights), part.auc(weights[:, among])
+        Ranking.of(scores, labels, among=among).tpr_at_fpr(weights, 0.2),
+        part.tpr_at_fpr(weights[:, among], 0.2),
     )
 
 
 def test_accuracies_count_the_right_decisions_of_each_class():
     labels = np.array([True, True, False, False])
-    decisions = np.array([[True, False, False, False], [True, True, True, True]])
+    scores = np.array([0.9, 0.2, 0.1, 0.5])  # 0.5 is not above 0.5
     weights = np.array([[1, 3, 1, 1], [1, 1, 2, 1]], np.int16)
-    balanced, member, nonmember = accuracies(decisions, labels, weights)
-    assert list(member) == [0.25, 1.0]
-    assert list(nonmember) == [1.0, 0.0]
-    assert list(balanced) == [0.625, 0.5]
+    balanced, member, nonmember = accuracies(scores, labels, weights, 0.5)
+    assert list(member) == [0.25, 0.5]
+    assert list(nonmember) == [1.0, 1.0]
+    assert list(balanced) == [0.625, 0.75]
+    assert [list(rate) for rate in accuracies(scores, labels, weights, 0.15)[1:]] == [
+        [1.0, 1.0],
+        [0.5, 2 / 3],
+    ]
 
 
+def between(scores, labels):
+    return Area.of(scores, labels, ~labels)
+
+
+def swept(scores, labels):
+    return Sweep.of(scores, labels, None)
+
+
+PREPARED = pytest.mark.parametrize("prepare", [Ranking.of, swept, between])
+
+
+@PREPARED
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_score_that_is_not_finite_is_an_error_that_names_the_record(bad):
+def test_a_score_that_is_not_finite_is_an_error_that_names_the_record(bad, prepare):
     with pytest.raises(DistilleakError, match="record number 1"):
-        Ranking.of(np.array([0.0, bad]), np.array([True, False]))
+        prepare(np.array([0.0, bad]), np.array([True, False]))
 
 
+@PREPARED
 @pytest.mark.parametrize(("label", "lacking"), [(True, "no non-members"), (False, "no members")])
-def test_one_class_alone_is_an_error(label, lacking):
+def test_one_class_alone_is_an_error(label, lacking, prepare):
     with pytest.raises(DistilleakError, match=lacking):
-        Ranking.of(np.zeros(3), np.full(3, label))
+        prepare(np.zeros(3), np.full(3, label))
 
 
-def test_scores_and_labels_of_unequal_number_are_an_error():
+@PREPARED
+def test_scores_and_labels_of_unequal_number_are_an_error(prepare):
     with pytest.raises(DistilleakError, match="3 scores for 2 labels"):
-        Ranking.of(np.zeros(3), np.array([True, False]))
+        prepare(np.zeros(3), np.array([True, False]))

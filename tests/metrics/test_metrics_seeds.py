@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from replicates import auc, stratified, weights
 from scipy import stats
 
 from distilleak.errors import DistilleakError
-from distilleak.metrics.bootstrap import interval, stratified, weights
-from distilleak.metrics.rates import Ranking
+from distilleak.metrics.bootstrap import interval
 from distilleak.metrics.seeds import difference_over_seeds, over_seeds, spread
 
 DATASETS = 1000
@@ -56,7 +56,7 @@ def test_the_auc_over_seeds_covers_the_mean_attack_when_models_and_records_both_
     covered = 0
     for dataset in shifts:
         scores = rng.normal(size=(3, 200)) + dataset[:, None] * labels
-        values = np.array([Ranking.of(row, labels).auc(ones)[0] for row in scores])
+        values = np.array([auc(row, labels, ones)[0] for row in scores])
         found = over_seeds(values, np.zeros((3, 2)))
         covered += found.low <= truth <= found.high
     assert 0.93 <= covered / DATASETS <= 0.97
@@ -69,9 +69,9 @@ def test_the_auc_of_one_seed_is_covered_in_93_to_97_percent_of_data_sets():
     ones = np.ones((1, 200), np.int16)
     covered = 0
     for dataset in range(DATASETS):
-        ranking = Ranking.of(rng.normal(size=200) + labels, labels)
-        replicates = ranking.auc(weights(labels, 300, seed=dataset))
-        found = over_seeds(ranking.auc(ones), replicates[None])
+        scores = rng.normal(size=200) + labels
+        replicates = auc(scores, labels, weights(labels, 300, seed=dataset))
+        found = over_seeds(auc(scores, labels, ones), replicates[None])
         covered += found.low <= truth <= found.high
     assert 0.93 <= covered / DATASETS <= 0.97
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from replicates import cross_fitted as cross_fitted_decisions
+from replicates import weights as bootstrap_weights
 
 from distilleak.errors import DistilleakError
-from distilleak.metrics.bootstrap import weights as bootstrap_weights
-from distilleak.metrics.rates import accuracies
-from distilleak.metrics.thresholds import at_fpr, cross_fitted, cross_fitted_decisions, folds
+from distilleak.metrics.thresholds import at_fpr, cross_fitted, folds
 
 
 def slow_best_threshold(scores, labels):
@@ -130,8 +130,7 @@ def test_a_rare_class_is_not_decided_by_chance():
     labels = np.arange(500) < 5
     scores = np.where(labels, 10.0, 0.0) + np.linspace(0, 1, 500)
     decisions = scores > cross_fitted(scores, labels, folds(labels, 5, seed=0))
-    balanced, member, nonmember = accuracies(decisions, labels, np.ones((1, 500), np.int16))
-    assert (balanced[0], member[0], nonmember[0]) == (1.0, 1.0, 1.0)
+    np.testing.assert_array_equal(decisions, labels)
 
 
 @settings(max_examples=150, deadline=None)

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from replicates import resampled, weights
 
 from distilleak.errors import DistilleakError
-from distilleak.metrics.bootstrap import weights
 from distilleak.metrics.utility import utility
 
 
@@ -19,7 +19,8 @@ def example(n=50):
 
 
 def measured(*arguments):
-    return {m.metric: m for m in utility(*arguments)}
+    *records, w = arguments
+    return {m.metric: m for m in resampled(utility(*records), w)}
 
 
 def test_loss_is_the_mean_over_all_tokens_not_over_records():
@@ -45,7 +46,7 @@ def test_replicates_are_the_metrics_of_the_drawn_records_written_out():
 
 def test_utility_has_no_threshold_and_a_replicate_for_each_weight():
     logp, tokens, correct, w = example()
-    found = utility(np.array([x.sum() for x in logp]), tokens, correct, w)
+    found = resampled(utility(np.array([x.sum() for x in logp]), tokens, correct), w)
     assert [m.metric for m in found] == ["heldout_loss", "perplexity", "top1_accuracy"]
     assert {m.threshold for m in found} == {""}
     assert all(m.replicates.shape == (30,) for m in found)
@@ -54,9 +55,4 @@ def test_utility_has_no_threshold_and_a_replicate_for_each_weight():
 @pytest.mark.parametrize(("logp", "tokens"), [(np.nan, 3), (-np.inf, 3), (0.0, 0)])
 def test_a_record_without_a_loss_is_an_error_that_names_it(logp, tokens):
     with pytest.raises(DistilleakError, match="record number 1"):
-        utility(
-            np.array([-1.0, logp]),
-            np.array([2, tokens]),
-            np.array([1, 0]),
-            np.ones((1, 2), np.int16),
-        )
+        utility(np.array([-1.0, logp]), np.array([2, tokens]), np.array([1, 0]))

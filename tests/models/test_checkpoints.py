@@ -342,10 +342,15 @@ def test_naming_a_gguf_file_runs_no_code(tmp_path: Path, monkeypatch: pytest.Mon
         "adapter_config.json",
         "adapter_model.safetensors",
         "adapter_model.bin",
+        "adapter_0.pt",
         "adapters.safetensors",
+        "adapters.npz",
         "pytorch_lora_weights.safetensors",
+        "My-LoRA.safetensors",
+        "non_lora_trainables.bin",
         "prompt_embeddings.safetensors",
         "best/adapter_config.json",
+        "checkpoint-10/adapter_model.safetensors",
     ],
 )
 def test_adapters_beside_the_weights_are_refused_by_name(copy: Path, name: str) -> None:
@@ -357,6 +362,35 @@ def test_adapters_beside_the_weights_are_refused_by_name(copy: Path, name: str) 
         checkpoints.load(CheckpointSettings(directory=str(copy)))
     with pytest.raises(DistilleakError, match="adapters are not read"):
         checkpoints.tokenizer(CheckpointSettings(directory=str(copy)))
+
+
+@pytest.mark.parametrize(
+    "name", ["delta.safetensors", "value_head.safetensors", "modelx.safetensors"]
+)
+def test_weights_that_nothing_reads_are_refused_by_name(copy: Path, name: str) -> None:
+    (copy / name).write_text("{}")
+    with pytest.raises(DistilleakError, match=rf"{name}: only model.safetensors is read"):
+        checkpoints.load(CheckpointSettings(directory=str(copy)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model.fp16.safetensors",
+        "model-00001-of-00002.safetensors",
+        "consolidated.safetensors",
+        "pytorch_model.bin",
+        "optimizer.pt",
+        "training_args.bin",
+        "2_Dense/model.safetensors",
+    ],
+)
+def test_the_same_model_in_another_form_and_the_state_of_a_training_may_lie_there(
+    copy: Path, name: str
+) -> None:
+    (copy / name).parent.mkdir(exist_ok=True)
+    (copy / name).write_text("{}")
+    checkpoints.load(CheckpointSettings(directory=str(copy)))
 
 
 @pytest.mark.parametrize(
@@ -386,6 +420,7 @@ FORMS: dict[str, object] = {
     "problem_type": "regression",
     "torchscript": True,
     "fusion_config": {"attention": True},
+    "distributed_config": {"tp_size": 2},
     "dtype": "bfloat16",
     "torch_dtype": "float16",
     "tie_word_embeddings": True,
@@ -456,6 +491,22 @@ def test_a_value_of_any_type_in_a_configuration_is_read_or_refused_in_one_line(
     for key, message in refused.items():
         assert "\n" not in message, key
         assert str(tmp_path / "m") in message, key
+
+
+@pytest.mark.parametrize(
+    "content", ['{"max_new_tokens": "x"}', '{"compile_config": 3}', "[1]", "[" * 100_000]
+)
+def test_damage_in_how_a_model_generates_is_not_blamed_on_its_weights(
+    copy: Path, content: str
+) -> None:
+    (copy / "generation_config.json").write_text(content)
+    with pytest.raises(
+        DistilleakError, match=r"model: generation_config\.json is damaged \(.*\); delete it, the"
+    ) as caught:
+        load(copy)
+    assert "\n" not in str(caught.value)
+    (copy / "generation_config.json").unlink()
+    load(copy)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

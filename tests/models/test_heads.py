@@ -105,6 +105,19 @@ def test_weights_may_lie_in_several_files(tmp_path: Path) -> None:
     heads.check_weights(head)
 
 
+def test_weights_in_several_files_have_the_names_that_the_index_says(tmp_path: Path) -> None:
+    write(tmp_path / "m")
+    shard(tmp_path / "m")
+    (tmp_path / "m" / "model-1-of-3.safetensors").rename(tmp_path / "m" / "first.safetensors")
+    with pytest.raises(
+        DistilleakError, match=r"first\.safetensors: only model\.safetensors is rea"
+    ):
+        heads.read(tmp_path / "m")
+    index = tmp_path / "m" / "model.safetensors.index.json"
+    index.write_text(index.read_text().replace("model-1-of-3.safetensors", "first.safetensors"))
+    heads.check_weights(heads.read(tmp_path / "m"))
+
+
 def test_weights_under_another_name_are_not_left_out(tmp_path: Path) -> None:
     head = heads.read(write(tmp_path / "m", transformers_weights="other.safetensors"))
     with pytest.raises(DistilleakError, match=r"transformers_weights in .* names another file"):

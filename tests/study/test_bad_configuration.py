@@ -364,6 +364,30 @@ def test_all_missing_keys_are_told_at_once() -> None:
         reading.load(given, {"a.yaml": given})
 
 
+def test_missing_keys_are_named_in_full_up_to_a_number() -> None:
+    raw = yaml.safe_load(SMALLEST)
+    raw["pools"], raw["pairs"] = {"member": 9}, {"a_pair_of_models": {"teacher": {"layers": 1}}}
+    keys = [f"pools.{pool}" for pool in ("nonmember", "holdout", "auxiliary")]
+    keys += [f"pairs.a_pair_of_models.teacher.{key}" for key in ("width", "heads", "positions")]
+    keys += ["pairs.a_pair_of_models.student"]
+    with pytest.raises(DistilleakError) as caught:
+        reading.load(raw, {"a.yaml": raw})
+    assert str(caught.value) == f"a.yaml: {', '.join(keys)}: missing"
+    raw["pairs"] = {f"pair{number}": {} for number in range(30)}
+    with pytest.raises(DistilleakError, match=r"pair8\.teacher and 43 more: missing$"):
+        reading.load(raw, {"a.yaml": raw})
+
+
+@pytest.mark.parametrize("given", [-1, 1001, 1.5, True, "four"])
+def test_a_key_that_takes_a_number_or_a_word_says_both(given: object) -> None:
+    raw = {**yaml.safe_load(SMALLEST), "references": given}
+    with pytest.raises(DistilleakError) as caught:
+        reading.load(raw, {"a.yaml": raw})
+    assert str(caught.value) == (
+        f"a.yaml: references: should be a whole number from 0 to 1000, or `base`, not {given!r}"
+    )
+
+
 def test_seeds_and_training_have_defaults() -> None:
     raw = yaml.safe_load(SMALLEST)
     del raw["seeds"], raw["training"]

@@ -104,7 +104,7 @@ def test_an_absurd_number_is_refused_with_its_key_and_what_is_allowed(name: str)
         ("seeds", list(range(1001)), "List should have at most 1000 items after validation"),
         ("evaluation.folds", 10**9, "should be less than or equal to 1000, not 1000000000"),
         ("pools.member", 10**12, "should be less than or equal to 1000000000, not 1000000000000"),
-        ("references", 10**6, "should be less than or equal to 1000, not 1000000"),
+        ("references", 10**6, "should be a whole number from 0 to 1000, or `base`, not 1000000"),
         ("pairs.small.teacher.layers", 10**6, "should be less than or equal to 1000, not 1000000"),
         (
             "pairs.small.teacher.options",

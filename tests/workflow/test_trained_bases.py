@@ -57,6 +57,16 @@ def test_another_draw_of_members_trains_no_base_again(project: Project) -> None:
     assert "train_base" not in project.reruns()
 
 
+def test_where_no_attack_needs_a_reference_the_base_is_none(project: Project) -> None:
+    project.configure(references="base", attacks={"loss": {}})
+    jobs = project.reruns()
+    assert "score_attacks" in jobs
+    # Nor does it matter then whether the models start from one.
+    shape = {"layers": 1, "width": 16, "heads": 2, "positions": 48}
+    project.configure(pairs={"tiny": {"teacher": shape, "student": shape}}, bases={})
+    assert "train_reference" not in project.reruns()
+
+
 def test_a_base_that_is_trained_otherwise_reaches_what_starts_from_it_alone(
     project: Project,
 ) -> None:

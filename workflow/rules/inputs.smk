@@ -132,7 +132,8 @@ def get_evidence_settings(rule):
 
 def get_reference_evidence(wildcards):
     seed = get_study_seed(wildcards)
-    alone = [get_base(wildcards)] if CONFIG.references == "base" else []
+    # No attack may need one, as with any number of references.
+    alone = [get_base(wildcards)] if CONFIG.references == "base" and PLAN.bases else []
     return [
         file
         for name in PLAN.references or alone

@@ -16,6 +16,12 @@ from distilleak.settings.base import Settings
 Row = Mapping[str, object]
 
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
+_UNSEEN = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+    + "".join(map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+)
+"""Fillers, variation selectors and the empty Braille cell: letters, marks and symbols for Unicode,
+of which nothing is drawn."""
 
 
 def _names(value: Any) -> Any:
@@ -114,7 +120,10 @@ def paragraphs(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _is_seen(word: str) -> bool:
-    return any(unicodedata.category(letter) not in ("Cc", "Cf") for letter in word)
+    return any(
+        unicodedata.category(letter) not in ("Cc", "Cf") and letter not in _UNSEEN
+        for letter in word
+    )
 
 
 def columns_of(settings: ColumnSettings, present: Sequence[str], place: str) -> list[str]:
@@ -163,7 +172,7 @@ def passages_of(
     labels = [MEMBER, NONMEMBER] if settings.member_column else [_label(row, settings, place)]
     for column, label in zip(settings.texts(), labels, strict=True):
         text = _text(row, column, place)
-        if not text.strip() and not skip_empty:
+        if not any(map(_is_seen, text.split())) and not skip_empty:
             raise DistilleakError(f"{place}: column {column!r} is empty")
         for part in paragraphs([text]) if settings.split_paragraphs else [text]:
             if settings.fits(part):

@@ -18,7 +18,8 @@ from distilleak.errors import DistilleakError
 BATCH = 1024
 """Rows of a Parquet file in memory at a time."""
 
-_POINTER = "version https://git-lfs.github.com/"
+_LONE_RETURN = "a line ends in a carriage return alone; save the file with line feeds"
+_POINTER = b"version https://git-lfs.github.com/"
 
 
 def rows(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:
@@ -40,8 +41,20 @@ def paragraphs(path: Path) -> Iterator[str]:
 
 
 def _present(path: Path) -> Path:
-    if not path.is_file():
-        raise DistilleakError(f"corpus.path: {path}: no such file")
+    try:
+        # To open a named pipe would wait for its writer for ever.
+        if not path.is_file():
+            raise DistilleakError(f"corpus.path: {path}: no such file")
+        with path.open("rb") as file:
+            beginning = file.read(len(_POINTER))
+    except OSError as error:
+        raise DistilleakError(f"{path}: cannot be read ({error.strerror})") from error
+    if beginning == _POINTER:
+        raise DistilleakError(
+            f"{path}: only a pointer of git-lfs, not the file itself; fetch it with `git lfs pull`"
+        )
+    if not beginning and path.suffix.lower() in COMPRESSIONS:
+        raise DistilleakError(f"{path}: damaged {path.suffix.lower()} file (it has no bytes)")
     return path
 
 
@@ -60,11 +73,6 @@ def _lines(path: Path) -> Iterator[str]:
                     raise DistilleakError(
                         f"{path}:{number}: holds a character of value 0, as texts in UTF-16 do; "
                         "save the file as UTF-8"
-                    )
-                if number == 1 and text.startswith(_POINTER):
-                    raise DistilleakError(
-                        f"{path}: only a pointer of git-lfs, not the file itself; fetch it with "
-                        "`git lfs pull`"
                     )
                 yield text
     except UnicodeDecodeError as error:
@@ -94,9 +102,9 @@ def _jsonl(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DistilleakError(
-                f"{place}: not JSON; every line must be an object with a text"
-            ) from error
+            wanted = "every line must be an object with a text"
+            problem = _LONE_RETURN if "\r" in line.rstrip("\r\n") else wanted
+            raise DistilleakError(f"{place}: not JSON; {problem}") from error
         if not isinstance(value, dict):
             raise DistilleakError(f"{place}: not a JSON object with a text; every line must be one")
         yield place, value
@@ -125,7 +133,7 @@ def _csv(path: Path, settings: ColumnSettings) -> Iterator[tuple[str, Row]]:
     except csv.Error as error:
         reason = str(error)
         if "new-line character" in reason:
-            reason = "a line ends in a carriage return alone; save the file with line feeds"
+            reason = _LONE_RETURN
         raise DistilleakError(f"{path}:{start}: not CSV ({reason})") from error
 
 

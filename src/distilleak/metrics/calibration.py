@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from distilleak.metrics.measure import Measurement, Statistics, measurements
+from distilleak.metrics.measure import Metrics, Statistics
 from distilleak.metrics.rates import Floats, Weights, chunks
 from distilleak.metrics.thresholds import Folds
 from distilleak.seeding import stream
@@ -30,9 +30,8 @@ def calibrated(
     tokens: NDArray[np.int64],
     scales: tuple[float, ...],
     folds: Folds,
-    weights: Weights,
-) -> list[Measurement]:
-    """The cross-fitted loss of a model whose temperature is fitted, with a bootstrap over records.
+) -> Metrics:
+    """The cross-fitted loss of a model whose temperature is fitted.
 
     `calibrated_loss` is in nats per token: each fold is measured at the temperature that is best on
     all others, chosen anew in each replicate. `temperature` is the one that is best on all.
@@ -43,7 +42,6 @@ def calibrated(
         tokens: (n,), scored tokens of each record.
         scales: (K,) inverse temperatures, rising.
         folds: (n,), from `dealt`; of a single record, its temperature is fitted on itself.
-        weights: (B, n), from `bootstrap.weights` with one class of labels.
     """
     known = np.log(np.array(scales))
     tried = np.linspace(known[0], known[-1], (len(known) - 1) * STEPS + 1)
@@ -76,4 +74,4 @@ def calibrated(
             ("temperature", ""): np.concatenate(best),
         }
 
-    return measurements(statistics, weights)
+    return Metrics(len(tokens), statistics)

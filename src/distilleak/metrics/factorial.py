@@ -5,8 +5,9 @@ from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
 from distilleak.metrics import closed
-from distilleak.metrics.measure import Least, Measurement, Statistics, including, measurements
-from distilleak.metrics.rates import Floats, Labels, Ranking, Weights
+from distilleak.metrics.measure import Least, Metrics, Statistics, Values
+from distilleak.metrics.rates import Floats, Labels, Weights
+from distilleak.metrics.sweep import Area
 
 GROUPS = ("neither", "teacher_only", "student_only", "both")
 
@@ -25,10 +26,10 @@ def groups(teacher_member: Labels, student_member: Labels) -> NDArray[np.int64]:
     return teacher_member.astype(np.int64) + 2 * student_member.astype(np.int64)
 
 
-def effects(
-    scores: Floats, teacher_member: Labels, student_member: Labels, weights: Weights
-) -> list[Measurement]:
-    """AUCs between the four groups of a factorial split, and the interaction, with replicates.
+def effects(scores: Floats, teacher_member: Labels, student_member: Labels) -> Metrics:
+    """AUCs between the four groups of a factorial split, and the interaction.
+
+    Resample them with `bootstrap.stratified(groups(...), ...)`, which keeps the groups' sizes.
 
     `auc_teacher`, `auc_student` and `auc_both` compare a group with "neither": the effect of the
     teacher's training alone, of the student's alone, and of both; 0.5 means no effect.
@@ -50,7 +51,6 @@ def effects(
         scores: (n,), higher = more likely a member.
         teacher_member: (n,), whether the teacher trained on the record.
         student_member: (n,), whether the student trained on the record.
-        weights: (B, n), from `bootstrap.stratified(groups(...), ...)`.
 
     Raises:
         DistilleakError: a group has no record, or a score is not finite.
@@ -62,25 +62,24 @@ def effects(
             f"no record in group {GROUPS[int(np.argmin(held))]!r}; a factorial split needs all of "
             f"{', '.join(GROUPS)}"
         )
-    rankings = {
-        name: Ranking.of(
-            scores,
-            group == GROUPS.index(higher),
-            among=np.isin(group, [GROUPS.index(higher), GROUPS.index(lower)]),
-        )
+    areas = {
+        name: Area.of(scores, group == GROUPS.index(higher), group == GROUPS.index(lower))
         for name, (higher, lower) in CONTRASTS.items()
     }
 
     def statistics(w: Weights) -> Statistics:
-        auc = {name: ranking.auc(w) for name, ranking in rankings.items()}
+        auc = {name: area.auc(w) for name, area in areas.items()}
         teacher = auc["teacher_given_student"] - auc["teacher"]
         student = auc["student_given_teacher"] - auc["student"]
         found: Statistics = {(f"auc_{name}", ""): area for name, area in auc.items()}
         return found | {("interaction", ""): (teacher + student) / 2}
 
-    least: Least = {}
-    for name, pair in CONTRASTS.items():
-        higher, lower = (group == GROUPS.index(each) for each in pair)
-        kept = higher | lower
-        least[f"auc_{name}", ""] = closed.auc(scores[kept], higher[kept])
-    return including(measurements(statistics, weights), least)
+    def least(_: Values) -> Least:
+        found: Least = {}
+        for name, pair in CONTRASTS.items():
+            higher, lower = (group == GROUPS.index(each) for each in pair)
+            kept = higher | lower
+            found[f"auc_{name}", ""] = closed.auc(scores[kept], higher[kept])
+        return found
+
+    return Metrics(len(scores), statistics, least)

@@ -1,20 +1,25 @@
 """All privacy metrics of one model and attack, each with its bootstrap replicates."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distilleak.metrics import binomial, bootstrap, closed, delong, epsilon
-from distilleak.metrics.rates import Floats, Labels, Ranking, Weights, accuracies
-from distilleak.metrics.thresholds import Folds, cross_fitted_decisions
+from distilleak.metrics.rates import Floats, Labels, Weights
+from distilleak.metrics.sweep import Area, Sweep
+from distilleak.metrics.thresholds import Folds
 
 FPR_TARGETS = (0.01, 0.001)
 ACCURACIES = ("balanced_accuracy", "member_accuracy", "nonmember_accuracy")
 
-Statistics = dict[tuple[str, str], Floats]  # (metric, threshold) -> (replicates,)
-Least = dict[tuple[str, str], tuple[float, float] | None]  # (metric, threshold) -> interval
+Key = tuple[str, str]
+"""A metric, and how its threshold was chosen."""
+Statistics = dict[Key, Floats]  # of (replicates,)
+Values = dict[Key, float]
+Least = dict[Key, tuple[float, float] | None]  # intervals
 
 
 @dataclass(frozen=True)
@@ -43,14 +48,56 @@ class Measurement:
         return min(low, self.least[0]), max(high, self.least[1])
 
 
+@dataclass(frozen=True)
+class Metrics:
+    """Metrics that are computed together, once in each block of replicates."""
+
+    records: int
+    statistics: Callable[[Weights], Statistics]
+    least: Callable[[Values], Least] = lambda values: {}
+    """From the values, what the intervals must include."""
+
+
+def resample(wanted: Sequence[Metrics], draws: Iterable[Weights]) -> list[list[Measurement]]:
+    """Compute each of `wanted` at weight one, for values, and in all replicates.
+
+    Args:
+        wanted: of the same records.
+        draws: blocks of replicates, (rows, records) each, such as `bootstrap.weights`. They are
+            drawn once for all of `wanted`, and only one of them is held.
+    """
+    values: list[Values] = [
+        {
+            key: float(value[0])
+            for key, value in metrics.statistics(np.ones((1, metrics.records), np.int16)).items()
+        }
+        for metrics in wanted
+    ]
+    replicates: list[defaultdict[Key, list[Floats]]] = [defaultdict(list) for _ in wanted]
+    for block in draws:
+        for metrics, kept in zip(wanted, replicates, strict=True):
+            for key, found in metrics.statistics(block).items():
+                kept[key].append(found)
+        del block  # before the next one is drawn
+    measured = []
+    for metrics, value, kept in zip(wanted, values, replicates, strict=True):
+        least = metrics.least(value)
+        measured.append(
+            [
+                Measurement(*key, value[key], np.concatenate(kept[key]), least=least.get(key))
+                for key in value
+            ]
+        )
+    return measured
+
+
 def measure(
     scores: Floats,
     labels: Labels,
     folds: Folds,
-    weights: Weights,
     fixed_threshold: float | None,
-) -> list[Measurement]:
-    """Measure how well `scores` distinguish members from non-members.
+) -> Metrics:
+    """How well `scores` distinguish members from non-members.
 
     AUC; TPR at 1 % FPR and, if there are enough non-members, at 0.1 % FPR; balanced, member and
     non-member accuracy at two thresholds: the cross-fitted one, chosen anew in each replicate, and
@@ -65,7 +112,6 @@ def measure(
         scores: (n,), higher = more likely a member.
         labels: (n,), True = member.
         folds: (n,), from `thresholds.folds`.
-        weights: (B, n), from `bootstrap.weights`.
         fixed_threshold: for scores that imply their own decision, such as votes: a score above it
             means member. It replaces the cross-fitted threshold, under the name `majority`.
 
@@ -73,38 +119,42 @@ def measure(
         DistilleakError: a score is not finite, or there are no members or no non-members, overall
             or in a fold.
     """
-    ranking = Ranking.of(scores, labels)
+    sweep = Sweep.of(scores, labels, folds if fixed_threshold is None else None)
+    area = Area.of(scores, labels, ~labels)
     first, *others = FPR_TARGETS
     nonmembers = int(np.count_nonzero(~labels))
     targets = [first, *(t for t in others if binomial.enough_nonmembers(t, nonmembers))]
+    members = int(labels.sum())
 
     def statistics(w: Weights) -> Statistics:
-        if fixed_threshold is None:
-            name, decisions = "cross_fitted", cross_fitted_decisions(scores, labels, folds, w)
-        else:
-            name, decisions = "majority", scores > fixed_threshold
-        return {
-            ("auc", ""): ranking.auc(w),
-            **{(f"tpr_at_fpr_{t}", ""): ranking.tpr_at_fpr(w, t) for t in targets},
-            **_named(name, accuracies(decisions, labels, w)),
-            **_named("oracle", ranking.oracle(w)),
-        }
+        found: defaultdict[Key, list[Floats]] = defaultdict(list)
+        for each in sweep.passes(w):
+            for target in targets:
+                found[f"tpr_at_fpr_{target}", ""].append(each.tpr_at_fpr(target))
+            if fixed_threshold is None:
+                decided = {"cross_fitted": each.called(each.cross_fitted())}
+            else:
+                decided = {"majority": each.above(fixed_threshold)}
+            for threshold, rates in (decided | {"oracle": each.oracle()}).items():
+                for metric, rate in zip(ACCURACIES, rates.accuracies(), strict=True):
+                    found[metric, threshold].append(rate)
+        return {("auc", ""): area.auc(w)} | _joined(found)
 
-    found = measurements(statistics, weights)
-    share = {(each.metric, each.threshold): each.value for each in found}
-    members = int(labels.sum())
-    least: Least = {("auc", ""): closed.auc(scores, labels)}
-    for target in targets:
-        name = f"tpr_at_fpr_{target}"
-        least[name, ""] = closed.share(share[name, ""], members)
-    for threshold in sorted({threshold for _, threshold in share} - {""}):
-        sides = [
-            (share["member_accuracy", threshold], members),
-            (share["nonmember_accuracy", threshold], nonmembers),
-        ]
-        ends = (closed.mean_of_shares(sides), *(closed.share(*side) for side in sides))
-        least |= {(name, threshold): end for name, end in zip(ACCURACIES, ends, strict=True)}
-    return including(found, least)
+    def least(share: Values) -> Least:
+        found: Least = {("auc", ""): closed.auc(scores, labels)}
+        for target in targets:
+            name = f"tpr_at_fpr_{target}"
+            found[name, ""] = closed.share(share[name, ""], members)
+        for threshold in sorted({threshold for _, threshold in share} - {""}):
+            sides = [
+                (share["member_accuracy", threshold], members),
+                (share["nonmember_accuracy", threshold], nonmembers),
+            ]
+            ends = (closed.mean_of_shares(sides), *(closed.share(*side) for side in sides))
+            found |= {(name, threshold): end for name, end in zip(ACCURACIES, ends, strict=True)}
+        return found
+
+    return Metrics(len(scores), statistics, least)
 
 
 def measure_exactly(
@@ -162,9 +212,8 @@ def measure_seen(
     labels: Labels,
     seen: NDArray[np.bool_],
     folds: Folds,
-    weights: Weights,
-) -> list[Measurement]:
-    """Measure the members that a student trained on separately from those that it did not.
+) -> Metrics:
+    """The members that a student trained on separately from those that it did not.
 
     `auc_seen` and `auc_unseen` compare each side of the members with all the non-members.
     `member_accuracy_seen` and `member_accuracy_unseen` are the shares called members at the
@@ -174,44 +223,32 @@ def measure_seen(
     """
     sides = {"seen": labels & seen, "unseen": labels & ~seen}
     sides = {name: members for name, members in sides.items() if members.any()}
+    sweep = Sweep.of(scores, labels, folds)
+    areas = {name: Area.of(scores, members, ~labels) for name, members in sides.items()}
+    columns = {name: np.flatnonzero(members) for name, members in sides.items()}
+    places = {name: sweep.places()[records] for name, records in columns.items()}
 
     def statistics(w: Weights) -> Statistics:
-        decisions = cross_fitted_decisions(scores, labels, folds, w)
-        aucs, accurate = {}, {}
+        accurate: defaultdict[Key, list[Floats]] = defaultdict(list)
+        for each in sweep.passes(w):
+            called = each.cross_fitted()
+            for name, records in columns.items():
+                tpr = each.share(records, places[name], called)
+                accurate["member_accuracy_" + name, "cross_fitted"].append(tpr)
+        found = {("auc_" + name, ""): area.auc(w) for name, area in areas.items()}
+        return found | _joined(accurate)
+
+    def least(share: Values) -> Least:
+        found: Least = {}
         for name, members in sides.items():
             kept = members | ~labels
-            aucs["auc_" + name, ""] = Ranking.of(scores, labels, among=kept).auc(w)
-            tpr = accuracies(decisions[:, kept], labels[kept], w[:, kept])[1]
-            accurate["member_accuracy_" + name, "cross_fitted"] = tpr
-        return aucs | accurate
+            found["auc_" + name, ""] = closed.auc(scores[kept], labels[kept])
+            key = "member_accuracy_" + name, "cross_fitted"
+            found[key] = closed.share(share[key], int(members.sum()))
+        return found
 
-    found = measurements(statistics, weights)
-    share = {each.metric: each.value for each in found}
-    least: Least = {}
-    for name, members in sides.items():
-        kept = members | ~labels
-        least["auc_" + name, ""] = closed.auc(scores[kept], labels[kept])
-        accuracy = "member_accuracy_" + name
-        least[accuracy, "cross_fitted"] = closed.share(share[accuracy], int(members.sum()))
-    return including(found, least)
+    return Metrics(len(scores), statistics, least)
 
 
-def measurements(
-    statistics: Callable[[Weights], Statistics], weights: Weights
-) -> list[Measurement]:
-    """Compute `statistics` at weight one, for values, and at `weights` (B, n), for replicates."""
-    values = statistics(np.ones((1, weights.shape[1]), np.int16))
-    replicates = statistics(weights)
-    return [
-        Measurement(metric, threshold, float(value[0]), replicates[metric, threshold])
-        for (metric, threshold), value in values.items()
-    ]
-
-
-def including(found: Sequence[Measurement], least: Least) -> list[Measurement]:
-    """The same, with intervals that include those of `least`."""
-    return [replace(each, least=least.get((each.metric, each.threshold))) for each in found]
-
-
-def _named(threshold: str, rates: tuple[Floats, Floats, Floats]) -> Statistics:
-    return {(metric, threshold): rate for metric, rate in zip(ACCURACIES, rates, strict=True)}
+def _joined(parts: Mapping[Key, Sequence[Floats]]) -> Statistics:
+    return {key: np.concatenate(found) for key, found in parts.items()}

@@ -1,8 +1,8 @@
-"""Error rates of a membership score on weighted records: the engine that all the metrics share.
+"""Error rates of a membership score on weighted records, from all of its thresholds.
 
 Records have weights: weights of one give the estimate itself, bootstrap multiplicities give its
 replicates. One row of weights W (replicates, records) is one replicate; nothing here loops over
-either axis.
+either axis. Many replicates take less time with `metrics.sweep`.
 """
 
 from collections.abc import Iterator
@@ -43,15 +43,11 @@ class Ranking:
         Raises:
             DistilleakError: a score is NaN or infinite, or there are no members or no non-members.
         """
-        _check(scores, labels)
+        check(scores, labels)
         kept = np.arange(len(scores)) if among is None else np.flatnonzero(among)
         order = kept[np.argsort(-scores[kept], kind="stable")]
         member = labels[order]
-        if member.all() or not member.any():
-            lacking = "non-members" if member.any() else "members"
-            raise DistilleakError(
-                f"no {lacking} among {len(order)} records; members and non-members are both needed"
-            )
+        check_classes(member)
         ordered = scores[order]
         ends = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
         tops = np.append(0, ends + 1)
@@ -63,19 +59,6 @@ class Ranking:
             top_nonmembers=np.append(0, np.cumsum(~member))[tops],
         )
 
-    def auc(self, weights: Weights) -> Floats:
-        """Area under the ROC curve, (replicates,): P(member scores higher) + P(equal) / 2.
-
-        The Mann-Whitney statistic divided by members times non-members. Values below 0.5 are
-        reported as they are. NaN where a replicate lacks members or non-members.
-        """
-        areas = [
-            np.einsum("bg,bg->b", np.diff(fp), (tp[:, 1:] + tp[:, :-1]) / 2)
-            / _whole(tp[:, -1] * fp[:, -1])
-            for tp, fp in self._counts(weights)
-        ]
-        return np.concatenate(areas)
-
     def tpr_at_fpr(self, weights: Weights, target: float) -> Floats:
         """The largest true-positive rate whose false-positive rate is <= `target`, (replicates,).
 
@@ -86,25 +69,11 @@ class Ranking:
         rates = []
         for tp, fp in self._counts(weights):
             # As quotients, since in floating point 0.29 * 100 < 29 while 29 / 100 == 0.29.
-            fpr = fp / _whole(fp[:, -1:])
+            fpr = fp / whole(fp[:, -1:])
             last = np.count_nonzero(fpr <= target, axis=1) - 1
-            tpr = tp[np.arange(len(tp)), last] / _whole(tp[:, -1])
+            tpr = tp[np.arange(len(tp)), last] / whole(tp[:, -1])
             rates.append(np.where(np.isnan(fpr[:, -1]), np.nan, tpr))
         return np.concatenate(rates)
-
-    def oracle(self, weights: Weights) -> tuple[Floats, Floats, Floats]:
-        """(balanced accuracy, TPR, TNR) at the best threshold for these records; (replicates,).
-
-        Best in balanced accuracy, and optimistic, since the threshold is chosen on the labels on
-        which it is judged. Among equally good thresholds the highest is taken.
-        """
-        tpr, tnr = [], []
-        for tp, fp in self._counts(weights):
-            rows, best = np.arange(len(tp)), _best(tp, fp)
-            tpr.append(tp[rows, best] / _whole(tp[:, -1]))
-            tnr.append((fp[:, -1] - fp[rows, best]) / _whole(fp[:, -1]))
-        member, nonmember = np.concatenate(tpr), np.concatenate(tnr)
-        return (member + nonmember) / 2, member, nonmember
 
     def best_threshold(self, weights: Weights) -> Floats:
         """The threshold t of best balanced accuracy for the decision score > t, (replicates,).
@@ -120,7 +89,7 @@ class Ranking:
             called = tp + fp
             # The next group with a nonzero weight in this replicate; those not drawn are skipped.
             following = np.argmax(called > called[rows, best, None], axis=1)
-            middle = _between(self.scores[following - 1], self.scores[best - 1])
+            middle = between(self.scores[following - 1], self.scores[best - 1])
             thresholds.append(np.where(best == 0, np.inf, middle))
         return np.concatenate(thresholds)
 
@@ -146,32 +115,24 @@ def roc_curve(scores: Floats, labels: Labels) -> tuple[Floats, Floats]:
     )
 
 
-def accuracies(
-    decisions: NDArray[np.bool_], labels: Labels, weights: Weights
-) -> tuple[Floats, Floats, Floats]:
-    """(balanced accuracy, TPR, TNR), each (replicates,), of given decisions.
-
-    `decisions` is (replicates, records), or (records,) if they are the same in every replicate.
-    NaN where a replicate lacks a class.
-    """
-    classes = np.stack([labels, ~labels], axis=1).astype(np.float64)
-    right = np.broadcast_to(decisions == labels, weights.shape)
-    shares = []
-    for rows in chunks(weights):
-        counted = (weights[rows] * right[rows]).astype(np.float64) @ classes
-        shares.append(counted / _whole(weights[rows].astype(np.float64) @ classes))
-    member, nonmember = np.concatenate(shares).T
-    return (member + nonmember) / 2, member, nonmember
-
-
 def chunks(weights: Weights) -> Iterator[slice]:
     """Slices of replicates small enough to work on in float64."""
-    step = max(1, _CHUNK // weights.shape[1])
+    step = chunk_rows(weights.shape[1])
     for start in range(0, len(weights), step):
         yield slice(start, start + step)
 
 
-def _check(scores: Floats, labels: Labels) -> None:
+def chunk_rows(records: int) -> int:
+    """How many replicates of so many records `chunks` puts together."""
+    return max(1, _CHUNK // records)
+
+
+def check(scores: Floats, labels: Labels) -> None:
+    """Raise an error unless each of the labels has a score.
+
+    Raises:
+        DistilleakError: their numbers differ, or a score is NaN or infinite.
+    """
     if scores.shape != labels.shape:
         raise DistilleakError(f"{len(scores)} scores for {len(labels)} labels; one each is needed")
     bad = np.flatnonzero(~np.isfinite(scores))
@@ -179,6 +140,31 @@ def _check(scores: Floats, labels: Labels) -> None:
         raise DistilleakError(
             f"score {scores[bad[0]]} of record number {bad[0]}; scores must be finite"
         )
+
+
+def check_classes(member: Labels) -> None:
+    """Raise an error unless some of the records are members and some are not.
+
+    Raises:
+        DistilleakError: all are, or none is.
+    """
+    if member.all() or not member.any():
+        lacking = "non-members" if member.any() else "members"
+        raise DistilleakError(
+            f"no {lacking} among {len(member)} records; members and non-members are both needed"
+        )
+
+
+def between(lower: Floats, upper: Floats) -> Floats:
+    """A threshold between two neighbouring scores: `lower` does not exceed it, `upper` does."""
+    middle = lower / 2 + upper / 2
+    # Between neighbouring floats the middle rounds to one of them; `upper` must stay above it.
+    return np.where(middle < upper, middle, lower)
+
+
+def whole(totals: Floats) -> Floats:
+    """A denominator: NaN instead of zero, since a share of nothing is undefined."""
+    return np.where(totals > 0, totals, np.nan)
 
 
 def _cumulated(weights: Weights, columns: NDArray[np.intp], tops: NDArray[np.intp]) -> Floats:
@@ -191,14 +177,3 @@ def _best(tp: Floats, fp: Floats) -> NDArray[np.intp]:
     # TPR - FPR times both totals: whole numbers, so that ties are exact in floating point.
     best: NDArray[np.intp] = np.argmax(tp * fp[:, -1:] - fp * tp[:, -1:], axis=1)
     return best
-
-
-def _between(lower: Floats, upper: Floats) -> Floats:
-    middle = lower / 2 + upper / 2
-    # Between neighbouring floats the middle rounds to one of them; `upper` must stay above it.
-    return np.where(middle < upper, middle, lower)
-
-
-def _whole(totals: Floats) -> Floats:
-    """A denominator: NaN instead of zero, since a share of nothing is undefined."""
-    return np.where(totals > 0, totals, np.nan)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
-from distilleak.metrics.rates import Floats, Labels, Ranking, Weights
+from distilleak.metrics.rates import Floats, Labels, Ranking
 from distilleak.seeding import stream
 
 Folds = NDArray[np.int64]  # (records,)
@@ -44,28 +44,27 @@ def cross_fitted(scores: Floats, labels: Labels, folds: Folds) -> Floats:
     """
     ones = np.ones((1, len(scores)), np.int16)
     names, fold = np.unique(folds, return_inverse=True)
-    thresholds = _per_fold(scores, labels, fold, len(names), ones)
-    return np.take(thresholds[0], fold)
+    check_folds(labels, fold, len(names))
+    thresholds = [
+        Ranking.of(scores, labels, among=fold != k).best_threshold(ones)[0]
+        for k in range(len(names))
+    ]
+    return np.take(np.array(thresholds), fold)
 
 
-def cross_fitted_decisions(
-    scores: Floats, labels: Labels, folds: Folds, weights: Weights
-) -> NDArray[np.bool_]:
-    """Cross-fitted decisions, threshold chosen anew in each replicate; bool (replicates, records).
-
-    The copies of a record that a replicate draws share its fold, so a threshold is never judged on
-    a record that helped to choose it.
+def check_folds(labels: Labels, fold: NDArray[np.intp], n_folds: int) -> None:
+    """Raise an error unless the folds, numbered from 0, allow cross-fitting.
 
     Raises:
-        DistilleakError: a fold lacks members or non-members, or a score is not finite.
+        DistilleakError: there are fewer than two, or one lacks members or non-members.
     """
-    names, fold = np.unique(folds, return_inverse=True)
-    thresholds = _per_fold(scores, labels, fold, len(names), weights)
-    decisions = np.empty(weights.shape, np.bool_)
-    for k in range(len(names)):
-        records = np.flatnonzero(fold == k)
-        decisions[:, records] = scores[records] > thresholds[:, k, None]
-    return decisions
+    for name, side in (("members", labels), ("non-members", ~labels)):
+        held = np.bincount(fold[side], minlength=n_folds)
+        if n_folds < 2 or not held.all():
+            raise DistilleakError(
+                f"{held.min()} {name} in the smallest of {n_folds} folds; cross-fitting needs "
+                "at least 2 folds with members and non-members in each"
+            )
 
 
 def at_fpr(nonmember_scores: Floats, fpr: float) -> float:
@@ -87,23 +86,3 @@ def at_fpr(nonmember_scores: Floats, fpr: float) -> float:
     shares = np.arange(len(descending) + 1) / len(descending)
     exceeding = int(np.count_nonzero(shares <= fpr)) - 1
     return float(np.append(descending, -np.inf)[exceeding])
-
-
-def _per_fold(
-    scores: Floats, labels: Labels, fold: NDArray[np.intp], n_folds: int, weights: Weights
-) -> Floats:
-    """For each fold, the threshold chosen on the other folds, (replicates, folds)."""
-    for name, side in (("members", labels), ("non-members", ~labels)):
-        held = np.bincount(fold[side], minlength=n_folds)
-        if n_folds < 2 or not held.all():
-            raise DistilleakError(
-                f"{held.min()} {name} in the smallest of {n_folds} folds; cross-fitting needs "
-                "at least 2 folds with members and non-members in each"
-            )
-    return np.stack(
-        [
-            Ranking.of(scores, labels, among=fold != k).best_threshold(weights)
-            for k in range(n_folds)
-        ],
-        axis=1,
-    )

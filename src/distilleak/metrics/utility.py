@@ -5,14 +5,12 @@ from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
 from distilleak.metrics import closed
-from distilleak.metrics.measure import Least, Measurement, Statistics, including, measurements
+from distilleak.metrics.measure import Metrics, Statistics
 from distilleak.metrics.rates import Floats, Weights, chunks
 
 
-def utility(
-    logp_sum: Floats, tokens: NDArray[np.int64], correct: NDArray[np.int64], weights: Weights
-) -> list[Measurement]:
-    """Measure a language model on held-out records, with a bootstrap over records.
+def utility(logp_sum: Floats, tokens: NDArray[np.int64], correct: NDArray[np.int64]) -> Metrics:
+    """How well a language model predicts held-out records.
 
     `heldout_loss` is in nats per token: the total over all records divided by their total number of
     tokens, so that long records count more than short ones. `perplexity` is exp(heldout_loss), and
@@ -22,7 +20,6 @@ def utility(
         logp_sum: (n,), sum of the tokens' log p in each record, natural logarithm.
         tokens: (n,), scored tokens of each record.
         correct: (n,), tokens of each record whose rank is 0.
-        weights: (B, n), from `bootstrap.weights` with one class of labels.
 
     Raises:
         DistilleakError: a record has no token, or a sum that is not finite.
@@ -44,5 +41,6 @@ def utility(
             ("top1_accuracy", ""): sums[:, 2] / sums[:, 1],
         }
 
-    least: Least = {("top1_accuracy", ""): closed.mean(correct / tokens)}
-    return including(measurements(statistics, weights), least)
+    return Metrics(
+        len(tokens), statistics, lambda _: {("top1_accuracy", ""): closed.mean(correct / tokens)}
+    )

@@ -13,6 +13,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
 )
@@ -34,6 +35,9 @@ NEUTRAL: dict[str, object] = {
 }
 """Fields of a configuration that change the form of what a model returns or how it is computed, and
 nothing that it says: every model of a study has these values."""
+DROPPED = ("fusion_config", "distributed_config")
+"""Fields with which the library would put other classes in the place of a model's parts, or save it
+as one of many processes."""
 
 
 class _UnreadableError(Exception):
@@ -96,6 +100,7 @@ def load(settings: CheckpointSettings, quantised: Reader | None = None) -> PreTr
         if quantised is None:
             raise heads.quantised(shown)
         reader = quantised
+    _check_generation(source, shown)
     try:
         model, unused = reader(auto, source, {**options, "config": config}, shown, torch.float32)
     except _UnreadableError as error:
@@ -213,9 +218,9 @@ def _neutralise(config: PreTrainedConfig, shown: str) -> None:
     heads.refuse_other_direction(config.to_dict(), family.kind, shown)
     for field, value in (*dict.fromkeys(family.dropout, 0.0).items(), *NEUTRAL.items()):
         setattr(config, field, value)
-    # With it the library would put other classes in the place of a model's parts.
-    if hasattr(config, "fusion_config"):
-        del config.fusion_config
+    for field in DROPPED:
+        if hasattr(config, field):
+            delattr(config, field)
     if not _within(config.pad_token_id, config.vocab_size):
         # Padding is known by position; the embedding of its token is never read.
         if family.counted_from_padding:
@@ -225,6 +230,25 @@ def _neutralise(config: PreTrainedConfig, shown: str) -> None:
                 "counted from it"
             )
         config.pad_token_id = None
+
+
+def _check_generation(source: str, shown: str) -> None:
+    """Check how a model generates, which is read with the weights and saved with them.
+
+    Raises:
+        DistilleakError: the library would refuse it, and blame the weights.
+    """
+    if not Path(source, "generation_config.json").is_file():
+        return
+    try:
+        GenerationConfig.from_pretrained(source)
+    except OSError:  # what is no JSON is not used
+        return
+    except Exception as error:
+        raise DistilleakError(
+            f"{shown}: generation_config.json is damaged ({_reason(error)}); delete it, the model "
+            "is the same without it"
+        ) from error
 
 
 def _within(token: int | None, vocabulary: int) -> bool:

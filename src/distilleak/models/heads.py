@@ -19,16 +19,15 @@ from distilleak.errors import DistilleakError
 from distilleak.models import family_fields
 from distilleak.settings.architecture import CausalFamily, Kind, MaskedFamily
 
-ADAPTERS = (
-    "adapter_config.json",
-    "adapter_model.*",
-    "*/adapter_config.json",
-    "adapters.*",
-    "*lora*.safetensors",
-    "prompt_embeddings*",
+ADAPTERS = re.compile(
+    r"adapter_config\.json|(.*(adapter|lora|ia3).*|prompt_embeddings.*|soft_prompt.*)"
+    r"\.(safetensors|bin|pt|pth|ckpt|npz)",
+    re.IGNORECASE,
 )
-"""Files beside a model's weights, or one folder below, that change it: those of peft and diffusers,
-and of MLX."""
+"""Files beside a model's weights, or one folder below, that change it: those of peft, diffusers,
+MLX, torchtune and LLaVA."""
+WEIGHTS = re.compile(r"(model|pytorch_model|consolidated)\b.*\.safetensors")
+"""Names under which the weights of a model itself lie in safetensors, in whatever precision."""
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 """Files of which one at least makes a tokenizer, the usual one first."""
 ATTENTION = ("eager", "sdpa", "flex_attention")
@@ -379,14 +378,25 @@ def _inside_package(given: str) -> Path:
 
 def _refuse_adapters(directory: Path) -> None:
     """Refuse what would change the model and is not read: the study would be of another model."""
-    found = (file for pattern in ADAPTERS for file in directory.glob(pattern))
-    file = next(iter(sorted(found)), None)
-    if file is not None:
-        raise DistilleakError(
-            f"{file}: adapters are not read, and without them this is another model; merge them "
-            "into the weights (peft: merge_and_unload), or move the file away to study the model "
-            "without them"
-        )
+    index = directory / "model.safetensors.index.json"
+    read = {*_weight_map(index).values()} if index.is_file() else set()
+    for file in sorted(file for pattern in ("*", "*/*") for file in directory.glob(pattern)):
+        move = "or move the file away to study the model without them"
+        if ADAPTERS.fullmatch(file.name):
+            raise DistilleakError(
+                f"{file}: adapters are not read, and without them this is another model; merge "
+                f"them into the weights (peft: merge_and_unload), {move}"
+            )
+        if (
+            file.parent == directory
+            and file.suffix == ".safetensors"
+            and not WEIGHTS.fullmatch(file.name)
+            and file.name not in read
+        ):
+            raise DistilleakError(
+                f"{file}: only model.safetensors is read, and these weights may make it another "
+                f"model; merge them into it, {move}"
+            )
 
 
 def _weight_map(index: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ from distilleak.floors import kneser_ney
 from distilleak.floors.floor import FLOORS
 from distilleak.floors.kneser_ney import CountModel
 from distilleak.metrics.bootstrap import weights
-from distilleak.metrics.measure import Measurement, measure
+from distilleak.metrics.measure import Measurement, measure, resample
 from distilleak.metrics.thresholds import folds
 from distilleak.metrics.utility import utility
 from distilleak.records.table import Records
@@ -65,16 +65,17 @@ def floors(counted: Counted, settings: EvaluationSettings, seed: int) -> Iterato
     for name, floor in FLOORS.items():
         text = [*counted.public, *(counted.members if floor.members else ())]
         model = kneser_ney.fit(text, floor.order, counted.vocabulary)
-        for found in utility(*_per_record(model, counted.holdout), held_out):
+        useful = utility(*_per_record(model, counted.holdout))
+        for found in resample([useful], held_out)[0]:
             yield name, "", found
         logp, tokens, _ = _per_record(model, counted.evaluated.tokens)
         loss = public.setdefault(floor.order, logp / tokens)
         scores = {"loss": logp / tokens}
         if floor.members:
             scores["reference"] = logp / tokens - loss
-        for attack, values in scores.items():
-            for found in measure(values, labels, fold, drawn, None):
-                yield name, attack, found
+        wanted = [measure(values, labels, fold, None) for values in scores.values()]
+        for attack, measured in zip(scores, resample(wanted, drawn), strict=True):
+            yield from ((name, attack, found) for found in measured)
 
 
 def as_table(found: Iterator[Found]) -> pa.Table:

@@ -17,7 +17,7 @@ from distilleak.guards import sealed_json
 from distilleak.metrics.bootstrap import stratified, weights
 from distilleak.metrics.calibration import calibrated, dealt
 from distilleak.metrics.factorial import effects, groups
-from distilleak.metrics.measure import Measurement, measure, measure_exactly, measure_seen
+from distilleak.metrics.measure import Measurement, measure, measure_exactly, measure_seen, resample
 from distilleak.metrics.thresholds import folds
 from distilleak.metrics.utility import utility
 from distilleak.records import window
@@ -68,25 +68,29 @@ def privacy(
         seed: of folds and resampling.
         majority: whether the scores are votes, whose threshold is `MAJORITY`.
     """
-    labels = scores.teacher_member
+    labels, attacks = scores.teacher_member, scores.attacks
     fold = folds(labels, settings.folds, seed)
     drawn = weights(labels, settings.replicates, seed)
-    grouped = None
+    threshold = MAJORITY if majority else None
+    parts = [
+        resample([measure(each, labels, fold, threshold) for each in attacks.values()], drawn),
+        [
+            measure_exactly(each, labels, settings.delta, settings.guess_share, seed)
+            for each in attacks.values()
+        ],
+    ]
     if not np.array_equal(labels, scores.student_member):
         # A factorial split: the four groups keep their sizes in every replicate.
         group = groups(labels, scores.student_member)
         grouped = stratified(group, settings.replicates, seed)
-    for attack, values in scores.attacks.items():
-        for found in measure(values, labels, fold, drawn, MAJORITY if majority else None):
-            yield attack, found
-        for found in measure_exactly(values, labels, settings.delta, settings.guess_share, seed):
-            yield attack, found
-        if grouped is not None:
-            for found in effects(values, labels, scores.student_member, grouped):
-                yield attack, found
-        if seen is not None and not seen[labels].all():
-            for found in measure_seen(values, labels, seen, fold, drawn):
-                yield attack, found
+        contrasts = [effects(each, labels, scores.student_member) for each in attacks.values()]
+        parts.append(resample(contrasts, grouped))
+    if seen is not None and not seen[labels].all():
+        sides = [measure_seen(each, labels, seen, fold) for each in attacks.values()]
+        parts.append(resample(sides, drawn))
+    for attack, *measured in zip(attacks, *parts, strict=True):
+        for found in measured:
+            yield from ((attack, each) for each in found)
 
 
 def read_seen(path: str | Path, scores: Scores) -> NDArray[np.bool_]:
@@ -133,11 +137,13 @@ def heldout_utility(
         first = (view.rank.values == 0).astype(np.int64)
         correct.append(np.add.reduceat(first, view.rank.offsets[:-1]))
     count = np.concatenate(tokens)
-    measured = utility(np.concatenate(logp), count, np.concatenate(correct), drawn)
     fold = dealt(len(holdout), settings.folds, seed)
-    measured += calibrated(np.concatenate(scaled), count, tempered.SCALES, fold, drawn)
-    for found in measured:
-        yield "", found
+    wanted = [
+        utility(np.concatenate(logp), count, np.concatenate(correct)),
+        calibrated(np.concatenate(scaled), count, tempered.SCALES, fold),
+    ]
+    for measured in resample(wanted, drawn):
+        yield from (("", found) for found in measured)
 
 
 def read_facts(path: str | Path) -> dict[str, float]:

@@ -30,6 +30,8 @@ _WANTED = {
 
 LONGEST_VALUE = 60
 """Characters of a value that a message shows."""
+MOST_KEYS = 20
+"""Keys with one problem that a message names."""
 LONGEST_PROBLEM = 600
 """Characters of a problem: lists of what is allowed fit, a list of a thousand seeds does not."""
 
@@ -47,8 +49,12 @@ class ConfigurationError(DistilleakError):
         self.key = key
         self.problem = problem
         self.also = also
-        names = ", ".join(name if name.isprintable() else repr(name) for name in [key, *also])
-        super().__init__(f"{shortened(names, LONGEST_VALUE * 2)}: {shortened(problem)}")
+        keys = [
+            shortened(name if name.isprintable() else repr(name), LONGEST_VALUE * 2)
+            for name in (key, *also)
+        ]
+        more = f" and {len(keys) - MOST_KEYS} more" if len(keys) > MOST_KEYS else ""
+        super().__init__(f"{', '.join(keys[:MOST_KEYS])}{more}: {shortened(problem)}")
 
 
 def shortened(text: str, longest: int = LONGEST_PROBLEM) -> str:

@@ -38,7 +38,7 @@ MOST_REFERENCES = 1000
 
 def _references(value: Any) -> Any:
     number = isinstance(value, int) and not isinstance(value, bool)
-    if value != "base" and not number:
+    if value != "base" and not (number and 0 <= value <= MOST_REFERENCES):
         raise PydanticCustomError(
             "references",
             "should be a whole number from 0 to {most}, or `base`",

@@ -59,7 +59,9 @@ def _shares(
     columns = np.stack([members.correct, members.confidence, members.tokens], axis=1)[side]
     columns = columns.astype(np.float64)
     drawn = bootstrap.weights(np.ones(len(columns), np.bool_), count, seed)
-    sums = np.concatenate([drawn[rows].astype(np.float64) @ columns for rows in chunks(drawn)])
+    sums = np.concatenate(
+        [block[rows].astype(np.float64) @ columns for block in drawn for rows in chunks(block)]
+    )
     total = columns.sum(axis=0)
     agreement, confidence = (
         _estimate(
