@@ -156,6 +156,14 @@ def check_fit(adapter: Adapter, base: Head, weights: Mapping[str, list[int]]) ->
             )
 
 
+def alone(directory: str) -> DistilleakError:
+    """The error of an adapter that is given as if it were a model."""
+    return DistilleakError(
+        f"{directory}: an adapter, not a model; name the model that it changes, too: "
+        f"{{directory: {directory}, adapts: {{directory: ...}}}}"
+    )
+
+
 def unfit(adapter: str, base: str, reason: str) -> DistilleakError:
     """The error of an adapter for another base."""
     return DistilleakError(f"{adapter}: no adapter for {base}: {reason}")

@@ -54,8 +54,9 @@ def load(
             its base.
     """
     shown = name(settings)
-    if settings.adapts is None and settings.directory is not None:
-        refuse_alone(settings.directory)
+    alone = settings.directory if settings.adapts is None else None
+    if alone is not None and adapters.lies_in(heads.model_directory(alone)):
+        raise adapters.alone(alone)
     # What is wrong with an adapter shows sooner than what is wrong with its base.
     adapter = None if settings.adapts is None else _adapter(settings)
     whole = settings.whole
@@ -66,19 +67,6 @@ def load(
         checkpoints.check_finite(model, shown)
     model = making.fit(model, tokenizer, shown)
     return _cast(model, dtype).to(device).eval()  # type: ignore[no-any-return,arg-type]
-
-
-def refuse_alone(directory: str) -> None:
-    """Refuse an adapter that is given as if it were a model.
-
-    Raises:
-        DistilleakError: says how to name its base.
-    """
-    if adapters.lies_in(heads.model_directory(directory)):
-        raise DistilleakError(
-            f"{directory}: an adapter, not a model; name the model that it changes, too: "
-            f"{{directory: {directory}, adapts: {{directory: ...}}}}"
-        )
 
 
 def _check_tokenizer(settings: FinishedSettings, path: str) -> None:
