@@ -19,3 +19,11 @@ if any("audit" in given for given in SOURCES.values()):
 else:
 
     include: "workflow/rules/study.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        WANTED,
+    message:
+        f"{RESULTS}/report.html and all that it shows are complete"

@@ -8,13 +8,14 @@ from distilleak import catalogue
 from distilleak.audit import reading
 from distilleak.audit.plan import Plan
 from distilleak.errors import DistilleakError
+from distilleak.study import finished
 
 MODELS = {"teacher": {"directory": "t"}, "v1": {"directory": "one"}, "v2": {"directory": "two"}}
 TEXTS = {"members": "m.jsonl", "nonmembers": "n.jsonl"}
 
 
 def planned(monkeypatch: pytest.MonkeyPatch, same: bool = True, **audit: Any) -> Plan:
-    monkeypatch.setattr(reading, "same_tokens", lambda one, other: same)
+    monkeypatch.setattr(finished, "same_tokenizer", lambda one, other: same)
     attacks = audit.pop("attacks", None)
     raw = {"study": "a", "audit": {"models": MODELS, **TEXTS, **audit}}
     return reading.read({"a.yaml": raw if attacks is None else {**raw, "attacks": attacks}})

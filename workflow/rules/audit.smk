@@ -69,15 +69,13 @@ def get_file_contents(*models):
 TEXTS = ending_in_one_line(audits.text_files, PLAN)
 
 
-rule all:
-    default_target: True
-    input:
-        f"{RESULTS}/report.html",
-        f"{RESULTS}/card.md",
-        f"{RESULTS}/verdict.json",
-        f"{RESULTS}/exposed.parquet",
-    message:
-        f"{RESULTS}/report.html and all that it shows are complete"
+# What `snakemake` makes if it is not told what.
+WANTED = [
+    f"{RESULTS}/report.html",
+    f"{RESULTS}/card.md",
+    f"{RESULTS}/verdict.json",
+    f"{RESULTS}/exposed.parquet",
+]
 
 
 rule load_audit:
@@ -117,7 +115,7 @@ rule copy_tokenizer:
     params:
         code=get_code("copy_tokenizer"),
         checkpoints=lambda wildcards: canonical(
-            [PLAN.models[wildcards.model].model_dump()]
+            [PLAN.models[wildcards.model].tokenizer.model_dump()]
         ),
         contents=lambda wildcards: get_file_contents(PLAN.models[wildcards.model]),
     message:
@@ -287,7 +285,9 @@ rule score_attacks:
             f"{MODEL}/base/evidence" if PLAN.queries_base(wildcards.model) else []
         ),
         teacher=lambda wildcards: (
-            f"{MODEL}/teacher/evidence" if PLAN.queries_teacher(wildcards.model) else []
+            f"{MODEL}/teacher/evidence"
+            if PLAN.queries_teacher(wildcards.model)
+            else []
         ),
         tokenizer=lambda wildcards: (
             f"{MODEL}/tokenizer" if PLAN.counts_tokens(wildcards.model) else []
@@ -301,7 +301,10 @@ rule score_attacks:
     params:
         code=lambda wildcards: get_code(
             "score_attacks",
-            *(f"attacks.{e['attack']}" for e in PLAN.attacks_on(wildcards.model).values()),
+            *(
+                f"attacks.{e['attack']}"
+                for e in PLAN.attacks_on(wildcards.model).values()
+            ),
         ),
         attacks=lambda wildcards: canonical(PLAN.attacks_on(wildcards.model)),
         held=lambda wildcards, input: " ".join(
@@ -340,6 +343,7 @@ rule judge_audit:
         ),
         policy=canonical(CONFIG.policy),
         evaluation=canonical(CONFIG.evaluation),
+        threats=canonical(PLAN.threats),
         left_out=canonical(PLAN.left_out),
         study=CONFIG.study,
         seed=CONFIG.seed,
@@ -348,8 +352,8 @@ rule judge_audit:
     shell:
         "python -m distilleak judge_audit {params.models} --blind {input.blind}"
         " --policy {params.policy:q} --evaluation {params.evaluation:q}"
-        " --left-out {params.left_out:q} --study {params.study} --seed {params.seed}"
-        " --verdict {output.verdict} --exposed {output.exposed} > {log} 2>&1"
+        " --threats {params.threats:q} --left-out {params.left_out:q}"
+        " --study {params.study} --seed {params.seed} --verdict {output.verdict} --exposed {output.exposed} > {log} 2>&1"
 
 
 rule write_audit:

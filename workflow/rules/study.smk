@@ -36,21 +36,19 @@ onstart:
     keep_out_of_git()
 
 
-rule all:
-    default_target: True
-    input:
-        get_kept_files(),
-        costs=rules.collect_costs.output,
-        config=rules.write_config.output,
-        exposure=rules.measure_exposure.output if CANARIES else [],
-        report=f"{RESULTS}/report.html",
-        tables=expand("{results}/tables/{file}", results=RESULTS, file=TABLES),
-        figures=expand(
-            "{results}/figures/{pair}/{figure}.{kind}",
-            results=RESULTS,
-            pair=ARMS,
-            figure=PLAN.figures,
-            kind=["png", "pdf"],
-        ),
-    message:
-        f"{RESULTS}/report.html and all that it shows are complete"
+# What `snakemake` makes if it is not told what.
+WANTED = [
+    *get_kept_files(),
+    *rules.collect_costs.output,
+    *rules.write_config.output,
+    *(rules.measure_exposure.output if CANARIES else []),
+    f"{RESULTS}/report.html",
+    *expand("{results}/tables/{file}", results=RESULTS, file=TABLES),
+    *expand(
+        "{results}/figures/{pair}/{figure}.{kind}",
+        results=RESULTS,
+        pair=ARMS,
+        figure=PLAN.figures,
+        kind=["png", "pdf"],
+    ),
+]

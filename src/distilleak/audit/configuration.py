@@ -5,12 +5,12 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from distilleak.corpora import local
-from distilleak.settings.architecture import CheckpointSettings
 from distilleak.settings.base import Settings
 from distilleak.settings.deduplication import DeduplicationSettings
 from distilleak.settings.encoding import EncodingSettings
 from distilleak.settings.evaluation import EvaluationSettings
 from distilleak.settings.evidence import EvidenceSettings
+from distilleak.settings.finished import FinishedSettings
 from distilleak.settings.gate import GateSettings
 from distilleak.settings.policy import PolicySettings
 from distilleak.settings.training import HardwareSettings
@@ -45,10 +45,10 @@ class AuditTexts(Settings):
 class AuditSection(AuditTexts):
     """Finished models, and the texts with which they are judged."""
 
-    models: dict[Name, CheckpointSettings] = Field(min_length=1)
+    models: dict[Name, FinishedSettings] = Field(min_length=1)
     """Name -> a finished model. `teacher` is the one that the others have learned from; every other
     name is a student, and gets a verdict."""
-    base: CheckpointSettings | None = None
+    base: FinishedSettings | None = None
     """The public model that all have started from. Attacks compare with it if it reads the same
     tokens."""
 
@@ -78,7 +78,7 @@ class AuditConfiguration(Settings):
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     """Of all that is drawn: folds, resampling, prefixes."""
     deduplication: DeduplicationSettings = DeduplicationSettings()
-    encoding: EncodingSettings = EncodingSettings(context=256)
+    encoding: EncodingSettings = EncodingSettings(context=192)
     gate: GateSettings = GateSettings(on_failure="report")
     evidence: EvidenceSettings = EvidenceSettings()
     attacks: dict[str, Raw | None] | None = Field(default=None, min_length=1)

@@ -9,8 +9,8 @@ from distilleak import catalogue
 from distilleak.attacks.base import Needs
 from distilleak.audit.configuration import BASE, TEACHER, AuditConfiguration
 from distilleak.scoring import needs
-from distilleak.settings.architecture import CheckpointSettings
 from distilleak.settings.evidence import PREFIXES
+from distilleak.settings.finished import FinishedSettings
 from distilleak.study.entries import Entry
 
 Raw = dict[str, Any]
@@ -28,17 +28,18 @@ class Plan:
     Attributes:
         configuration: of the audit.
         attacks: name -> attack that was asked for, by default every one.
-        like_base: model -> whether it reads the same tokens as the base; not in it without a base.
-        like_teacher: the same for the teacher, which is not in it itself.
+        like_base: model -> whether it reads the same tokens as the base; None if that shows only when
+            both are loaded, which then ends the run if they do not.
+        like_teacher: the same for the teacher.
     """
 
     configuration: AuditConfiguration
     attacks: Mapping[str, Entry]
-    like_base: Mapping[str, bool]
-    like_teacher: Mapping[str, bool]
+    like_base: Mapping[str, bool | None]
+    like_teacher: Mapping[str, bool | None]
 
     @property
-    def models(self) -> dict[str, CheckpointSettings]:
+    def models(self) -> dict[str, FinishedSettings]:
         """Name -> every model that is attacked, the base among them."""
         audit = self.configuration.audit
         return {**audit.models, **({BASE: audit.base} if audit.base is not None else {})}
@@ -48,13 +49,9 @@ class Plan:
         return model if model in (TEACHER, BASE) else "student"
 
     @property
-    def teacher(self) -> CheckpointSettings | None:
+    def teacher(self) -> FinishedSettings | None:
         """The model that the others have learned from."""
         return self.configuration.audit.models.get(TEACHER)
-
-    def compares(self, model: str) -> bool:
-        """Whether the base is queried with the tokens of this model."""
-        return model != BASE and self.like_base.get(model, False)
 
     def attacks_on(self, model: str) -> dict[str, Raw]:
         """Name -> an attack that runs on this model, as stages read it."""
@@ -79,6 +76,11 @@ class Plan:
             where = "" if len(named) == len(students) else f"on {', '.join(named)}: "
             found[name] = f"{where}{absent[named[0]]}"
         return found
+
+    @property
+    def threats(self) -> dict[str, str]:
+        """Attack -> its threat model."""
+        return {name: entry.module.THREAT for name, entry in self.attacks.items()}
 
     def views(self, model: str) -> list[str]:
         """The views in which a model is queried."""
@@ -120,7 +122,7 @@ class Plan:
 
     def uses_hub(self) -> bool:
         """Whether a model has to be fetched from a hub."""
-        return any(model.hub is not None for model in self.models.values())
+        return any(model.whole.hub is not None for model in self.models.values())
 
     def _absent(self, entry: Entry, model: str) -> str | None:
         """Why an attack does not run on a model; None if it does."""
@@ -134,12 +136,16 @@ class Plan:
         if wanted.references or wanted.base:
             if self.configuration.audit.base is None:
                 return "needs the public model that the student comes from (audit.base)"
-            if not self.compares(model):
+            if model == BASE:
+                return "compares a model with the base"
+            if self.like_base[model] is False:
                 return "compares token by token with the base, which reads other tokens"
         if wanted.teacher:
-            if TEACHER not in self.models:
+            if self.teacher is None:
                 return "needs the teacher (audit.models.teacher)"
-            if model in (TEACHER, BASE) or not self.like_teacher.get(model, False):
+            if model in (TEACHER, BASE):
+                return "compares a student with the teacher"
+            if self.like_teacher[model] is False:
                 return "compares token by token with the teacher, which reads other tokens"
         pools = {PREFIXES[view] for view in wanted.views if view in PREFIXES}
         if "shown" in pools:

@@ -6,12 +6,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from distilleak.audit import texts
-from distilleak.audit.configuration import TEACHER, AuditConfiguration, Raw
+from distilleak.audit.configuration import BASE, TEACHER, AuditConfiguration, Raw
 from distilleak.audit.plan import Plan, every_attack
 from distilleak.errors import DistilleakError
-from distilleak.settings.architecture import CheckpointSettings
+from distilleak.settings.evidence import PREFIXES
+from distilleak.settings.finished import FinishedSettings
 from distilleak.settings.problems import ConfigurationError, explained
-from distilleak.study import entries, pretrained, reading
+from distilleak.study import entries, finished, pretrained, reading
 
 
 def is_audit(sources: Mapping[str, Raw]) -> bool:
@@ -37,7 +38,13 @@ def check(plan: Plan) -> None:
     Raises:
         DistilleakError: one is missing, damaged or does not fit; the message names its key.
     """
-    texts.check(plan.configuration.audit)
+    audit = plan.configuration.audit
+    texts.check(audit)
+    for name, model in plan.models.items():
+        key = f"audit.{name}" if name == BASE else f"audit.models.{name}"
+        views = plan.views(name)
+        prefix = plan.configuration.evidence.prefix_tokens if {*PREFIXES} & {*views} else 0
+        finished.check(model, key, plan.configuration.encoding.context, prefix)
 
 
 def text_files(plan: Plan) -> list[str]:
@@ -49,13 +56,14 @@ def text_files(plan: Plan) -> list[str]:
     return texts.files(plan.configuration.audit)
 
 
-def local_files(model: CheckpointSettings) -> list[str]:
+def local_files(model: FinishedSettings) -> list[str]:
     """The files on this machine that a model is read from.
 
     Raises:
         DistilleakError: it lies in a package that is not there.
     """
-    return [*model.local_files(), *pretrained.packaged_files(model)]
+    packaged = [file for part in (model, model.whole) for file in pretrained.packaged_files(part)]
+    return [*model.local_files(), *dict.fromkeys(packaged)]
 
 
 def _configuration(raw: Mapping[str, Any]) -> AuditConfiguration:
@@ -72,20 +80,12 @@ def _plan(configuration: AuditConfiguration) -> Plan:
         for name, raw in (every_attack() if given is None else given).items()
     }
     audit = configuration.audit
-    teacher = audit.models.get(TEACHER)
-    like_base = (
-        {}
-        if audit.base is None
-        else {name: same_tokens(model, audit.base) for name, model in audit.models.items()}
-    )
-    like_teacher = (
-        {}
-        if teacher is None
-        else {
-            name: same_tokens(model, teacher)
+    like_base, like_teacher = (
+        {
+            name: None if other is None else finished.same_tokenizer(model, other)
             for name, model in audit.models.items()
-            if name != TEACHER
         }
+        for other in (audit.base, audit.models.get(TEACHER))
     )
     plan = Plan(configuration, attacks, like_base, like_teacher)
     for name in audit.models:
@@ -93,7 +93,3 @@ def _plan(configuration: AuditConfiguration) -> Plan:
             reasons = "; ".join(f"{attack} {why}" for attack, why in plan.left_out.items())
             raise ConfigurationError("attacks", f"none of them can run on {name}: {reasons}")
     return plan
-
-
-def same_tokens(one, other):
-    return True

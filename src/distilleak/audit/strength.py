@@ -12,6 +12,7 @@ from distilleak.metrics.bootstrap import weights
 from distilleak.metrics.limits import Estimate, Tails
 from distilleak.metrics.picked_epsilon import Bound
 from distilleak.metrics.rates import Floats, Labels, Ranking, Weights
+from distilleak.metrics.sweep import Area
 from distilleak.metrics.thresholds import Folds, folds
 from distilleak.scoring.scores import Scores
 from distilleak.settings.evaluation import EvaluationSettings
@@ -125,7 +126,7 @@ def strength(
         labels,
         fold,
         attacker.attack(found, labels, fold, _ones(labels)),
-        attacker.attack(found, labels, fold, weights(labels, settings.replicates, seed)),
+        attacker.attack_all(found, labels, fold, weights(labels, settings.replicates, seed)),
     )
 
 
@@ -137,14 +138,20 @@ def alone(
     ones, drawn = _ones(labels), weights(labels, settings.replicates, seed)
     members, found = int(labels.sum()), []
     for name in names:
-        ranking = Ranking.of(scores.attacks[name], labels)
-        (auc,), (tpr,) = ranking.auc(ones), ranking.tpr_at_fpr(ones, attacker.FPR)
-        strata = [(scores.attacks[name], labels)]
+        values = scores.attacks[name]
+        area, ranking = Area.of(values, labels, ~labels), Ranking.of(values, labels)
+        aucs, tprs = (
+            np.concatenate(column)
+            for column in zip(
+                *((area.auc(w), ranking.tpr_at_fpr(w, attacker.FPR)) for w in (ones, *drawn)),
+                strict=True,
+            )
+        )
         found.append(
             Alone(
                 name,
-                limits.area(float(auc), ranking.auc(drawn), strata, tails),
-                limits.share(float(tpr), ranking.tpr_at_fpr(drawn, attacker.FPR), members, tails),
+                limits.area(float(aucs[0]), aucs[1:], [(values, labels)], tails),
+                limits.share(float(tprs[0]), tprs[1:], members, tails),
             )
         )
     return found

@@ -5,13 +5,15 @@ each fold is judged by the attack, its sign and its threshold that are best on a
 nothing that is reported was chosen on the records that it is reported for.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distilleak.errors import DistilleakError
-from distilleak.metrics.rates import Floats, Labels, Ranking, Weights, chunks
+from distilleak.metrics.rates import Floats, Labels, Weights, chunks
+from distilleak.metrics.sweep import Area
 from distilleak.metrics.thresholds import Folds
 
 FPR = 0.01
@@ -36,6 +38,13 @@ class Outcome:
     auc: Floats
     tpr: Floats
     fpr: Floats
+
+
+def attack_all(scores: Floats, labels: Labels, folds: Folds, draws: Iterable[Weights]) -> Outcome:
+    """`attack` in every replicate of blocks of them, such as `bootstrap.weights`."""
+    parts = [attack(scores, labels, folds, block) for block in draws]
+    columns = (f.name for f in fields(Outcome))
+    return Outcome(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
 
 
 def attack(scores: Floats, labels: Labels, folds: Folds, weights: Weights) -> Outcome:
@@ -90,7 +99,8 @@ def _picked(
     scores: Floats, labels: Labels, others: Labels, weights: Weights
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """The attack whose AUC on the other folds lies farthest from 1/2, and whether it is below."""
-    aucs = np.stack([Ranking.of(row, labels, among=others).auc(weights) for row in scores])
+    sides = labels & others, ~labels & others
+    aucs = np.stack([Area.of(row, *sides).auc(weights) for row in scores])
     picked = np.argmax(np.abs(aucs - CHANCE), axis=0)
     return picked, aucs[picked, np.arange(len(weights))] < CHANCE
 
@@ -108,7 +118,7 @@ def _judged(
     )
     pairs = members * nonmembers
     # A replicate that draws one kind only from this fold compares nothing in it.
-    area = np.nan_to_num(Ranking.of(scores, labels, among=within).auc(weights))
+    area = np.nan_to_num(Area.of(scores, labels & within, ~labels & within).auc(weights))
     return area * pairs, pairs, found, accused
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from distilleak.metrics.epsilon import correct_guesses, one_run
-from distilleak.metrics.rates import Floats, Labels, Ranking
+from distilleak.metrics.rates import Floats, Labels
+from distilleak.metrics.sweep import Area
 from distilleak.metrics.thresholds import Folds
 
 _CHANCE = 0.5
@@ -56,12 +57,13 @@ def bound(
         level: one-sided confidence.
 
     Raises:
-        DistilleakError: as `one_run` and `Ranking.of`.
+        DistilleakError: as `one_run` and `Area.of`.
     """
     numbers = np.unique(folds)
     picking = np.isin(folds, numbers[: len(numbers) // 2])
     ones = np.ones((1, len(labels)), np.int16)
-    aucs = [float(Ranking.of(row, labels, among=picking).auc(ones)[0]) for row in scores]
+    sides = labels & picking, ~labels & picking
+    aucs = [float(Area.of(row, *sides).auc(ones)[0]) for row in scores]
     attack = int(np.argmax(np.abs(np.array(aucs) - _CHANCE)))
     turned = aucs[attack] < _CHANCE
     judged = scores[attack, ~picking] * (-1 if turned else 1)

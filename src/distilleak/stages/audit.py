@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--auxiliary", help="file of further texts that were not, for more attacks")
     parser.add_argument("--policy", help="YAML file with keys of `policy` (docs/audit.md)")
     parser.add_argument("--name", default="audit", help="results lie in results/NAME")
-    parser.add_argument("--context", type=int, help="longest record, in tokens (default: 256)")
+    parser.add_argument("--context", type=int, help="longest record, in tokens (default: 192)")
     parser.add_argument("--cores", default="all", help="CPU cores (default: all)")
     parser.add_argument(
         "--model-card", action="store_true", help="print Markdown for the model card, too"

@@ -14,22 +14,21 @@ from distilleak.settings.finished import FinishedSettings
 from distilleak.settings.problems import ConfigurationError, shown
 
 
-def check(settings: FinishedSettings, name: str, context: int, prefix: int = 0) -> None:
+def check(settings: FinishedSettings, key: str, context: int, prefix: int = 0) -> None:
     """Check a model of an audit.
 
     Of a model on a hub nothing is known yet, nor of a GGUF file more than that it is there.
 
     Args:
         settings: where the model lies.
-        name: that the audit gives it.
+        key: of the configuration, where it is named.
         context: tokens of the longest record.
         prefix: tokens before a record in the views that are asked for.
 
     Raises:
         ConfigurationError: it is missing, cannot be read, has too few positions, or an adapter does
-            not fit its base; names `audit.models.<name>`.
+            not fit its base; names the key.
     """
-    key = f"audit.models.{name}"
     try:
         head = _checked(settings)
     except DistilleakError as error:
