@@ -28,8 +28,8 @@ class Plan:
     Attributes:
         configuration: of the audit.
         attacks: name -> attack that was asked for, by default every one.
-        like_base: model -> whether it reads the same tokens as the base; None if that shows only when
-            both are loaded, which then ends the run if they do not.
+        like_base: model -> whether it reads the same tokens as the base; None if that shows only
+            when both are loaded, which then ends the run if they do not.
         like_teacher: the same for the teacher.
     """
 
