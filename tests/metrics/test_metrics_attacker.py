@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from distilleak.errors import DistilleakError
-from distilleak.metrics.attacker import FPR, attack
+from distilleak.metrics.attacker import FPR, attack, attack_all
 from distilleak.metrics.bootstrap import weights
 from distilleak.metrics.thresholds import at_fpr, folds
 
@@ -56,7 +56,7 @@ def test_agrees_with_a_slow_reference(seed):
 
 def test_a_replicate_is_the_attack_on_the_records_that_it_draws():
     scores, labels, fold = game(7)
-    drawn = weights(labels, 12, 3)
+    (drawn,) = weights(labels, 12, 3)
     found = attack(scores, labels, fold, drawn)
     for replicate, row in enumerate(drawn):
         copies = np.repeat(np.arange(len(labels)), row)
@@ -94,7 +94,7 @@ def test_an_attack_that_finds_members_at_the_low_end_is_turned():
 
 def test_a_constant_attack_finds_nobody_and_accuses_nobody():
     labels = np.arange(100) < 50
-    found = attack(np.zeros((1, 100)), labels, folds(labels, 5, 0), weights(labels, 50, 0))
+    found = attack_all(np.zeros((1, 100)), labels, folds(labels, 5, 0), weights(labels, 50, 0))
     assert (found.auc == 0.5).all()
     assert not found.tpr.any()
     assert not found.fpr.any()

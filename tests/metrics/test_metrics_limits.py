@@ -137,7 +137,7 @@ AREA = float(stats.norm.cdf(SHIFT / math.sqrt(2)))
 def decisions():
     """Where intervals lie whose truth is the limit: (TPR, AUC) of each data set, as sides."""
     labels = np.arange(2 * RECORDS) < RECORDS
-    fold, drawn = folds(labels, 5, 0), weights(labels, 100, 0)
+    fold, (drawn,) = folds(labels, 5, 0), weights(labels, 100, 0)
     ones, rng = np.ones((1, len(labels)), np.int16), np.random.default_rng(2)
     ends, found = tails(0.95, CRITERIA), []
     for _ in range(DATASETS):

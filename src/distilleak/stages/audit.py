@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
     if not SNAKEFILE.is_file():
         raise DistilleakError(f"{SNAKEFILE}: not there; an audit runs from a checkout")
-    given = command.configuration(arguments)
+    given = command.configuration(vars(arguments))
     reading.check(reading.read({"the command line": given}))
     root = paths.study_directory(arguments.name)
     file = root / "audit.yaml"
