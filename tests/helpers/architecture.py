@@ -76,7 +76,7 @@ FLOW = (
     ),
 )
 """What a study does, in order: the step, the stages that do it, the file of their rules."""
-APART = ("forecast", "write_schema")
+APART = ("forecast", "query_api", "write_schema")
 """Stages that no rule runs."""
 
 

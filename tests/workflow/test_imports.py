@@ -45,6 +45,7 @@ LIGHT = (
     "write_schema",
     "draw_shadow",
     "measure_exposure",
+    "query_api",
 )
 """Stages that need no model: importing torch would cost each of them seconds."""
 TOKENIZING = ("train_tokenizer", "encode_records", "measure_floors")
