@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 
 from distilleak.settings.base import Settings
 
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+_VARIABLE = re.compile(r"DISTILLEAK_[A-Z0-9_]+")
+"""A configuration may come from others: it must not send other secrets of an environment."""
 _VERSION = "/v1"
 
 
@@ -19,8 +20,8 @@ class ApiSettings(Settings):
     model: str = Field(min_length=1)
     """What the server calls the model."""
     key_variable: str | None = None
-    """The environment variable that holds the key, if the server wants one. The key itself never
-    stands in a configuration."""
+    """The environment variable that holds the key, if the server wants one: `DISTILLEAK_KEY` or
+    another name that begins with `DISTILLEAK_`. The key itself never stands in a configuration."""
     concurrency: int = Field(default=8, ge=1, le=256)
     """How many texts are on their way to the server at a time."""
     timeout: float = Field(default=120, gt=0, le=86400)
@@ -42,8 +43,8 @@ class ApiSettings(Settings):
             )
         if self.key_variable is not None and not _VARIABLE.fullmatch(self.key_variable):
             raise ValueError(
-                "key_variable should be the name of an environment variable in capital letters, "
-                "such as OPENAI_API_KEY, and not the key itself"
+                "key_variable should be the name of an environment variable that begins with "
+                "DISTILLEAK_, such as DISTILLEAK_KEY, and not the key itself"
             )
         return self
 
