@@ -47,6 +47,7 @@ LIGHT = (
     "draw_shadow",
     "measure_exposure",
     "judge_audit",
+    "query_api",
 )
 """Stages that need no model: importing torch would cost each of them seconds."""
 TOKENIZING = ("train_tokenizer", "encode_records", "measure_floors")

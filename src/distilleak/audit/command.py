@@ -18,7 +18,10 @@ SIGNS = {"pass": "✓ PASS", "fail": "✗ FAIL", "investigate": "? INVESTIGATE"}
 
 
 def model(given: str) -> Raw:
-    """A model as a configuration says it: a directory, a GGUF file or `hub:ID`."""
+    """A model as a configuration says it: a directory, a GGUF file, `hub:ID` or `api:MODEL@URL`."""
+    if given.startswith("api:"):
+        name, _, url = given.removeprefix("api:").rpartition("@")
+        return {"api": url, "model": name}
     if given.startswith("hub:"):
         return {"hub": given.removeprefix("hub:")}
     return {"gguf" if given.endswith(".gguf") else "directory": given}
@@ -90,5 +93,7 @@ def summary(verdict: Raw) -> list[str]:
 
 
 def _name(place: str) -> str:
+    if place.startswith("api:"):
+        place = place.rpartition("@")[0]
     last = re.split(r"[/:\\]", place.rstrip("/"))[-1].removesuffix(".gguf").lower()
     return re.sub(r"[^a-z0-9_-]+", "_", last).strip("_-") or "student"
