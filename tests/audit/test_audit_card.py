@@ -53,7 +53,7 @@ def test_a_section_says_attack_rates_records_versions_and_verdict(tmp_path: Path
     )
     attacks = ", ".join(attack["attack"] for attack in content["models"][1]["attacks"])
     assert f"\nAttacks that were made: {attacks}.\n" in text
-    assert "\nNot tested: rmia, lira_offline, con_recall, neighbour; " in text
+    assert "\nNot tested: lira_offline, lira_online, con_recall, attack_p; " in text
     versions = ", ".join(f"{name} {each}" for name, each in content["versions"].items())
     assert f"\nVersions: {versions}.\n" in text
 

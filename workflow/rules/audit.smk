@@ -404,7 +404,10 @@ rule write_audit:
     conda:
         "../../envs/distilleak.yaml"
     params:
-        code=get_code("write_audit"),
+        code=get_code(
+            "write_audit",
+            also=[PACKAGE / "audit/page.html.jinja", PACKAGE / "report/style.css"],
+        ),
     message:
         "write the page of the audit"
     shell:
