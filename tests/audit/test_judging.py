@@ -233,7 +233,7 @@ def test_a_policy_may_ask_that_rules_are_shown_to_be_kept():
     found = the(verdict(student, policy=strict), "v1")
     assert found["verdict"] == "investigate"
     assert found["more_records"] > 0
-    assert "the data do not show whether it exceeds it" in found["reasons"][0]
+    assert "the data do not show whether the margin of 0.02 is exceeded" in found["reasons"][0]
 
 
 def test_one_failing_candidate_fails_all_and_one_open_candidate_leaves_all_open():
