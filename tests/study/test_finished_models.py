@@ -20,6 +20,8 @@ from distilleak.study import finished
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 MODULE = "model.layers.0.w"
 
+KEY = "audit.models.v1"
+
 
 def settings(**given: Any) -> FinishedSettings:
     return FinishedSettings.model_validate(given)
@@ -28,8 +30,8 @@ def settings(**given: Any) -> FinishedSettings:
 def problem(context: int = 32, prefix: int = 0, **given: Any) -> str:
     """The problem with a model, which is reported at its key in one line."""
     with pytest.raises(ConfigurationError) as found:
-        finished.check(settings(**given), "audit.models.v1", context, prefix)
-    assert found.value.key == "audit.models.v1"
+        finished.check(settings(**given), KEY, context, prefix)
+    assert found.value.key == KEY
     assert "\n" not in str(found.value)
     return found.value.problem
 
@@ -42,17 +44,15 @@ def adapter(path: Path, **changes: Any) -> str:
 def test_models_that_can_be_queried(tmp_path: Path) -> None:
     pytest.importorskip("peft")
     base = write(tmp_path / "m")
-    finished.check(settings(directory=base), "audit.models.v1", 63)
-    finished.check(settings(directory=write(tmp_path / "b", BERT)), "audit.models.v1", 40, 22)
+    finished.check(settings(directory=base), KEY, 63)
+    finished.check(settings(directory=write(tmp_path / "b", BERT)), KEY, 40, 22)
     finished.check(
         settings(directory=adapter(tmp_path / "a"), adapts={"directory": base}),
-        "audit.models.v1",
+        KEY,
         63,
     )
-    finished.check(settings(hub="nobody/has-this"), "audit.models.v1", 10**6)
-    finished.check(
-        settings(directory=str(tmp_path / "a"), adapts={"hub": "some/one"}), "audit.models.v1", 63
-    )
+    finished.check(settings(hub="nobody/has-this"), KEY, 10**6)
+    finished.check(settings(directory=str(tmp_path / "a"), adapts={"hub": "some/one"}), KEY, 63)
 
 
 def no_config(place: Path) -> None:
@@ -277,7 +277,7 @@ import sys
 from distilleak.settings.finished import FinishedSettings
 from distilleak.study import finished
 given = FinishedSettings.model_validate({"directory": "a", "adapts": {"directory": "m"}})
-finished.check(given, "audit.models.v1", 32)
+finished.check(given, "v1", 32)
 print(sorted({"torch", "transformers", "tokenizers", "safetensors", "peft"} & sys.modules.keys()))
 """
     done = subprocess.run(
