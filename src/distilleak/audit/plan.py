@@ -13,6 +13,7 @@ from distilleak.scoring import access, needs
 from distilleak.settings.api import ApiSettings
 from distilleak.settings.evidence import PREFIXES
 from distilleak.settings.finished import FinishedSettings
+from distilleak.study import queries
 from distilleak.study.entries import Entry
 
 Raw = dict[str, Any]
@@ -133,12 +134,7 @@ class Plan:
 
     def evidence_settings(self, views: Sequence[str]) -> Raw:
         """The settings that matter for these views; models are not queried again for any other."""
-        unused = {"shards"}
-        if not PREFIXES.keys() & set(views):
-            unused |= {"prefix_tokens"}
-        if needs.NEIGHBOUR not in views:
-            unused |= {"neighbours", "neighbour_share"}
-        return self.configuration.evidence.model_dump(mode="json", exclude=unused)
+        return queries.deciding(self.configuration.evidence, views)
 
     def counts_tokens(self, model: str) -> bool:
         """Whether an attack on this model needs the token counts of the auxiliary texts."""
