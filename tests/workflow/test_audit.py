@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import served_model
 import torch
 import torch.nn.functional as F  # noqa: N812
 import yaml
@@ -159,4 +160,28 @@ def test_what_is_wrong_is_one_line_before_anything_runs(place: Path) -> None:
     status, _, errors = audit(place, "--student", "absent")
     assert status == 1
     assert errors.startswith("error: audit.models.absent: absent: ")
+    assert errors.count("\n") == 1
+
+
+def test_a_model_behind_an_api_is_judged_by_what_it_shows(place: Path) -> None:
+    tokenizer = tokenization.load(place / "tokenizer-one")
+    service = served_model.Service(making.load(place / "leaky", "cpu"), tokenizer, 0)
+    with served_model.served(service):
+        student = f"v1=api:{served_model.NAME}@{service.url}"
+        words = ["--student", student, "--base", "base", "--name", "api"]
+        status, _, errors = audit(place, *words, "--policy", "policy.yaml")
+    assert status == 3, errors
+    found = verdict(place, "api")
+    assert {row["attack"] for row in found["v1"]["attacks"]} == {  # type: ignore[attr-defined]
+        "loss",
+        "lowercase",
+        "min_k",
+        "zlib",
+    }
+    assert "the probabilities of all tokens" in found[""]["left_out"]["min_k_pp"]  # type: ignore[operator]
+    # The server was asked for every text, in both views, and once for a sentence of our own.
+    assert {*halves()[0], *halves()[1]} <= {*service.seen}
+    status, _, errors = audit(place, *words)
+    assert status == 1
+    assert errors.startswith("error: audit.models.v1: http://127.0.0.1")
     assert errors.count("\n") == 1
