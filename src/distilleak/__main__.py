@@ -8,7 +8,7 @@ import os
 import sys
 
 from distilleak import catalogue
-from distilleak.machine import signals
+from distilleak.machine import imports, signals
 from distilleak.stages.base import run
 
 STAGES = tuple(catalogue.names("stages"))
@@ -30,6 +30,7 @@ def main() -> None:
     signals.interrupt_in_one_line()
     # Figures are drawn into files. A notebook names a backend that the jobs do not have.
     os.environ["MPLBACKEND"] = "agg"
+    imports.spare()
     # While torch and transformers are imported, and once more at exit, the garbage collector scans
     # all the objects that they define and finds nothing: a quarter of the time of a small job.
     gc.disable()

@@ -1,7 +1,7 @@
 """The command line of an audit."""
 
-import argparse
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,9 +12,9 @@ from distilleak.errors import DistilleakError
 from distilleak.stages import audit
 
 
-def arguments(*words: str) -> argparse.Namespace:
+def arguments(*words: str) -> dict[str, Any]:
     needed = ["--members", "m.jsonl", "--nonmembers", "n.jsonl"]
-    return audit._parser().parse_args([*words, *needed])
+    return vars(audit._parser().parse_args([*words, *needed]))
 
 
 def test_students_have_the_names_of_their_places_or_names_of_their_own() -> None:

@@ -78,7 +78,7 @@ FLOW = (
     ("finished students are judged by a policy", ("judge_audit",), "audit"),
 )
 """What a study does, in order: the step, the stages that do it, the file of their rules."""
-APART = ("forecast", "write_schema")
+APART = ("forecast", "query_api", "write_schema")
 """Stages that no rule runs."""
 
 

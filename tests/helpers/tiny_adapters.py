@@ -44,7 +44,7 @@ def write(
     directory.mkdir(parents=True)
     rng = np.random.default_rng(3)
     made = {
-        module: (rng.normal(size=(rank, inputs)), rng.normal(size=(outputs, rank)))
+        module: (rng.normal(0, 0.3, (rank, inputs)), rng.normal(0, 0.3, (outputs, rank)))
         for module, (outputs, inputs) in shapes.items()
     }
     weights = {

@@ -16,8 +16,8 @@ from distilleak.study.closure import import_closure
 MODEL = """
     catalogue errors files guards.checksums seeding
     machine.processes machine.signals
-    models.batches models.checkpoints models.families models.family_fields models.family_table
-    models.heads models.making models.surgery.base models.vocabulary
+    models.activations models.batches models.checkpoints models.families models.family_fields
+    models.family_table models.heads models.making models.surgery.base models.vocabulary
     records.framing records.tokenizer
     settings.architecture settings.base
     stages.base

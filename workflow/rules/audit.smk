@@ -34,6 +34,7 @@ localrules:
     copy_tokenizer,
     encode_records,
     audit_split,
+    query_api,
     score_attacks,
     judge_audit,
     write_audit,
@@ -104,7 +105,7 @@ rule load_audit:
 rule copy_tokenizer:
     input:
         lambda wildcards: [
-            ancient(file) for file in get_files(PLAN.models[wildcards.model])
+            ancient(file) for file in get_files(PLAN.cutter(wildcards.model))
         ],
     output:
         directory(f"{MODEL}/tokenizer"),
@@ -115,11 +116,11 @@ rule copy_tokenizer:
     params:
         code=get_code("copy_tokenizer"),
         checkpoints=lambda wildcards: canonical(
-            [PLAN.models[wildcards.model].tokenizer.model_dump()]
+            [PLAN.cutter(wildcards.model).tokenizer.model_dump()]
         ),
-        contents=lambda wildcards: get_file_contents(PLAN.models[wildcards.model]),
+        contents=lambda wildcards: get_file_contents(PLAN.cutter(wildcards.model)),
     message:
-        "copy the tokenizer of {wildcards.model}"
+        "copy the tokenizer that cuts the texts for {wildcards.model}"
     shell:
         "python -m distilleak copy_tokenizer --checkpoints {params.checkpoints:q}"
         " --output {output} > {log} 2>&1"
@@ -182,6 +183,8 @@ rule compute_evidence:
         f"{LOGS}/compute_evidence/{{model}}.log",
     benchmark:
         f"{BENCHMARKS}/compute_evidence/{{model}}.tsv"
+    wildcard_constraints:
+        model=one_of(PLAN.finished),
     conda:
         "../../envs/distilleak.yaml"
     threads: 1
@@ -209,6 +212,39 @@ rule compute_evidence:
         " --tokenizer {input.tokenizer} --records {input.records} --views {params.views}"
         " --settings {params.settings:q} --seed {params.seed} --threads {threads}"
         " --shards {resources.shards} --output {output} > {log} 2>&1"
+
+
+# A model behind an API is shown the texts.
+rule query_api:
+    input:
+        records=f"{MODEL}/records.parquet",
+    output:
+        directory(f"{MODEL}/evidence"),
+    log:
+        f"{LOGS}/query_api/{{model}}.log",
+    benchmark:
+        f"{BENCHMARKS}/query_api/{{model}}.tsv"
+    wildcard_constraints:
+        model=one_of(PLAN.served),
+    conda:
+        "../../envs/distilleak.yaml"
+    resources:
+        **without_rerun(
+            shards=lambda wildcards: f"{SNAPSHOTS}/{wildcards.model}.evidence",
+            settings=get_checkpoint,
+        ),
+        runtime=growing(12 * 60),
+    params:
+        code=get_code("query_api"),
+        server=lambda wildcards: canonical(
+            PLAN.models[wildcards.model].model_dump(include={"api", "model"})
+        ),
+        views=lambda wildcards: " ".join(PLAN.views(wildcards.model)),
+    message:
+        "query the server of {wildcards.model}"
+    shell:
+        "python -m distilleak query_api --settings {resources.settings:q} --records {input.records}"
+        " --views {params.views} --shards {resources.shards} --output {output} > {log} 2>&1"
 
 
 # The public model on the same tokens, token by token.

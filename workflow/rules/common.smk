@@ -52,13 +52,6 @@ SHADOW = r"\d+/shadow-\d+"
 SEED_OR_SHADOW = r"\d+(?:/shadow-\d+)?"
 
 
-def one_of(names):
-    """A pattern for one of these names, of which one may be empty; without names it matches nothing,
-    since any word could be the name of a student."""
-    known = sorted(set(names))
-    return f"(?:{'|'.join(known)})" if known else "(?!)"
-
-
 wildcard_constraints:
     seed=r"\d+",
     pair="|".join(ARMS),

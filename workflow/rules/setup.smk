@@ -119,3 +119,10 @@ def get_python(gpus):
     # workers running.
     signals = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
     return f"{cards}torchrun --standalone --nproc-per-node {gpus} --signals-to-handle {signals} -m"
+
+
+def one_of(names):
+    """A pattern for one of these names, of which one may be empty; without names it matches nothing,
+    since any word could be the name of a student."""
+    known = sorted(set(names))
+    return f"(?:{'|'.join(known)})" if known else "(?!)"

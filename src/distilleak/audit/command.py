@@ -1,7 +1,7 @@
 """From the words of a command line to the configuration of an audit, and to its last lines."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,10 @@ SIGNS = {"pass": "✓ PASS", "fail": "✗ FAIL", "investigate": "? INVESTIGATE"}
 
 
 def model(given: str) -> Raw:
-    """A model as a configuration says it: a directory, a GGUF file or `hub:ID`."""
+    """A model as a configuration says it: a directory, a GGUF file, `hub:ID` or `api:MODEL@URL`."""
+    if given.startswith("api:"):
+        name, _, url = given.removeprefix("api:").rpartition("@")
+        return {"api": url, "model": name}
     if given.startswith("hub:"):
         return {"hub": given.removeprefix("hub:")}
     return {"gguf" if given.endswith(".gguf") else "directory": given}
@@ -46,29 +49,28 @@ def students(given: Sequence[str]) -> dict[str, Raw]:
     return found
 
 
-def configuration(arguments: Any) -> Raw:
+def configuration(given: Mapping[str, Any]) -> Raw:
     """The configuration of the audit that a command line describes.
+
+    Args:
+        given: its words, by their names: those of `stages.audit`.
 
     Raises:
         DistilleakError: a student has no name of its own, or the policy is no YAML.
     """
-    models = students(arguments.student)
-    if arguments.teacher is not None:
-        models = {TEACHER: model(arguments.teacher), **models}
-    audit: Raw = {
-        "models": models,
-        "members": arguments.members,
-        "nonmembers": arguments.nonmembers,
-    }
-    if arguments.auxiliary is not None:
-        audit["auxiliary"] = arguments.auxiliary
-    if arguments.base is not None:
-        audit["base"] = model(arguments.base)
-    found: Raw = {"study": arguments.name, "audit": audit}
-    if arguments.policy is not None:
-        found["policy"] = yaml_text.read_yaml(arguments.policy)
-    if arguments.context is not None:
-        found["encoding"] = {"context": arguments.context}
+    models = students(given["student"])
+    if given["teacher"] is not None:
+        models = {TEACHER: model(given["teacher"]), **models}
+    sides = ("members", "nonmembers", "auxiliary")
+    audit: Raw = {"models": models}
+    audit |= {side: given[side] for side in sides if given[side] is not None}
+    if given["base"] is not None:
+        audit["base"] = model(given["base"])
+    found: Raw = {"study": given["name"], "audit": audit}
+    if given["policy"] is not None:
+        found["policy"] = yaml_text.read_yaml(given["policy"])
+    if given["context"] is not None:
+        found["encoding"] = {"context": given["context"]}
     return found
 
 
@@ -91,5 +93,7 @@ def summary(verdict: Raw) -> list[str]:
 
 
 def _name(place: str) -> str:
+    if place.startswith("api:"):
+        place = place.rpartition("@")[0]
     last = re.split(r"[/:\\]", place.rstrip("/"))[-1].removesuffix(".gguf").lower()
     return re.sub(r"[^a-z0-9_-]+", "_", last).strip("_-") or "student"

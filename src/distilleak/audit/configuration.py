@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from distilleak.corpora import local
+from distilleak.settings.api import ApiSettings
 from distilleak.settings.base import Settings
 from distilleak.settings.deduplication import DeduplicationSettings
 from distilleak.settings.encoding import EncodingSettings
@@ -30,6 +31,18 @@ def _texts(value: Any) -> Any:
 Texts = Annotated[local.Parameters, BeforeValidator(_texts)]
 
 
+def _kind(value: Any) -> str:
+    given = value if isinstance(value, dict) else vars(value)
+    return "[api]" if "api" in given else "[finished]"
+
+
+Audited = Annotated[
+    Annotated[FinishedSettings, Tag("[finished]")] | Annotated[ApiSettings, Tag("[api]")],
+    Discriminator(_kind),
+]
+"""A model that lies somewhere, or one behind an API."""
+
+
 class AuditTexts(Settings):
     """The texts with which finished models are judged."""
 
@@ -45,9 +58,9 @@ class AuditTexts(Settings):
 class AuditSection(AuditTexts):
     """Finished models, and the texts with which they are judged."""
 
-    models: dict[Name, FinishedSettings] = Field(min_length=1)
-    """Name -> a finished model. `teacher` is the one that the others have learned from; every other
-    name is a student, and gets a verdict."""
+    models: dict[Name, Audited] = Field(min_length=1)
+    """Name -> a finished model, in a directory or behind an API. `teacher` is the one that the
+    others have learned from; every other name is a student, and gets a verdict."""
     base: FinishedSettings | None = None
     """The public model that all have started from. Attacks compare with it if it reads the same
     tokens."""

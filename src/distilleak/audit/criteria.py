@@ -74,9 +74,9 @@ def of_rule(
     """Whether the AUC exceeds that of `against`, which completes "the AUC of"."""
     found = side(difference, margin)
     verdict = {
-        "below": f"it does not exceed it by the margin of {margin:g}",
-        "above": f"it exceeds it by more than the margin of {margin:g}",
-        "open": f"the data do not show whether it exceeds it by the margin of {margin:g}",
+        "below": f"the margin of {margin:g} is not exceeded",
+        "above": f"the margin of {margin:g} is exceeded",
+        "open": f"the data do not show whether the margin of {margin:g} is exceeded",
     }[found]
     ends = f"{_signed(difference.low)} to {_signed(difference.high)}"
     return Criterion(
@@ -95,7 +95,7 @@ def _of_interval(
     verdict = {
         "below": f"the whole interval lies below the limit of {allowed}",
         "above": f"the whole interval lies above the limit of {allowed}",
-        "open": f"the limit of {allowed} does not lie outside the interval",
+        "open": f"the interval contains the limit of {allowed}",
     }[found]
     more = _more(estimate, limit, basis) if found == "open" else None
     return Criterion(found, f"{said}: {verdict}.", more)

@@ -8,7 +8,9 @@ from typing import Any
 from distilleak import catalogue
 from distilleak.attacks.base import Needs
 from distilleak.audit.configuration import BASE, TEACHER, AuditConfiguration
-from distilleak.scoring import needs
+from distilleak.evidence import served
+from distilleak.scoring import access, needs
+from distilleak.settings.api import ApiSettings
 from distilleak.settings.evidence import PREFIXES
 from distilleak.settings.finished import FinishedSettings
 from distilleak.study.entries import Entry
@@ -28,8 +30,8 @@ class Plan:
     Attributes:
         configuration: of the audit.
         attacks: name -> attack that was asked for, by default every one.
-        like_base: model -> whether it reads the same tokens as the base; None if that shows only when
-            both are loaded, which then ends the run if they do not.
+        like_base: model -> whether it reads the same tokens as the base; None if that shows only
+            when both are loaded, which then ends the run if they do not.
         like_teacher: the same for the teacher.
     """
 
@@ -39,7 +41,7 @@ class Plan:
     like_teacher: Mapping[str, bool | None]
 
     @property
-    def models(self) -> dict[str, FinishedSettings]:
+    def models(self) -> dict[str, FinishedSettings | ApiSettings]:
         """Name -> every model that is attacked, the base among them."""
         audit = self.configuration.audit
         return {**audit.models, **({BASE: audit.base} if audit.base is not None else {})}
@@ -50,8 +52,30 @@ class Plan:
 
     @property
     def teacher(self) -> FinishedSettings | None:
-        """The model that the others have learned from."""
-        return self.configuration.audit.models.get(TEACHER)
+        """The model that the others have learned from, if it lies somewhere."""
+        found = self.configuration.audit.models.get(TEACHER)
+        return found if isinstance(found, FinishedSettings) else None
+
+    @property
+    def served(self) -> dict[str, ApiSettings]:
+        """The models behind an API."""
+        return {
+            name: model for name, model in self.models.items() if isinstance(model, ApiSettings)
+        }
+
+    @property
+    def finished(self) -> dict[str, FinishedSettings]:
+        """The models that lie somewhere."""
+        every = self.models.items()
+        return {name: model for name, model in every if isinstance(model, FinishedSettings)}
+
+    def cutter(self, model: str) -> FinishedSettings:
+        """The model whose tokenizer cuts the texts for this one: itself, or for one behind an API
+        the first that lies somewhere, else a base that comes with the package."""
+        if model in self.finished:
+            return self.finished[model]
+        package = FinishedSettings(directory="distilleak:bases/sotu_large")
+        return next(iter(self.finished.values()), package)
 
     def attacks_on(self, model: str) -> dict[str, Raw]:
         """Name -> an attack that runs on this model, as stages read it."""
@@ -122,12 +146,16 @@ class Plan:
 
     def uses_hub(self) -> bool:
         """Whether a model has to be fetched from a hub."""
-        return any(model.whole.hub is not None for model in self.models.values())
+        return any(model.whole.hub is not None for model in self.finished.values())
 
     def _absent(self, entry: Entry, model: str) -> str | None:
         """Why an attack does not run on a model; None if it does."""
         if self.configuration.attacks is None and entry.name in BY_NAME:
             return BY_NAME[entry.name]
+        if model in self.served:
+            allowed = access.left_out({entry.name: entry.named()}, [*served.VIEWS])
+            if allowed:
+                return allowed[entry.name]
         wanted: Needs = entry.module.NEEDS
         if wanted.shadows:
             return "needs shadow models, and an audit trains none"
@@ -138,7 +166,7 @@ class Plan:
                 return "needs the public model that the student comes from (audit.base)"
             if model == BASE:
                 return "compares a model with the base"
-            if self.like_base[model] is False:
+            if model in self.served or self.like_base[model] is False:
                 return "compares token by token with the base, which reads other tokens"
         if wanted.teacher:
             if self.teacher is None:

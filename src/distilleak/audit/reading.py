@@ -1,6 +1,6 @@
 """Reading and checking the configuration of an audit, before anything is computed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,6 +9,8 @@ from distilleak.audit import texts
 from distilleak.audit.configuration import BASE, TEACHER, AuditConfiguration, Raw
 from distilleak.audit.plan import Plan, every_attack
 from distilleak.errors import DistilleakError
+from distilleak.evidence import served
+from distilleak.settings.api import ApiSettings
 from distilleak.settings.evidence import PREFIXES
 from distilleak.settings.finished import FinishedSettings
 from distilleak.settings.problems import ConfigurationError, explained
@@ -42,9 +44,24 @@ def check(plan: Plan) -> None:
     texts.check(audit)
     for name, model in plan.models.items():
         key = f"audit.{name}" if name == BASE else f"audit.models.{name}"
+        if isinstance(model, ApiSettings):
+            with_key(key, served.check_server, model)
+            continue
         views = plan.views(name)
         prefix = plan.configuration.evidence.prefix_tokens if {*PREFIXES} & {*views} else 0
         finished.check(model, key, plan.configuration.encoding.context, prefix)
+
+
+def with_key(key: str, check: Callable[[ApiSettings], None], model: ApiSettings) -> None:
+    """Check a model; what is wrong names the key.
+
+    Raises:
+        DistilleakError: the check found something.
+    """
+    try:
+        check(model)
+    except DistilleakError as error:
+        raise DistilleakError(f"{key}: {error}") from error
 
 
 def text_files(plan: Plan) -> list[str]:
@@ -82,7 +99,9 @@ def _plan(configuration: AuditConfiguration) -> Plan:
     audit = configuration.audit
     like_base, like_teacher = (
         {
-            name: None if other is None else finished.same_tokenizer(model, other)
+            name: finished.same_tokenizer(model, other)
+            if isinstance(model, FinishedSettings) and isinstance(other, FinishedSettings)
+            else None
             for name, model in audit.models.items()
         }
         for other in (audit.base, audit.models.get(TEACHER))

@@ -12,7 +12,7 @@ from distilleak.errors import DistilleakError
 from distilleak.evidence.neighbours import Bigrams, neighbours
 from distilleak.records import tokenizer as tokenization
 from distilleak.records import window
-from distilleak.records.pools import EVIDENCE_POOLS
+from distilleak.records.pools import EVIDENCE_POOLS, UTILITY_POOLS
 from distilleak.records.table import Records, extent, iterate_records, read_records
 from distilleak.settings.evidence import PREFIXES, EvidenceSettings
 
@@ -29,7 +29,6 @@ VIEWS = {
 """View -> the pools of the records that it shows. `tempered` shows them as `plain` does, and other
 numbers are kept of what the model answers."""
 
-UTILITY = ("holdout",)
 SMOOTHING = 1.0
 """Tokens of the unigram distribution in the bigrams that propose neighbours."""
 
@@ -97,7 +96,7 @@ def extents(
             may be absent beside other pools, as where finished models are audited.
     """
     found = {
-        pools: extent(records, pools, UTILITY if set(pools) > set(UTILITY) else ())
+        pools: extent(records, pools, UTILITY_POOLS if {*pools} > {*UTILITY_POOLS} else ())
         for pools in {VIEWS[view] for view in views}
     }
     return {

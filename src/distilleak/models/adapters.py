@@ -87,7 +87,7 @@ def check_library(shown: str) -> None:
     """
     if importlib.util.find_spec("peft") is None:
         raise DistilleakError(
-            f"{shown}: reading an adapter needs the package peft: pip install 'distilleak[lora]'"
+            f"{shown}: reading an adapter needs the package peft: pip install '.[lora]'"
         )
 
 

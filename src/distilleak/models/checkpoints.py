@@ -3,11 +3,13 @@
 Only safetensors and GGUF are read, and no code comes with a model.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -38,6 +40,30 @@ nothing that it says: every model of a study has these values."""
 DROPPED = ("fusion_config", "distributed_config")
 """Fields with which the library would put other classes in the place of a model's parts, or save it
 as one of many processes."""
+
+
+class _Undrawn(TorchFunctionMode):
+    """Inside the block nothing is drawn for weights without memory, whose values are read later.
+
+    torch would go through decompositions of its operators for that, and import SymPy.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        weight = given.get("tensor")
+        if func in _DRAWS and weight is not None and weight.is_meta:
+            return weight
+        return func(*args, **given)
+
+
+_DRAWS = (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_)
+"""How torch's layers draw their first weights."""
 
 
 class _UnreadableError(Exception):
@@ -292,15 +318,16 @@ def weights(
     if "gguf_file" not in options:
         options = {**options, "use_safetensors": True}
     try:
-        model, report = auto.from_pretrained(
-            source,
-            dtype=dtype,
-            trust_remote_code=False,
-            output_loading_info=True,
-            # Reported with its name below, instead of in a table in the log.
-            ignore_mismatched_sizes=True,
-            **options,
-        )
+        with _Undrawn():
+            model, report = auto.from_pretrained(
+                source,
+                dtype=dtype,
+                trust_remote_code=False,
+                output_loading_info=True,
+                # Reported with its name below, instead of in a table in the log.
+                ignore_mismatched_sizes=True,
+                **options,
+            )
     except MemoryError:  # says nothing about the files
         raise
     except Exception as error:

@@ -143,7 +143,7 @@ def _merged(base: PreTrainedModel, adapter: Adapter, shown: str) -> PreTrainedMo
     for name, weight in weights.items():
         if not weight.isfinite().all():
             raise DistilleakError(f"{file}: {name} holds values that are not finite")
-    _untie(base)
+    tied = _untie(base)
     try:
         # How its matrices begin does not matter: all of them are replaced.
         changed = peft.get_peft_model(base, peft.LoraConfig(**adapter.config))
@@ -154,7 +154,10 @@ def _merged(base: PreTrainedModel, adapter: Adapter, shown: str) -> PreTrainedMo
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise adapters.unfit(adapter.directory, shown, reason) from error
     _fill(changed, weights, adapter, shown)
-    return changed.merge_and_unload()  # type: ignore[no-any-return]
+    merged: PreTrainedModel = changed.merge_and_unload()
+    if tied:
+        _tie(merged)
+    return merged
 
 
 def _peft() -> Any:
@@ -182,12 +185,29 @@ def _fill(changed: Any, weights: Mapping[str, torch.Tensor], adapter: Adapter, s
     peft.set_peft_model_state_dict(changed, {name: weights[name] for name in places})
 
 
-def _untie(model: PreTrainedModel) -> None:
-    """Give the head a matrix of its own: an adapter of the head must not change the embeddings."""
-    head: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    embeddings: Any = model.get_input_embeddings()
-    if head is not None and head.weight is embeddings.weight:
-        head.weight = torch.nn.Parameter(head.weight.detach().clone())
+def _untie(model: PreTrainedModel) -> bool:
+    """Give the head a matrix of its own: an adapter of the head must not change the embeddings.
+
+    Returns:
+        Whether it had none.
+    """
+    head, embeddings = _ends(model)
+    if head is None or head.weight is not embeddings.weight:
+        return False
+    head.weight = torch.nn.Parameter(head.weight.detach().clone())
+    return True
+
+
+def _tie(model: PreTrainedModel) -> None:
+    """Let head and embeddings share one matrix again, unless the adapter has changed either."""
+    head, embeddings = _ends(model)
+    if torch.equal(head.weight, embeddings.weight):
+        head.weight = embeddings.weight
+
+
+def _ends(model: PreTrainedModel) -> tuple[Any, Any]:
+    """The head, if there is one, and the embeddings."""
+    return model.get_output_embeddings(), model.get_input_embeddings()  # type: ignore[no-untyped-call]
 
 
 def _cast(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:

@@ -29,7 +29,8 @@ def prepare(threads: int) -> str:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS refuses to run
     device = processes.device()
     # On a GPU some attention kernels have no deterministic backward pass; they warn instead.
-    torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
+    # `torch.use_deterministic_algorithms` would import the compiler, which most jobs do without.
+    torch.set_deterministic_debug_mode("error" if device == "cpu" else "warn")
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     return device

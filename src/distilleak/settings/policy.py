@@ -19,9 +19,10 @@ class PolicySettings(Settings):
     """Limit of the true-positive rate at a false-positive rate of 1 %. An attacker who accuses 10
     of 1,000 people wrongly finds 10 of 1,000 members by guessing; at 0.05 they find 50, so that
     five of six accusations are right where members and others are equally many."""
-    max_auc: float = Field(default=0.55, gt=0.5, le=1)
-    """Limit of the AUC. Shown a member and a non-member, the attacker names the right one in 55 of
-    100 cases at 0.55, where guessing gets 50. The blind gate closes above the same number."""
+    max_auc: float = Field(default=0.6, gt=0.5, le=1)
+    """Limit of the AUC. Shown a member and a non-member, the attacker names the right one in 60 of
+    100 cases at 0.6, where guessing gets 50. Most attacks on language models that saw each text
+    about once stay below it (Duan et al. 2024, arXiv 2402.07841)."""
     max_epsilon: float = Field(default=1.0, gt=0, le=64)
     """Limit of the lower bound on epsilon. A bound of 1 proves that the student was not trained
     with the privacy of epsilon 1, under which a look at it changes the odds of a guess by a factor

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
     if not SNAKEFILE.is_file():
         raise DistilleakError(f"{SNAKEFILE}: not there; an audit runs from a checkout")
-    given = command.configuration(arguments)
+    given = command.configuration(vars(arguments))
     reading.check(reading.read({"the command line": given}))
     root = paths.study_directory(arguments.name)
     file = root / "audit.yaml"
@@ -53,13 +53,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = base.parser(__name__, __doc__)
-    place = "directory, GGUF file or hub:ID"
+    place = "directory, GGUF file, hub:ID or api:MODEL@URL"
     parser.add_argument(
         "--student",
         action="append",
         required=True,
         metavar="[NAME=]PLACE",
-        help=f"a finished student: {place}; may be repeated",
+        help=f"a finished student, {place}; may be repeated",
     )
     parser.add_argument("--teacher", metavar="PLACE", help=f"what it has learned from: {place}")
     parser.add_argument(

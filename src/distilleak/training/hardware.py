@@ -46,6 +46,11 @@ def training_mode(model: PreTrainedModel, hardware: HardwareSettings) -> Iterato
         if hardware.gradient_checkpointing:
             model.activation_checkpointing_enable({"use_reentrant": False})
         if hardware.compile:
+            # Again, so that the compiler hears of it (see `making.prepare`).
+            torch.use_deterministic_algorithms(
+                torch.are_deterministic_algorithms_enabled(),
+                warn_only=torch.is_deterministic_algorithms_warn_only_enabled(),
+            )
             base.compile()
         model.train()
         yield torch.autocast(kind, torch.bfloat16, enabled=reduced)

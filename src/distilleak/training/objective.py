@@ -8,6 +8,7 @@ array never exists as a whole.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -94,15 +95,36 @@ def accumulate(
         loss, gradient = loss_and_gradient(
             logits.detach(), now.labels[at], soft, objective, max(1, tokens)
         )
-        logits.backward(gradient)  # type: ignore[no-untyped-call]
+        _propagate(logits, gradient)
         total += loss
         del logits, soft, gradient  # before those of the next chunk are made
         if objective.hidden_weight:
             distance = objective.hidden_weight * _hidden_distance(leaf, lesson, at)
             (distance / max(1, tokens)).backward()  # type: ignore[no-untyped-call]
             total += distance.detach()
-    hidden.backward(torch.cat([leaf.grad for leaf in leaves if leaf.grad is not None]))  # type: ignore[no-untyped-call]
+    _propagate(hidden, torch.cat([leaf.grad for leaf in leaves if leaf.grad is not None]))
     return total
+
+
+class _Known(torch.autograd.Function):
+    """A scalar whose gradient with respect to `values` is known."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(gradient)
+        return values.new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, *_: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return ctx.saved_tensors[0], None
+
+
+def _propagate(values: torch.Tensor, gradient: torch.Tensor) -> None:
+    """Add to the parameters' `.grad` what the gradient with respect to `values`, same shape, means.
+
+    As `values.backward(gradient)`, which would import SymPy to compare the shapes.
+    """
+    _Known.apply(values, gradient).backward()  # type: ignore[no-untyped-call]
 
 
 def loss_and_gradient(
