@@ -62,8 +62,9 @@ def test_every_attack_and_the_picking_attacker_are_drawn_with_their_intervals(
     tmp_path: Path,
 ) -> None:
     content = example()
+    content["models"] = content["models"][2:] + content["models"][:2]
     found = panels(drawn(content, tmp_path))
-    assert list(found) == [model["name"] for model in content["models"]]
+    assert list(found) == ["v3", "v1", "v2", "teacher", "base"]
     for model in content["models"]:
         wanted = {forest.PICKS: model["auc"]}
         wanted |= {attack["attack"]: attack["auc"] for attack in model["attacks"]}

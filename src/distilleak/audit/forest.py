@@ -41,7 +41,7 @@ def draw(verdict: Verdict, style: FigureSettings) -> Figure:
     )
     panels = _style.switch_off_unused(grid, len(verdict.models))
     limit = verdict.policy.max_auc
-    for axes, model in zip(panels, verdict.models, strict=True):
+    for axes, model in zip(panels, verdict.in_order(), strict=True):
         axes.set_title(_heading(model))
         axes.grid(axis="x")
         _bars(axes, verdict.blind, limit)
@@ -76,7 +76,7 @@ def save(verdict: Verdict, style: FigureSettings, files: Mapping[str, Path]) -> 
 
 def alternative(verdict: Verdict) -> str:
     """What the figure shows, in words, for whoever does not see it."""
-    found = "; ".join(f"{model.name} {number(model.auc)}" for model in verdict.models)
+    found = "; ".join(f"{model.name} {number(model.auc)}" for model in verdict.in_order())
     return (
         f"Forest plot: {outcomes(verdict)}. AUC of the attacker who picks the attack: {found}. "
         f"The best classifier that never sees a model has {number(verdict.blind.estimate())}, and "

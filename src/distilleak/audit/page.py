@@ -2,7 +2,6 @@
 
 import base64
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
@@ -33,7 +32,7 @@ def page(verdict: Verdict, figure: Path) -> str:
     png = base64.b64encode(figure.read_bytes()).decode("ascii")
     return environment.get_template("page.html.jinja").render(
         audit=verdict,
-        models=in_order(verdict),
+        models=verdict.in_order(),
         attacks=attacks(verdict),
         threats=wording.threats(verdict),
         words=wording,
@@ -46,15 +45,9 @@ def page(verdict: Verdict, figure: Path) -> str:
     )
 
 
-def in_order(verdict: Verdict) -> list[Any]:
-    """The models as tables show them: candidates, then the teacher, then the base."""
-    roles = ("student", "teacher", "base")
-    return sorted(verdict.models, key=lambda model: roles.index(model.role))
-
-
 def attacks(verdict: Verdict) -> list[tuple[str, str, list[tuple[Written, Written]]]]:
     """A row for each attack: its name, its threat model, AUC and members found of each model."""
-    models = in_order(verdict)
+    models = verdict.in_order()
     of_model = [{row.attack: row for row in model.attacks} for model in models]
     named = {row.attack: row.threat for model in models for row in model.attacks}
     return [

@@ -121,6 +121,11 @@ class Verdict(_Part):
     left_out: dict[str, str]
     versions: dict[str, str]
 
+    def in_order(self) -> list[Model]:
+        """All models as people read them: the candidates, then the teacher, then the base."""
+        roles = ("student", "teacher", "base")
+        return sorted(self.models, key=lambda model: roles.index(model.role))
+
     def students(self) -> list[Model]:
         """The candidates: the models that get a verdict."""
         return [model for model in self.models if model.role == "student"]

@@ -96,13 +96,20 @@ def level(verdict: Verdict) -> str:
 
 
 def gate(verdict: Verdict) -> str:
-    """What the blind gate found, in a sentence."""
+    """What the blind gate found, and what that means for the attacks."""
     blind = verdict.blind
-    can = "cannot" if blind.passed else "can"
     by = f" ({blind.classifier})" if blind.classifier else ""
+    best = f"the best classifier that never sees one{by}"
+    auc = f"an AUC of {number(blind.estimate())}, where chance is 0.5"
+    if blind.passed:
+        return (
+            f"The gate is open. Without a model, {best} has {auc}; what an attack finds beyond "
+            "this comes from the model."
+        )
     return (
-        f"Members and non-members {can} be distinguished without any model: the AUC of the best "
-        f"classifier that never sees one{by} is {number(blind.estimate())}, where chance is 0.5."
+        f"The gate is closed: members and non-members can be distinguished without any model, and "
+        f"{best} has {auc}. An attack whose AUC lies near this or below it shows nothing about "
+        "membership."
     )
 
 
