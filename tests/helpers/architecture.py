@@ -75,10 +75,14 @@ FLOW = (
         ),
         "report",
     ),
-    ("finished students are judged by a policy", ("judge_audit",), "audit"),
+    (
+        "or: finished students are queried where they lie, and judged by a policy",
+        ("load_audit", "query_api", "judge_audit", "write_audit"),
+        "audit",
+    ),
 )
 """What a study does, in order: the step, the stages that do it, the file of their rules."""
-APART = ("forecast", "write_schema")
+APART = ("audit", "forecast", "write_schema")
 """Stages that no rule runs."""
 
 
