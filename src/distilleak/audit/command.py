@@ -8,13 +8,13 @@ from typing import Any
 import yaml
 
 from distilleak.audit.configuration import BASE, TEACHER, Raw
+from distilleak.audit.wording import SIGNS, WORDS, Decision
 from distilleak.errors import DistilleakError
 from distilleak.files import atomic
 from distilleak.study import yaml_text
 
 STATUS = {"pass": 0, "fail": 3, "investigate": 4}
 """Verdict -> exit status; 1 and 2 are errors."""
-SIGNS = {"pass": "✓ PASS", "fail": "✗ FAIL", "investigate": "? INVESTIGATE"}
 
 
 def model(given: str) -> Raw:
@@ -83,13 +83,17 @@ def write(given: Raw, path: Path) -> None:
 
 def summary(verdict: Raw) -> list[str]:
     """The last lines on the screen."""
-    lines = [f"{SIGNS[verdict['verdict']]}: {verdict['study']}"]
+    lines = [f"{_sign(verdict['verdict'])}: {verdict['study']}"]
     lines += [f"  {reason}" for reason in verdict["reasons"]]
     for each in verdict["models"]:
         if each["verdict"] is not None and len(verdict["models"]) > 1:
-            lines += [f"{SIGNS[each['verdict']]}: {each['name']}"]
+            lines += [f"{_sign(each['verdict'])}: {each['name']}"]
             lines += [f"  {reason}" for reason in each["reasons"]]
     return [*lines, *(f"next: {step}" for step in verdict["next"])]
+
+
+def _sign(verdict: Decision) -> str:
+    return f"{SIGNS[verdict]} {WORDS[verdict].upper()}"
 
 
 def _name(place: str) -> str:

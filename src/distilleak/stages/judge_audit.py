@@ -5,7 +5,6 @@ Writes the verdict (verdict.json), and which members are found most easily, by i
 
 import argparse
 from collections.abc import Sequence
-from importlib import metadata
 
 from distilleak.audit import exposed
 from distilleak.audit.bar import read_bar
@@ -14,6 +13,7 @@ from distilleak.audit.panel import Audited, Panel
 from distilleak.files import write_table
 from distilleak.guards import sealed_json
 from distilleak.records.evaluation import EVALUATION_POOLS
+from distilleak.report.versions import versions
 from distilleak.scoring.scores import read_scores
 from distilleak.settings.evaluation import EvaluationSettings
 from distilleak.settings.policy import PolicySettings
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     added = {
         "study": arguments.study,
         "left_out": arguments.left_out,
-        "versions": {"distilleak": metadata.version("distilleak")},
+        "versions": versions(),
     }
     sealed_json.write(verdict | added, arguments.verdict)
 
