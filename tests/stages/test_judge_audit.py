@@ -86,7 +86,7 @@ def test_writes_the_verdict_and_the_exposed_members(run, tmp_path):
     assert found["records"] == {"members": 150, "nonmembers": 150}
     assert list(found["left_out"]) == ["rmia"]
     assert found["policy"]["max_auc"] == 0.6
-    assert set(found["versions"]) == {"distilleak"}
+    assert set(found["versions"]) >= {"distilleak", "python", "numpy"}
     teacher, student = found["models"]
     assert (teacher["verdict"], student["verdict"]) == (None, "fail")
     assert student["versus"]["teacher"]["high"] < 0

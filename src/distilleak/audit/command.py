@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from distilleak.audit.configuration import BASE, TEACHER, Raw
-from distilleak.audit.wording import SIGNS, WORDS, Decision
+from distilleak.audit.verdict import Decision
+from distilleak.audit.wording import SIGNS, WORDS
 from distilleak.errors import DistilleakError
 from distilleak.files import atomic
 from distilleak.study import yaml_text
