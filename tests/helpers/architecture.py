@@ -13,6 +13,7 @@ PACKAGE = ROOT / "src" / "distilleak"
 PAGE = ROOT / "docs" / "architecture.md"
 LEVELS = (
     ("stages",),
+    ("audit",),
     ("costs",),
     ("study",),
     ("report",),
@@ -74,9 +75,14 @@ FLOW = (
         ),
         "report",
     ),
+    (
+        "or: finished students are queried where they lie, and judged by a policy",
+        ("load_audit", "query_api", "judge_audit", "write_audit"),
+        "audit",
+    ),
 )
 """What a study does, in order: the step, the stages that do it, the file of their rules."""
-APART = ("forecast", "write_schema")
+APART = ("audit", "forecast", "write_schema")
 """Stages that no rule runs."""
 
 

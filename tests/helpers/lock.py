@@ -1,7 +1,7 @@
 """The lock files: every package of constraints.txt with the hashes of its files.
 
 uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q \\
-    -c constraints.txt --extra gguf --extra slurm --extra test pyproject.toml |
+    -c constraints.txt --extra gguf --extra lora --extra slurm --extra test pyproject.toml |
     python tests/helpers/lock.py WHEEL ...
 
 writes the files of `HEADS`. The WHEELs are builds of torch for CPUs alone.

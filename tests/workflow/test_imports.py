@@ -41,10 +41,13 @@ LIGHT = (
     "draw_figure",
     "collect_costs",
     "write_config",
+    "write_audit",
     "write_report",
     "write_schema",
     "draw_shadow",
     "measure_exposure",
+    "judge_audit",
+    "query_api",
 )
 """Stages that need no model: importing torch would cost each of them seconds."""
 TOKENIZING = ("train_tokenizer", "encode_records", "measure_floors")
@@ -123,8 +126,8 @@ def test_only_what_reads_the_whole_configuration_depends_on_all_of_it() -> None:
         for module in ("study.configuration", "study.study")
     }
     assert readers == {
-        "study.configuration": {"write_schema", "forecast", "export_base"},
-        "study.study": {"forecast", "export_base"},
+        "study.configuration": {"write_schema", "forecast", "export_base", "audit"},
+        "study.study": {"forecast", "export_base", "audit"},
     }
 
 

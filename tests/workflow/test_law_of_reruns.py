@@ -86,7 +86,8 @@ COSTLY = {
         evidence.fused evidence.neighbours evidence.passes evidence.probing evidence.shards
         evidence.statistics evidence.table evidence.tempered evidence.views evidence.windows
         machine.fingerprint machine.leftovers machine.memory machine.precision
-        ragged records.pools settings.evidence
+        models.adapters models.finished models.quantisation
+        ragged records.pools records.tokenizer_rules settings.evidence settings.finished
         stages.compute_evidence
     """,
     **{

@@ -158,7 +158,12 @@ rule write_report:
         "../../envs/distilleak.yaml"
     params:
         code=get_code(
-            "write_report", also=[*TABLE_CODE, PACKAGE / "report/page.html.jinja"]
+            "write_report",
+            also=[
+                *TABLE_CODE,
+                PACKAGE / "report/page.html.jinja",
+                PACKAGE / "report/style.css",
+            ],
         ),
         style=canonical(CONFIG.figures),
         study=CONFIG.study,

@@ -27,7 +27,8 @@ def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
     `RESOLUTION` (nats) is raised to it, since float32 cannot distinguish it from 0: if nothing was
     lowered, the ratio is large but finite and grows with what was raised; if nothing was raised
     either, it is 1. A record without a wrong token has no ratio. The target knows it by heart, so
-    it gets 1 / `RESOLUTION`, the ratio of one nat raised and nothing lowered.
+    it gets 1 / `RESOLUTION`, the ratio of one nat raised and nothing lowered. A rank below 0 is
+    not known, and there is no score.
     """
     rank = evidence.views["plain"].rank
     shift = gain(evidence)
@@ -39,4 +40,5 @@ def score(evidence: Evidence, parameters: Parameters) -> ScoreArray:
         for part in (shift.floats, -shift.floats)
     )
     any_wrong = Ragged(wrong, rank.offsets).sum() > 0
-    return defined(np.where(any_wrong, raised / lowered, 1 / RESOLUTION), shift)
+    known = Ragged(np.where(rank.floats < 0, np.nan, rank.floats), rank.offsets)
+    return defined(np.where(any_wrong, raised / lowered, 1 / RESOLUTION), shift, known)

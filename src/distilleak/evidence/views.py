@@ -12,7 +12,7 @@ from distilleak.errors import DistilleakError
 from distilleak.evidence.neighbours import Bigrams, neighbours
 from distilleak.records import tokenizer as tokenization
 from distilleak.records import window
-from distilleak.records.pools import EVIDENCE_POOLS
+from distilleak.records.pools import EVIDENCE_POOLS, UTILITY_POOLS
 from distilleak.records.table import Records, extent, iterate_records, read_records
 from distilleak.settings.evidence import PREFIXES, EvidenceSettings
 
@@ -92,9 +92,13 @@ def extents(
     """View -> (number of records, tokens of the longest with its prefix).
 
     Raises:
-        DistilleakError: the file is damaged, or a view's pool has no record in it.
+        DistilleakError: the file is damaged, or a view's pool has no record in it. Only a hold-out
+            may be absent beside other pools, as where finished models are audited.
     """
-    found = {pools: extent(records, pools) for pools in {VIEWS[view] for view in views}}
+    found = {
+        pools: extent(records, pools, UTILITY_POOLS if {*pools} > {*UTILITY_POOLS} else ())
+        for pools in {VIEWS[view] for view in views}
+    }
     return {
         view: (
             found[VIEWS[view]][0],

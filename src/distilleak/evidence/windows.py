@@ -20,13 +20,14 @@ from distilleak.evidence.table import schema
 from distilleak.evidence.views import Presenter, Shown
 from distilleak.machine import signals
 from distilleak.machine.precision import has_bfloat16
-from distilleak.models import families, making
+from distilleak.models import families, finished, making
 from distilleak.records import tokenizer as tokenization
 from distilleak.records import window
 from distilleak.records.framing import Framing
 from distilleak.records.table import iterate_records
 from distilleak.settings.base import canonical_json
 from distilleak.settings.evidence import PREFIXES, EvidenceSettings
+from distilleak.settings.finished import FinishedSettings
 
 log = logging.getLogger(__name__)
 
@@ -91,9 +92,7 @@ def load_models(paths: Sequence[str], mixtures: Mixtures, dtype: str, device: st
         DistilleakError: a model cannot be read, is of another kind or has another vocabulary than
             the first, or the device has no such `dtype`.
     """
-    if dtype == "bfloat16" and not has_bfloat16(device):
-        gpu = torch.cuda.get_device_name()
-        raise DistilleakError(f"evidence.dtype: {gpu} has no bfloat16; allowed: float32")
+    _check_dtype(dtype, device)
     first, *others = paths
     loaded = [making.load(path, device, getattr(torch, dtype)) for path in paths]
     kind = families.of(loaded[0]).kind
@@ -113,6 +112,26 @@ def load_models(paths: Sequence[str], mixtures: Mixtures, dtype: str, device: st
             )
     framing = tokenization.framing(first, kind == "masked")
     return Queried(paths, loaded, mixtures, tokenizer, framing)
+
+
+def load_finished(settings: FinishedSettings, tokenizer: str, dtype: str, device: str) -> Queried:
+    """Load a finished model of a user's, which `copy_tokenizer` has copied the tokenizer of.
+
+    Raises:
+        DistilleakError: it cannot be read or has another tokenizer, or the device has no such
+            `dtype`.
+    """
+    _check_dtype(dtype, device)
+    model = finished.load(settings, tokenizer, device, getattr(torch, dtype))
+    framing = making.framing(model, tokenizer)
+    loaded = tokenization.load(tokenizer)
+    return Queried([finished.name(settings)], [model], {"": [0]}, loaded, framing)
+
+
+def _check_dtype(dtype: str, device: str) -> None:
+    if dtype == "bfloat16" and not has_bfloat16(device):
+        gpu = torch.cuda.get_device_name()
+        raise DistilleakError(f"evidence.dtype: {gpu} has no bfloat16; allowed: float32")
 
 
 def count_records(query: Query, queried: Queried) -> dict[str, int]:
@@ -179,13 +198,11 @@ def part_of(counts: Mapping[str, int], part: int, parts: int) -> dict[str, list[
 def described_schema(name: str, view: str, query: Query, queried: Queried) -> pa.Schema:
     """The schema of a mixture's evidence on a view; its metadata say where it comes from."""
     positions = queried.mixtures[name]
-    commits = [
-        getattr(queried.models[position].config, "_commit_hash", None) for position in positions
-    ]
+    known = [commits(queried)[position] for position in positions]
     revisions = {
         "torch": torch.__version__,
         "transformers": transformers.__version__,
-        **({"model": commits} if any(commits) else {}),
+        **({"model": known} if any(known) else {}),
     }
     return _form(view, queried.framing.masked).with_metadata(
         {
@@ -195,6 +212,11 @@ def described_schema(name: str, view: str, query: Query, queried: Queried) -> pa
             "revisions": canonical_json(revisions),
         }
     )
+
+
+def commits(queried: Queried) -> list[str | None]:
+    """The commit on the hub that each model was read from; None for one that lies here."""
+    return [getattr(model.config, "_commit_hash", None) for model in queried.models]
 
 
 def _form(view: str, masked: bool) -> pa.Schema:

@@ -26,6 +26,13 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "d")
 _UNDONE = "#BBBBBB"
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (2, 1)))
 
+# Without these the bytes would change with the clock and with the version of matplotlib.
+METADATA: dict[str, dict[str, str | None]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""What a file says of itself, by format."""
+
 Panels = Any  # (rows, columns) of Axes, an array of objects
 
 

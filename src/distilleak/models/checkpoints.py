@@ -70,6 +70,10 @@ class _UnreadableError(Exception):
     """Weights that cannot be read; its text is why."""
 
 
+Reader = Callable[[Any, str, dict[str, Any], str, torch.dtype], tuple[PreTrainedModel, list[str]]]
+"""What reads weights as `weights` does."""
+
+
 def name(settings: CheckpointSettings) -> str:
     """How messages call the checkpoint."""
     revision = f"@{settings.revision}" if settings.revision else ""
@@ -88,18 +92,23 @@ def local_files(settings: object) -> list[str]:
     return []
 
 
-def load(settings: CheckpointSettings) -> PreTrainedModel:
+def load(settings: CheckpointSettings, quantised: Reader | None = None) -> PreTrainedModel:
     """The pretrained model in float32, on the CPU; with `init: random` its architecture only.
 
     Random weights are drawn from torch's current generator. Dropout is off, as in models of a given
     shape: its draws depend on how a batch is divided, which would make weights depend on the
     machine. What else a configuration may say of the form of outputs has the value in `NEUTRAL`.
 
+    Args:
+        settings: of the checkpoint.
+        quantised: reads quantised weights in full precision; without it, none but those of GGUF
+            files are read.
+
     Raises:
         DistilleakError: it is not there, not of a supported family, not in safetensors or GGUF,
-            needs code of its own, or has weights that are not finite.
+            needs code of its own, or has weights that are quantised or not finite.
     """
-    source, options = _source(settings)
+    source, options = _source(settings, quantised=quantised is not None)
     shown = name(settings)
     _open_all(local_files(settings))
     config = _config(source, options, shown)
@@ -112,9 +121,14 @@ def load(settings: CheckpointSettings) -> PreTrainedModel:
             raise DistilleakError(
                 f"{shown}: config.json does not describe a model ({_reason(error)})"
             ) from error
+    reader: Reader = weights
+    if getattr(config, "quantization_config", None) is not None and "gguf_file" not in options:
+        if quantised is None:
+            raise heads.quantised(shown)
+        reader = quantised
     _check_generation(source, shown)
     try:
-        model, unused = _weights(auto, source, {**options, "config": config}, shown, torch.float32)
+        model, unused = reader(auto, source, {**options, "config": config}, shown, torch.float32)
     except _UnreadableError as error:
         # The file is the user's: running again would not rebuild it.
         raise DistilleakError(f"{shown}: its weights cannot be read ({error})") from error
@@ -122,7 +136,7 @@ def load(settings: CheckpointSettings) -> PreTrainedModel:
     block = next((weight for weight in unused if heads.block(weight) is not None), None)
     if block is not None:
         raise _misfit(shown, f"{block} has no place in it")
-    _check_finite(model, shown)
+    check_finite(model, shown)
     # What a GGUF file was quantised with is no longer true of the float32 weights.
     model.config = _plain(model.config)
     for attribute, value in (("hf_quantizer", None), ("is_quantized", False)):
@@ -140,7 +154,7 @@ def read(path: str | Path, dtype: torch.dtype) -> PreTrainedModel:
     config = _config(str(path), {}, str(path))
     auto = _auto_class(config, str(path))
     try:
-        model, unused = _weights(auto, str(path), {}, str(path), dtype)
+        model, unused = weights(auto, str(path), {}, str(path), dtype)
     except _UnreadableError as error:
         if refused := refusal(error):
             raise DistilleakError(f"{path}: cannot be read: {refused}") from error
@@ -180,13 +194,13 @@ def kind(settings: CheckpointSettings) -> Kind:
     return FAMILIES[config.model_type.removeprefix(SURGERED)].kind
 
 
-def _source(settings: CheckpointSettings) -> tuple[str, dict[str, Any]]:
+def _source(settings: CheckpointSettings, quantised: bool = False) -> tuple[str, dict[str, Any]]:
     """What `from_pretrained` is given."""
     if settings.directory is not None:
         place = heads.model_directory(settings.directory)
         head = heads.read(place)
         if settings.init == "checkpoint":
-            heads.check_weights(head)
+            heads.check_weights(head, quantised)
         return place, {"local_files_only": True}
     if settings.hub is not None:
         # The library would read the directory instead, whatever the revision.
@@ -267,7 +281,12 @@ def _within(token: int | None, vocabulary: int) -> bool:
     return token is None or 0 <= token < vocabulary
 
 
-def _check_finite(model: PreTrainedModel, shown: str) -> None:
+def check_finite(model: PreTrainedModel, shown: str) -> None:
+    """Check that all weights are finite.
+
+    Raises:
+        DistilleakError: names the first that is not.
+    """
     for name, weight in model.state_dict().items():
         if weight.is_floating_point() and not weight.isfinite().all():
             kind = "NaN" if weight.isnan().any() else "infinite"
@@ -281,10 +300,21 @@ def _auto_class(config: PreTrainedConfig, shown: str) -> Any:
     return AutoModelForCausalLM if family.kind == "causal" else AutoModelForMaskedLM
 
 
-def _weights(
+def weights(
     auto: Any, source: str, options: dict[str, Any], shown: str, dtype: torch.dtype
 ) -> tuple[PreTrainedModel, list[str]]:
-    """The model, and the weights of the files that have no place in it."""
+    """The model, and the weights of the files that have no place in it.
+
+    Args:
+        auto: the class of the library that reads it.
+        source: a directory or a hub id.
+        options: for `from_pretrained`.
+        shown: how messages call it.
+        dtype: of its parameters.
+
+    Raises:
+        DistilleakError: the weights do not fit the configuration, or are in pickle files.
+    """
     if "gguf_file" not in options:
         options = {**options, "use_safetensors": True}
     try:

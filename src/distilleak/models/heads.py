@@ -144,17 +144,16 @@ def read(directory: str | Path) -> Head:
     if found.family not in _supported():
         raise unsupported(str(directory), config["model_type"])
     refuse_other_direction(config, found.kind, str(directory))
-    _refuse_quantised(config, str(directory))
     _check_heads(found)
     return found
 
 
-def _refuse_quantised(config: Mapping[str, Any], shown: str) -> None:
-    if config.get("quantization_config") is not None:
-        raise DistilleakError(
-            f"{shown}: quantization_config in config.json: quantised weights are read from GGUF "
-            "files only; give a model in full precision"
-        )
+def quantised(shown: str) -> DistilleakError:
+    """The error of a model with quantised weights, where none are read."""
+    return DistilleakError(
+        f"{shown}: quantization_config in config.json: quantised weights are read from GGUF files "
+        "only; give a model in full precision"
+    )
 
 
 def _check_heads(head: Head) -> None:
@@ -172,12 +171,21 @@ def _check_heads(head: Head) -> None:
         )
 
 
-def check_weights(head: Head) -> None:
+def check_weights(head: Head, may_be_quantised: bool = False) -> dict[str, list[int]]:
     """Compare the heads of the safetensors files with `config.json`.
+
+    Args:
+        head: of the model.
+        may_be_quantised: whether quantised weights are read, too.
+
+    Returns:
+        Name -> shape of each weight.
 
     Raises:
         DistilleakError: there are no weights, a file is cut off, or the weights have another shape.
     """
+    if head.config.get("quantization_config") is not None and not may_be_quantised:
+        raise quantised(head.directory)
     place = Path(head.directory)
     if "transformers_weights" in head.config:
         raise DistilleakError(
@@ -199,8 +207,8 @@ def check_weights(head: Head) -> None:
         )
     for file in files:
         refuse_pointer(file)
-    shapes = {name: shape for file in files for name, shape in _shapes(file).items()}
-    for name, shape in shapes.items():
+    found = {name: shape for file in files for name, shape in shapes(file).items()}
+    for name, shape in found.items():
         if not _EMBEDDINGS.search(name):
             continue
         fields = (*_EMBEDDED, family_fields.field(head.family, "width"))
@@ -214,13 +222,14 @@ def check_weights(head: Head) -> None:
                     f"{head.directory}: the weights do not fit the configuration: {name} has "
                     f"{size} {kind}, but {field} in config.json is {_short(given)}"
                 )
-    numbers = {number for name in shapes if (number := block(name)) is not None}
+    numbers = {number for name in found if (number := block(name)) is not None}
     if numbers and head.layers not in (None, max(numbers) + 1):
         field = family_fields.field(head.family, "layers")
         raise DistilleakError(
             f"{head.directory}: the weights do not fit the configuration: they are of "
             f"{max(numbers) + 1} blocks, but {field} in config.json is {head.layers}"
         )
+    return found
 
 
 def block(weight: str) -> int | None:
@@ -398,8 +407,12 @@ def _weight_map(index: Path) -> dict[str, str]:
         raise DistilleakError(f"{index}: damaged (no weight_map in it)") from error
 
 
-def _shapes(file: Path) -> dict[str, list[int]]:
-    """The names and shapes of the weights in a safetensors file, from its head alone."""
+def shapes(file: Path) -> dict[str, list[int]]:
+    """The names and shapes of the weights in a safetensors file, from its head alone.
+
+    Raises:
+        DistilleakError: the file is damaged or cut off.
+    """
     try:
         with file.open("rb") as opened:
             (length,) = struct.unpack("<Q", opened.read(8))
@@ -408,7 +421,7 @@ def _shapes(file: Path) -> dict[str, list[int]]:
             head = json.loads(opened.read(length))
         weights = {name: entry for name, entry in head.items() if name != "__metadata__"}
         end = max((entry["data_offsets"][1] for entry in weights.values()), default=0)
-        shapes = {name: [int(size) for size in entry["shape"]] for name, entry in weights.items()}
+        found = {name: [int(size) for size in entry["shape"]] for name, entry in weights.items()}
         if file.stat().st_size != 8 + length + end:
             raise ValueError(f"{file.stat().st_size} bytes instead of {8 + length + end}")
     except OSError as error:
@@ -417,7 +430,7 @@ def _shapes(file: Path) -> dict[str, list[int]]:
         cut_off = isinstance(error, struct.error | json.JSONDecodeError)
         reason = "its head is damaged or cut off" if cut_off else str(error)
         raise DistilleakError(f"{file}: its weights cannot be read ({reason})") from error
-    return {name: shape for name, shape in shapes.items() if shape}
+    return {name: shape for name, shape in found.items() if shape}
 
 
 def _tokens(file: Path) -> tuple[dict[str, int], dict[str, int]]:

@@ -50,19 +50,28 @@ def make(start: ModelSettings, tokenizer: str | Path, seed: int) -> PreTrainedMo
         DistilleakError: the model is not there, not of a supported family, not in safetensors,
             needs code of its own, has a smaller vocabulary than the tokenizer, or predicts nothing.
     """
-    rows = tokenization.rows(tokenization.load(tokenizer))
     with seeded(seed):
         if isinstance(start, CheckpointSettings):
-            shown = checkpoints.name(start)
-            model = _fitting(checkpoints.load(start), rows, shown)
-            _check_reading(model, framing(model, tokenizer), shown)
-            return model
+            return fit(checkpoints.load(start), tokenizer, checkpoints.name(start))
+        rows = tokenization.rows(tokenization.load(tokenizer))
         if start.type == "roberta":
             # It counts positions from its padding token and cannot be read without one.
             padding = {"pad_token_id": tokenization.padding_token(tokenizer)}
             start = start.model_copy(update={"options": {**padding, **start.options}})
         first = tokenization.framing(tokenizer, start.kind == "masked").start
         return families.build(start, rows, first)
+
+
+def fit(model: PreTrainedModel, tokenizer: str | Path, name: str) -> PreTrainedModel:
+    """The model of the checkpoint `name` with the vocabulary of a tokenizer.
+
+    Raises:
+        DistilleakError: it has a smaller vocabulary than the tokenizer, or predicts nothing.
+    """
+    rows = tokenization.rows(tokenization.load(tokenizer))
+    fitting = _fitting(model, rows, name)
+    _check_reading(fitting, framing(fitting, tokenizer), name)
+    return fitting
 
 
 def framing(model: PreTrainedModel, tokenizer: str | Path) -> Framing:

@@ -121,11 +121,12 @@ def iterate_records(path: str | Path, pools: Sequence[str], size: int) -> Iterat
         yield _records(held)
 
 
-def extent(path: str | Path, pools: Sequence[str]) -> tuple[int, int]:
+def extent(path: str | Path, pools: Sequence[str], optional: Sequence[str] = ()) -> tuple[int, int]:
     """(number of records in `pools`, tokens of the longest one).
 
     Raises:
-        DistilleakError: the file is damaged, or one of the pools has no record in it.
+        DistilleakError: the file is damaged, or one of the pools has no record in it and is not
+            `optional`.
     """
     count = longest = 0
     present: set[str] = set()
@@ -135,7 +136,7 @@ def extent(path: str | Path, pools: Sequence[str]) -> tuple[int, int]:
         present.update(pc.unique(chosen["pool"]).to_pylist())
         count += len(chosen)
         longest = max(longest, pc.max(pc.list_value_length(chosen["token_ids"])).as_py() or 0)
-    _refuse_absent(path, pools, present)
+    _refuse_absent(path, [pool for pool in pools if pool not in optional], present)
     return count, longest
 
 

@@ -1,9 +1,7 @@
 """The report of a study: one HTML page that holds its figures and opens without a network."""
 
 import base64
-import platform
 from collections.abc import Iterable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import jinja2
 from distilleak import catalogue
 from distilleak.errors import DistilleakError
 from distilleak.report import answer, bar
+from distilleak.report.versions import versions
 from distilleak.settings.figures import FigureSettings
 from distilleak.tables.names import TABLES, load
 from distilleak.tables.printing import Findings, Printed, as_html
@@ -27,19 +26,6 @@ OF_PAIR = [
 COSTS = "costs"
 NEEDED = ("models", "floors", ATTACKERS, *OF_PAIR, *OF_STUDY)
 """The tables that the page is made of, besides that of costs."""
-_PACKAGES = (
-    "distilleak",
-    "snakemake",
-    "torch",
-    "transformers",
-    "tokenizers",
-    "numpy",
-    "scipy",
-    "pandas",
-    "pyarrow",
-    "scikit-learn",
-    "matplotlib",
-)
 
 
 def page(
@@ -103,17 +89,6 @@ def printed(findings: Findings, names: Iterable[str]) -> list[Printed]:
     """The readable tables that have a row in this study."""
     found = [printed for name in names for printed in load(name).printed(findings)]
     return [printed for printed in found if printed.rows]
-
-
-def versions() -> dict[str, str]:
-    """Installed versions of what the results depend on; read without importing any of it."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
 
 
 def _figure(directory: Path, name: str) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 Given several models and `--mixture NAME=0,1,...`, it writes the evidence of each mixture of them
 instead: the average of their distributions over the vocabulary, every model queried once. With
-`--shards DIR` an interrupted job is resumed where it stopped. `--part 2-of-4` computes one of four
-parts of the windows of records, which `join_evidence` puts together.
+`--checkpoint JSON --tokenizer DIR` the model is a finished one of a user's, read where it lies.
+
+With `--shards DIR` an interrupted job is resumed where it stopped. `--part 2-of-4` computes one of
+four parts of the windows of records, which `join_evidence` puts together.
 """
 
 import argparse
@@ -12,14 +14,16 @@ from pathlib import Path
 
 import torch
 
+from distilleak.errors import DistilleakError
 from distilleak.evidence import shards, windows
 from distilleak.evidence.views import VIEWS
 from distilleak.guards import locks
 from distilleak.machine import signals
 from distilleak.machine.fingerprint import fingerprint
-from distilleak.models import making
+from distilleak.models import finished, making
 from distilleak.records import window
 from distilleak.settings.evidence import EvidenceSettings
+from distilleak.settings.finished import FinishedSettings
 from distilleak.stages import base
 
 
@@ -29,16 +33,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     query = windows.Query(
         arguments.records, arguments.views, arguments.settings, arguments.seed, arguments.part
     )
-    mixtures = windows.check_mixtures(len(arguments.model), dict(arguments.mixture))
+    checkpoint, tokenizer = arguments.checkpoint, arguments.tokenizer
+    _check_sources(checkpoint is not None, tokenizer, arguments.mixture)
+    mixtures = windows.check_mixtures(len(arguments.model or [""]), dict(arguments.mixture))
     with locks.alone(arguments.output, arguments.shards):
         device = making.prepare(arguments.threads)
-        queried = windows.load_models(arguments.model, mixtures, arguments.settings.dtype, device)
+        if checkpoint is None:
+            queried = windows.load_models(
+                arguments.model, mixtures, arguments.settings.dtype, device
+            )
+            files = [*queried.paths]
+        else:
+            queried = windows.load_finished(checkpoint, tokenizer, arguments.settings.dtype, device)
+            files = [*finished.local_files(checkpoint), tokenizer]
         counts = windows.count_records(query, queried)
         place = (
             shards.passing(arguments.output)
             if arguments.shards is None
             else shards.kept(
-                arguments.shards, _fingerprint(query, queried, arguments.threads, device)
+                arguments.shards,
+                _fingerprint(query, queried, checkpoint, files, arguments.threads, device),
             )
         )
         with signals.noticed() as stopped, place as kept:
@@ -52,10 +66,27 @@ def main(argv: Sequence[str] | None = None) -> None:
                     )
 
 
-def _fingerprint(query: windows.Query, queried: windows.Queried, threads: int, device: str) -> str:
-    """Of all that the evidence depends on."""
+def _check_sources(alone: bool, tokenizer: str | None, mixtures: Sequence[object]) -> None:
+    if alone != (tokenizer is not None):
+        raise DistilleakError("--checkpoint and --tokenizer need each other")
+    if alone and mixtures:
+        raise DistilleakError("--mixture: a finished model is queried alone; give no --checkpoint")
+
+
+def _fingerprint(
+    query: windows.Query,
+    queried: windows.Queried,
+    checkpoint: FinishedSettings | None,
+    files: Sequence[str],
+    threads: int,
+    device: str,
+) -> str:
+    """Of all that the evidence depends on; `files` are those of the models."""
     deciding = {
         "model": queried.paths,
+        "checkpoint": checkpoint,
+        # What lies on a hub is known by its commit.
+        "commits": windows.commits(queried),
         "mixtures": queried.mixtures,
         "views": query.views,
         "settings": query.settings,
@@ -66,7 +97,7 @@ def _fingerprint(query: windows.Query, queried: windows.Queried, threads: int, d
         "window": window.SIZE,
         "part": query.part,
     }
-    return fingerprint(deciding, [*queried.paths, query.records])
+    return fingerprint(deciding, [*files, query.records])
 
 
 def _mixture(text: str) -> tuple[str, list[int]]:
@@ -86,7 +117,16 @@ def _part_argument(text: str) -> tuple[int, int]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = base.parser(__name__, __doc__)
-    parser.add_argument("--model", nargs="+", required=True, help="model directories")
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument("--model", nargs="+", help="model directories")
+    given.add_argument(
+        "--checkpoint",
+        type=base.settings_argument(FinishedSettings),
+        help="JSON: a finished model, instead of one that a stage wrote",
+    )
+    parser.add_argument(
+        "--tokenizer", help="directory with the tokenizer of --checkpoint (copy_tokenizer)"
+    )
     parser.add_argument(
         "--mixture",
         type=_mixture,

@@ -6,17 +6,11 @@ from pathlib import Path
 import matplotlib.style
 
 from distilleak import catalogue
-from distilleak.figures._style import parameters
+from distilleak.figures._style import METADATA, parameters
 from distilleak.files import atomic
 from distilleak.settings.figures import FigureSettings
 from distilleak.stages import base
 from distilleak.tables.reading import Tables, read_tables
-
-# Without these the bytes would change with the clock and with the version of matplotlib.
-_METADATA = {
-    "png": {"Software": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-}
 
 
 def render(
@@ -32,7 +26,7 @@ def render(
         figure = figures.draw(tables, pair, style)
         for kind, file in files.items():
             with atomic(file) as temporary:
-                figure.savefig(temporary, format=kind, metadata=_METADATA[kind])
+                figure.savefig(temporary, format=kind, metadata=METADATA[kind])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

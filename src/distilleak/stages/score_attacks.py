@@ -22,7 +22,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     entries = list(arguments.attacks.values())
     # Half of the shadows trained on a member or non-member, none on a record of the hold-out.
     pools = EVALUATION_POOLS if needs.shadows_of(entries) else EVIDENCE_POOLS
-    extent(arguments.records, pools)  # refuses a file without one of them
+    # Refuses a file without records to judge attacks on. An audit has no hold-out.
+    extent(arguments.records, EVALUATION_POOLS)
     unigram = None
     if arguments.tokenizer is not None:
         unigram = count_tokens(arguments.records, arguments.tokenizer)

@@ -7,8 +7,8 @@ from typing import Literal
 
 from distilleak import catalogue
 from distilleak.scoring import needs
-from distilleak.settings.evidence import PREFIXES
 from distilleak.settings.training import EarlySettings
+from distilleak.study import queries
 from distilleak.study.arms import Arm
 from distilleak.study.configuration import Raw
 from distilleak.study.study import Study
@@ -299,12 +299,7 @@ class Plan:
 
     def evidence_settings(self, views: Sequence[str]) -> Raw:
         """The settings that matter for these views; models are not queried again for any other."""
-        unused = {"shards"}
-        if not PREFIXES.keys() & set(views):
-            unused |= {"prefix_tokens"}
-        if needs.NEIGHBOUR not in views:
-            unused |= {"neighbours", "neighbour_share"}
-        return self.study.configuration.evidence.model_dump(mode="json", exclude=unused)
+        return queries.deciding(self.study.configuration.evidence, views)
 
     @cached_property
     def figures(self) -> list[str]:

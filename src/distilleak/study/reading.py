@@ -19,10 +19,15 @@ def read(sources: Mapping[str, Raw]) -> Study:
     Raises:
         DistilleakError: names the source, the key, what is wrong and what is allowed.
     """
-    merged: Raw = {}
+    return load(merged(sources), sources)
+
+
+def merged(sources: Mapping[str, Raw]) -> Raw:
+    """What several sources give together, later ones winning."""
+    found: Raw = {}
     for given in sources.values():
-        update_config(merged, given)
-    return load(merged, sources)
+        update_config(found, given)
+    return found
 
 
 def load(raw: Mapping[str, Any], sources: Mapping[str, Raw]) -> Study:
@@ -45,7 +50,7 @@ def load(raw: Mapping[str, Any], sources: Mapping[str, Raw]) -> Study:
             problem = ConfigurationError(problem.key, MISSING, [*problem.also, "corpus"])
     except ConfigurationError as error:
         problem = error
-    raise DistilleakError(f"{_origin(problem.key, sources)}: {problem}")
+    raise DistilleakError(f"{origin(problem.key, sources)}: {problem}")
 
 
 def check_models(given: Study, sources: Mapping[str, Raw]) -> None:
@@ -61,7 +66,7 @@ def check_models(given: Study, sources: Mapping[str, Raw]) -> None:
     try:
         pretrained.check(given)
     except ConfigurationError as problem:
-        raise DistilleakError(f"{_origin(problem.key, sources)}: {problem}") from problem
+        raise DistilleakError(f"{origin(problem.key, sources)}: {problem}") from problem
 
 
 def typed(given: Mapping[str, Any]) -> Raw:
@@ -83,7 +88,7 @@ def _typed(value: Any) -> Any:
     return yaml_text.parse(value, "--config") if isinstance(value, str) else value
 
 
-def _origin(key: str, sources: Mapping[str, Raw]) -> str:
+def origin(key: str, sources: Mapping[str, Raw]) -> str:
     """The source that gave the largest part of `key`, the last of several; all if none did."""
     given = {name: raw for name, raw in sources.items() if raw} or sources
     depths = {name: _depth(key.split("."), raw) for name, raw in given.items()}

@@ -1,0 +1,114 @@
+"""Reading and checking the configuration of an audit, before anything is computed."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from distilleak.audit import texts
+from distilleak.audit.configuration import BASE, TEACHER, AuditConfiguration, Raw
+from distilleak.audit.plan import Plan, every_attack
+from distilleak.errors import DistilleakError
+from distilleak.evidence import served
+from distilleak.settings.api import ApiSettings
+from distilleak.settings.evidence import PREFIXES
+from distilleak.settings.finished import FinishedSettings
+from distilleak.settings.problems import ConfigurationError, explained
+from distilleak.study import entries, finished, pretrained, reading
+
+
+def is_audit(sources: Mapping[str, Raw]) -> bool:
+    """Whether a configuration is one of an audit."""
+    return any("audit" in given for given in sources.values())
+
+
+def read(sources: Mapping[str, Raw]) -> Plan:
+    """The audit that several sources describe together, merged as Snakemake merges them.
+
+    Raises:
+        DistilleakError: names the source, the key, what is wrong and what is allowed.
+    """
+    try:
+        return _plan(_configuration(reading.merged(sources)))
+    except ConfigurationError as problem:
+        raise DistilleakError(f"{reading.origin(problem.key, sources)}: {problem}") from problem
+
+
+def check(plan: Plan) -> None:
+    """Check the texts and the models on this machine.
+
+    Raises:
+        DistilleakError: one is missing, damaged or does not fit; the message names its key.
+    """
+    audit = plan.configuration.audit
+    texts.check(audit)
+    for name, model in plan.models.items():
+        key = f"audit.{name}" if name == BASE else f"audit.models.{name}"
+        if isinstance(model, ApiSettings):
+            with_key(key, served.check_server, model)
+            continue
+        views = plan.views(name)
+        prefix = plan.configuration.evidence.prefix_tokens if {*PREFIXES} & {*views} else 0
+        finished.check(model, key, plan.configuration.encoding.context, prefix)
+
+
+def with_key(key: str, check: Callable[[ApiSettings], None], model: ApiSettings) -> None:
+    """Check a model; what is wrong names the key.
+
+    Raises:
+        DistilleakError: the check found something.
+    """
+    try:
+        check(model)
+    except DistilleakError as error:
+        raise DistilleakError(f"{key}: {error}") from error
+
+
+def text_files(plan: Plan) -> list[str]:
+    """The files of the texts.
+
+    Raises:
+        DistilleakError: one is missing.
+    """
+    return texts.files(plan.configuration.audit)
+
+
+def local_files(model: FinishedSettings) -> list[str]:
+    """The files on this machine that a model is read from.
+
+    Raises:
+        DistilleakError: it lies in a package that is not there.
+    """
+    packaged = [file for part in (model, model.whole) for file in pretrained.packaged_files(part)]
+    return [*model.local_files(), *dict.fromkeys(packaged)]
+
+
+def _configuration(raw: Mapping[str, Any]) -> AuditConfiguration:
+    try:
+        return AuditConfiguration.model_validate(dict(raw))
+    except ValidationError as error:
+        raise explained(error, AuditConfiguration) from error
+
+
+def _plan(configuration: AuditConfiguration) -> Plan:
+    given = configuration.attacks
+    attacks = {
+        name: entries.resolve("attacks", "attack", f"attacks.{name}", name, raw)
+        for name, raw in (every_attack() if given is None else given).items()
+    }
+    audit = configuration.audit
+    like_base, like_teacher = (
+        {
+            name: finished.same_tokenizer(model, other)
+            if isinstance(model, FinishedSettings) and isinstance(other, FinishedSettings)
+            else None
+            for name, model in audit.models.items()
+        }
+        for other in (audit.base, audit.models.get(TEACHER))
+    )
+    plan = Plan(configuration, attacks, like_base, like_teacher)
+    for name in audit.models:
+        if not plan.attacks_on(name):
+            reasons = "; ".join(f"{attack} {why}" for attack, why in plan.left_out.items())
+            raise ConfigurationError("attacks", f"none of them can run on {name}: {reasons}")
+    return plan

@@ -1,0 +1,187 @@
+"""An audit from the command line: finished models, a verdict, its exit status."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import served_model
+import torch
+import torch.nn.functional as F  # noqa: N812
+import yaml
+
+from distilleak.models import families, making
+from distilleak.records import tokenizer as tokenization
+from distilleak.settings.architecture import ArchitectureSettings
+
+COUNT = 140
+SHAPE = ArchitectureSettings(layers=1, width=32, heads=2, positions=96)
+POLICY = {
+    "max_auc": 0.75,
+    "max_tpr": 0.4,
+    "no_leakier_than_base": False,
+    "no_better_than_blind": False,
+}
+
+
+def halves() -> tuple[list[str], list[str], list[str]]:
+    """Members, non-members and further texts, all of one vocabulary of words."""
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abcdefghilmnorstu"), 5)) for _ in range(90)]
+    every = [" ".join(rng.choice(words, 12)) for _ in range(3 * COUNT)]
+    return every[:COUNT], every[COUNT : 2 * COUNT], every[2 * COUNT :]
+
+
+def write(path: Path, rows: Sequence[str]) -> str:
+    path.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+    return str(path)
+
+
+def trained(rows: Sequence[str], tokenizer: Path, steps: int) -> torch.nn.Module:
+    """A tiny model that has read these texts over and over."""
+    with making.seeded(0):
+        model = families.build(SHAPE, tokenization.rows(tokenization.load(tokenizer)), 0)
+    encoded = [tokenization.cut(tokenization.load(tokenizer), row, 64)[1] for row in rows]
+    width = max(map(len, encoded))
+    ids = torch.tensor([[0, *row, *[0] * (width - len(row))] for row in encoded])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    for _ in range(steps):
+        logits = model(input_ids=ids).logits[:, :-1]
+        loss = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return model
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with texts, a policy and finished models; two tokenizers."""
+    root = tmp_path_factory.mktemp("audit")
+    members, nonmembers, further = halves()
+    write(root / "members.jsonl", members)
+    write(root / "nonmembers.jsonl", nonmembers)
+    write(root / "few.jsonl", nonmembers[:50])
+    write(root / "shifted.jsonl", [f"tomorrow {row} yesterday" for row in nonmembers])
+    (root / "policy.yaml").write_text(yaml.safe_dump(POLICY))
+    for name, size in (("one", 400), ("two", 300)):
+        made = tokenization.train([*members, *further], size, masked=False)
+        tokenization.save(made, root / f"tokenizer-{name}", 96)
+    for name, rows, tokenizer, steps in (
+        ("leaky", members, "one", 150),
+        ("clean", further, "one", 30),
+        ("other", further, "two", 30),
+        ("base", further, "one", 5),
+    ):
+        directory = root / f"tokenizer-{tokenizer}"
+        making.save(trained(rows, directory, steps), directory, root / name)  # type: ignore[arg-type]
+    return root
+
+
+def audit(place: Path, *words: str, nonmembers: str = "nonmembers.jsonl") -> tuple[int, str, str]:
+    """Exit status, what it printed, and its errors."""
+    given = ["--members", "members.jsonl", "--nonmembers", nonmembers, "--context", "64"]
+    command = [sys.executable, "-m", "distilleak", "audit", *words, *given, "--cores", "2"]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def verdict(place: Path, name: str) -> dict[str, dict[str, object]]:
+    found = json.loads((place / "results" / name / "verdict.json").read_text())
+    return {each["name"]: each for each in found["models"]} | {"": found}
+
+
+def test_three_candidates_stand_in_one_verdict(place: Path) -> None:
+    students = [word for name in ("leaky", "clean", "other") for word in ("--student", name)]
+    words = [*students, "--base", "base", "--policy", "policy.yaml", "--name", "three", "--texts"]
+    status, printed, errors = audit(place, *words)
+    assert status == 3, errors
+    found = verdict(place, "three")
+    assert {name: each["verdict"] for name, each in found.items() if name} == {
+        "leaky": "fail",
+        "clean": "pass",
+        "other": "pass",
+        "base": None,
+    }
+    assert found["leaky"]["auc"]["low"] > 0.9  # type: ignore[index]
+    # One that reads other tokens than the base is attacked by itself.
+    assert "reference_base" in {row["attack"] for row in found["clean"]["attacks"]}  # type: ignore[attr-defined]
+    assert "reference_base" not in {row["attack"] for row in found["other"]["attacks"]}  # type: ignore[attr-defined]
+    assert "on other: compares token by token" in found[""]["left_out"]["reference_base"]  # type: ignore[operator]
+    assert "✗ FAIL: leaky" in printed
+    assert "✓ PASS: clean" in printed
+    root = place / "results" / "three"
+    page = (root / "report.html").read_text()
+    exposed = pd.read_csv(root / "exposed_texts.csv")
+    assert {*exposed["text"]} <= {*halves()[0]}
+    assert halves()[0][0] not in page + printed + errors
+    # The same command finds nothing to compute, and answers alike.
+    again = audit(place, *words)
+    assert (again[0], again[1]) == (status, printed)
+    assert "Nothing to be done" in again[2]
+
+
+def test_a_clean_student_passes(place: Path) -> None:
+    status, printed, errors = audit(
+        place, "--student", "clean", "--policy", "policy.yaml", "--name", "clean", "--model-card"
+    )
+    assert status == 0, errors
+    assert printed.startswith("✓ PASS: clean\n")
+    assert "## Membership inference: clean" in printed
+
+
+@pytest.mark.parametrize(
+    ("nonmembers", "reason"),
+    [("few.jsonl", "50"), ("shifted.jsonl", "words")],
+)
+def test_few_or_shifted_nonmembers_decide_nothing(
+    place: Path, nonmembers: str, reason: str
+) -> None:
+    name = nonmembers.removesuffix(".jsonl")
+    status, _, errors = audit(place, "--student", "leaky", "--name", name, nonmembers=nonmembers)
+    assert status == 4, errors
+    found = verdict(place, name)
+    assert found["leaky"]["verdict"] == "investigate"
+    assert any(reason in text for text in found[""]["reasons"])  # type: ignore[attr-defined]
+
+
+def test_what_is_wrong_is_one_line_before_anything_runs(place: Path) -> None:
+    status, _, errors = audit(place, "--student", "leaky", nonmembers="members.jsonl")
+    assert status == 1
+    assert errors == (
+        "error: audit.nonmembers: members.jsonl: 140 of its texts stand in audit.members "
+        "(members.jsonl), too: numbers 1, 2, 3, 4, 5 and 135 more here, 1, 2, 3, 4, 5 and 135 more "
+        "there; a text can be on one side only\n"
+    )
+    status, _, errors = audit(place, "--student", "absent")
+    assert status == 1
+    assert errors.startswith("error: audit.models.absent: absent: ")
+    assert errors.count("\n") == 1
+
+
+def test_a_model_behind_an_api_is_judged_by_what_it_shows(place: Path) -> None:
+    tokenizer = tokenization.load(place / "tokenizer-one")
+    service = served_model.Service(making.load(place / "leaky", "cpu"), tokenizer, 0)
+    with served_model.served(service):
+        student = f"v1=api:{served_model.NAME}@{service.url}"
+        words = ["--student", student, "--base", "base", "--name", "api"]
+        status, _, errors = audit(place, *words, "--policy", "policy.yaml")
+    assert status == 3, errors
+    found = verdict(place, "api")
+    assert {row["attack"] for row in found["v1"]["attacks"]} == {  # type: ignore[attr-defined]
+        "loss",
+        "lowercase",
+        "min_k",
+        "zlib",
+    }
+    assert "the probabilities of all tokens" in found[""]["left_out"]["min_k_pp"]  # type: ignore[operator]
+    # The server was asked for every text, in both views, and once for a sentence of our own.
+    assert {*halves()[0], *halves()[1]} <= {*service.seen}
+    status, _, errors = audit(place, *words)
+    assert status == 1
+    assert errors.startswith("error: audit.models.v1: http://127.0.0.1")
+    assert errors.count("\n") == 1
