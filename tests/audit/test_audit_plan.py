@@ -14,7 +14,7 @@ MODELS = {"teacher": {"directory": "t"}, "v1": {"directory": "one"}, "v2": {"dir
 TEXTS = {"members": "m.jsonl", "nonmembers": "n.jsonl"}
 
 
-def planned(monkeypatch: pytest.MonkeyPatch, same: bool = True, **audit: Any) -> Plan:
+def planned(monkeypatch: pytest.MonkeyPatch, same: bool | None = True, **audit: Any) -> Plan:
     monkeypatch.setattr(finished, "same_tokenizer", lambda one, other: same)
     attacks = audit.pop("attacks", None)
     raw = {"study": "a", "audit": {"models": MODELS, **TEXTS, **audit}}
@@ -56,6 +56,41 @@ def test_models_that_read_other_tokens_are_not_compared_token_by_token(
     assert "reference_base" not in plan.attacks_on("v1")
     assert "reads other tokens" in plan.left_out["reference_base"]
     assert "min_k_pp" in plan.attacks_on("v1")
+
+
+def test_base_and_teacher_are_queried_once_for_all_that_read_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = {"base": {"directory": "b"}, "auxiliary": "x.jsonl"}
+    plan = planned(monkeypatch, **given)
+    assert plan.base_evidence("v2") == plan.base_evidence("teacher") == "base/evidence"
+    assert plan.teacher_evidence("v1") == plan.teacher_evidence("v2") == "teacher/evidence"
+    apart = planned(monkeypatch, False, **given, models={**MODELS, "v3": {"directory": "two"}})
+    assert apart.readers == {name: name for name in apart.models} | {"v3": "v2"}
+    assert apart.base_evidence("v3") == apart.base_evidence("v2") == "v2/base/evidence"
+    assert apart.base_evidence("v1") == "v1/base/evidence"
+    assert apart.teacher_evidence("v3") == "v2/teacher/evidence"
+
+
+def test_the_base_is_queried_for_all_that_attacks_on_others_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: dict[str, Any] = {"base": {"directory": "b"}, "auxiliary": "x.jsonl"}
+    attacks = {"loss": None, "rmia": None}
+    shared = planned(monkeypatch, **given, attacks=attacks)
+    assert {*shared.attacks_on("base")} == {"loss"}
+    assert shared.views("base") == ["plain", "population"]
+    apart = planned(monkeypatch, False, **given, attacks=attacks)
+    assert apart.views("base") == ["plain"]
+
+
+def test_of_models_that_only_loading_can_compare_each_gets_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    models = {"v1": {"hub": "a/b"}, "v2": {"hub": "c/d"}, "v3": {"hub": "a/b"}}
+    plan = planned(monkeypatch, None, base={"gguf": "b.gguf"}, models=models)
+    assert plan.base_evidence("v1") == plan.base_evidence("v3") == "v1/base/evidence"
+    assert plan.base_evidence("v2") == "v2/base/evidence"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from architecture import PACKAGE
 from model_heads import BERT, write, write_tokenizer
 from pydantic import ValidationError
 
+from distilleak.records import tokenizer
 from distilleak.settings.finished import FinishedSettings
 from distilleak.settings.problems import ConfigurationError
 from distilleak.study import finished
@@ -266,6 +267,32 @@ def test_tokenizers_are_compared_by_their_files(tmp_path: Path) -> None:
     assert finished.same_tokenizer(changed, same) is True
     assert finished.same_tokenizer(one, other) is False
     assert finished.same_tokenizer(one, settings(hub="a/b")) is None
+
+
+def test_models_read_alike_if_their_special_tokens_are_the_same_too(tmp_path: Path) -> None:
+    one, same, other = (settings(directory=write(tmp_path / n)) for n in ("one", "same", "other"))
+    changed = settings(directory=adapter(tmp_path / "a"), adapts={"directory": one.directory})
+    file = tmp_path / "other" / "tokenizer_config.json"
+    given = json.loads(file.read_text()) if file.is_file() else {}
+    file.write_text(json.dumps({**given, "bos_token": "another"}))
+    assert finished.same_reading(one, same)
+    assert finished.same_reading(changed, same)
+    assert finished.same_tokenizer(one, other)
+    assert not finished.same_reading(one, other)
+    # However a token is written.
+    file.write_text(json.dumps({**given, "bos_token": {"content": given.get("bos_token")}}))
+    assert finished.same_reading(one, other)
+    (tmp_path / "other" / "special_tokens_map.json").write_text('{"eos_token": "another"}')
+    assert not finished.same_reading(one, other)
+    # One source is like itself, wherever it lies; of two only loading can tell.
+    assert finished.same_reading(settings(hub="a/b"), settings(hub="a/b"))
+    assert not finished.same_reading(settings(hub="a/b"), settings(hub="a/b", revision="0" * 40))
+    assert not finished.same_reading(settings(gguf="x.gguf"), one)
+
+
+def test_every_special_token_that_a_model_reads_is_compared() -> None:
+    read = {name for kinds in tokenizer.NEEDED.values() for names in kinds for name in names}
+    assert {*finished.SPECIAL} == read
 
 
 def test_nothing_is_loaded_for_a_check(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import served_model
 import torch
@@ -115,6 +116,8 @@ def test_three_candidates_stand_in_one_verdict(place: Path) -> None:
     assert "✗ FAIL: leaky" in printed
     assert "✓ PASS: clean" in printed
     root = place / "results" / "three"
+    # Where tokenizers are the same, the base is queried once for all.
+    assert not [*root.glob("models/*/base")]
     page = (root / "report.html").read_text()
     exposed = pd.read_csv(root / "exposed_texts.csv")
     assert {*exposed["text"]} <= {*halves()[0]}
@@ -123,6 +126,21 @@ def test_three_candidates_stand_in_one_verdict(place: Path) -> None:
     again = audit(place, *words)
     assert (again[0], again[1]) == (status, printed)
     assert "Nothing to be done" in again[2]
+
+
+def test_the_base_says_the_same_whoever_cut_the_texts(place: Path, tmp_path: Path) -> None:
+    words = ["--student", "clean", "--base", "base", "--name", "shared"]
+    status, _, errors = audit(place, *words)
+    assert status in (0, 3, 4), errors
+    models = place / "results" / "shared" / "models"
+    checkpoint = json.dumps({"directory": "base"})
+    command = [sys.executable, "-m", "distilleak", "compute_evidence", "--checkpoint", checkpoint]
+    command += ["--tokenizer", models / "clean/tokenizer", "--seed", "0", "--output", tmp_path]
+    command += ["--records", models / "clean/records.parquet"]
+    subprocess.run(command, cwd=place, check=True)
+    own = pq.read_table(tmp_path / "plain.parquet")
+    assert own.equals(pq.read_table(models / "base/evidence/plain.parquet"))
+    assert own.num_rows == 2 * COUNT
 
 
 def test_a_clean_student_passes(place: Path) -> None:

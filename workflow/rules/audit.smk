@@ -247,7 +247,8 @@ rule query_api:
         " --views {params.views} --shards {resources.shards} --output {output} > {log} 2>&1"
 
 
-# The public model on the same tokens, token by token.
+# The public model on the same tokens, token by token. Once for all models that read the same, and
+# not at all for those that read as it does itself.
 use rule compute_evidence as compute_base_evidence with:
     input:
         [ancient(file) for file in get_files(*filter(None, [AUDIT.base]))],
@@ -318,10 +319,12 @@ rule score_attacks:
         records=f"{MODEL}/records.parquet",
         evidence=f"{MODEL}/evidence",
         base=lambda wildcards: (
-            f"{MODEL}/base/evidence" if PLAN.queries_base(wildcards.model) else []
+            f"{RESULTS}/models/{PLAN.base_evidence(wildcards.model)}"
+            if PLAN.queries_base(wildcards.model)
+            else []
         ),
         teacher=lambda wildcards: (
-            f"{MODEL}/teacher/evidence"
+            f"{RESULTS}/models/{PLAN.teacher_evidence(wildcards.model)}"
             if PLAN.queries_teacher(wildcards.model)
             else []
         ),

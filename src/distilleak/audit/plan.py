@@ -34,12 +34,15 @@ class Plan:
         like_base: model -> whether it reads the same tokens as the base; None if that shows only
             when both are loaded, which then ends the run if they do not.
         like_teacher: the same for the teacher.
+        readers: model that lies somewhere -> the first one that certainly reads every record as the
+            same tokens, special ones included. Base and teacher are queried once for all of these.
     """
 
     configuration: AuditConfiguration
     attacks: Mapping[str, Entry]
     like_base: Mapping[str, bool | None]
     like_teacher: Mapping[str, bool | None]
+    readers: Mapping[str, str]
 
     @property
     def models(self) -> dict[str, FinishedSettings | ApiSettings]:
@@ -110,18 +113,31 @@ class Plan:
     def views(self, model: str) -> list[str]:
         """The views in which a model is queried."""
         entries = list(self.attacks_on(model).values())
-        population = ["population"] if needs.population_of(entries) else []
-        return [*needs.views_of(entries), *population]
+        population = needs.population_of(entries)
+        # Of base and teacher other models' attacks read the same evidence.
+        if model == BASE:
+            population |= "population" in self.base_views(model)
+        if model == TEACHER and self.teacher is not None:
+            population |= "population" in self.teacher_views(model)
+        return [*needs.views_of(entries), *(["population"] if population else [])]
 
     def base_views(self, model: str) -> list[str]:
-        """The views in which the base is queried with the tokens of this model."""
-        entries = list(self.attacks_on(model).values())
+        """The views in which the base is queried with the tokens that this model reads."""
+        entries = self._attacks_on_those_like(model)
         return ["plain", *(["population"] if needs.reference_population_of(entries) else [])]
 
     def teacher_views(self, model: str) -> list[str]:
-        """The views in which the teacher is queried with the tokens of this model."""
-        entries = list(self.attacks_on(model).values())
+        """The views in which the teacher is queried with the tokens that this model reads."""
+        entries = self._attacks_on_those_like(model)
         return ["plain", *(["population"] if needs.teacher_population_of(entries) else [])]
+
+    def base_evidence(self, model: str) -> str:
+        """Where the evidence of the base on the tokens of this model lies, inside `models/`."""
+        return self._evidence(BASE, model)
+
+    def teacher_evidence(self, model: str) -> str:
+        """Where the evidence of the teacher on the tokens of this model lies, inside `models/`."""
+        return self._evidence(TEACHER, model)
 
     def queries_base(self, model: str) -> bool:
         """Whether an attack on this model compares with the base."""
@@ -143,6 +159,16 @@ class Plan:
     def uses_hub(self) -> bool:
         """Whether a model has to be fetched from a hub."""
         return any(model.whole.hub is not None for model in self.finished.values())
+
+    def _attacks_on_those_like(self, model: str) -> list[Raw]:
+        """The attacks on all models that certainly read the same tokens."""
+        like = [name for name, first in self.readers.items() if first == self.readers[model]]
+        return [entry for name in like for entry in self.attacks_on(name).values()]
+
+    def _evidence(self, held: str, model: str) -> str:
+        reader = self.readers[model]
+        own = reader == self.readers[held]
+        return f"{held}/evidence" if own else f"{reader}/{held}/evidence"
 
     def _absent(self, entry: Entry, model: str) -> str | None:
         """Why an attack does not run on a model; None if it does."""

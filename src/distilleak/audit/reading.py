@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from distilleak.audit import texts
-from distilleak.audit.configuration import BASE, TEACHER, AuditConfiguration, Raw
+from distilleak.audit.configuration import BASE, TEACHER, AuditConfiguration, AuditSection, Raw
 from distilleak.audit.plan import Plan, every_attack
 from distilleak.errors import DistilleakError
 from distilleak.evidence import served
@@ -90,6 +90,16 @@ def _configuration(raw: Mapping[str, Any]) -> AuditConfiguration:
         raise explained(error, AuditConfiguration) from error
 
 
+def _readers(audit: AuditSection) -> dict[str, str]:
+    """Model -> the first one that certainly reads every record as it does: the base, if it does."""
+    every = {**({BASE: audit.base} if audit.base is not None else {}), **audit.models}
+    lying = {name: model for name, model in every.items() if isinstance(model, FinishedSettings)}
+    return {
+        name: next(first for first, other in lying.items() if finished.same_reading(other, model))
+        for name, model in lying.items()
+    }
+
+
 def _plan(configuration: AuditConfiguration) -> Plan:
     given = configuration.attacks
     attacks = {
@@ -106,7 +116,7 @@ def _plan(configuration: AuditConfiguration) -> Plan:
         }
         for other in (audit.base, audit.models.get(TEACHER))
     )
-    plan = Plan(configuration, attacks, like_base, like_teacher)
+    plan = Plan(configuration, attacks, like_base, like_teacher, _readers(audit))
     for name in audit.models:
         if not plan.attacks_on(name):
             reasons = "; ".join(f"{attack} {why}" for attack, why in plan.left_out.items())

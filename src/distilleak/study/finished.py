@@ -6,12 +6,16 @@ Only configurations, the heads of weights and tokenizer files are read.
 from pathlib import Path
 
 from distilleak.errors import DistilleakError
+from distilleak.files import read_object
 from distilleak.models import adapters, heads, quantisation
 from distilleak.models.heads import Head
 from distilleak.records import tokenizer_rules
 from distilleak.settings.architecture import CheckpointSettings
 from distilleak.settings.finished import FinishedSettings
 from distilleak.settings.problems import ConfigurationError, shown
+
+SPECIAL = ("bos_token", "eos_token", "cls_token", "sep_token", "mask_token")
+"""The special tokens that may stand round a record or hide one of its tokens."""
 
 
 def check(settings: FinishedSettings, key: str, context: int, prefix: int = 0) -> None:
@@ -61,6 +65,31 @@ def same_tokenizer(first: FinishedSettings, second: FinishedSettings) -> bool | 
         return None
     one, other = (Path(str(place)) for place in places)
     return True if one == other else tokenizer_rules.alike(one, other)
+
+
+def same_reading(first: FinishedSettings, second: FinishedSettings) -> bool:
+    """Whether it is certain that two models read every record as the same tokens.
+
+    That includes the special tokens round it, which two tokenizers with the same rules may differ
+    in. What only loading can tell is not certain.
+
+    Raises:
+        DistilleakError: a tokenizer file is damaged.
+    """
+    if first.tokenizer == second.tokenizer:
+        return True
+    if not same_tokenizer(first, second):
+        return False
+    one, other = (_special(Path(str(_place(settings.whole)))) for settings in (first, second))
+    return one == other
+
+
+def _special(place: Path) -> list[object]:
+    """What the files of a tokenizer say about special tokens, file by file."""
+    files = [place / "tokenizer_config.json", place / "special_tokens_map.json"]
+    given = [read_object(file, {}) if file.is_file() else {} for file in files]
+    tokens = [named.get(name) for named in given for name in SPECIAL]
+    return [token.get("content") if isinstance(token, dict) else token for token in tokens]
 
 
 def _checked(settings: FinishedSettings) -> Head | None:
