@@ -81,7 +81,7 @@ def _model(panel: Panel, model: Audited, bar: Bar, policy: PolicySettings) -> di
         "turned": strength.turned,
         "threat": panel.threats[strength.attack],
         "auc": _json(auc),
-        "tpr": _json(tpr),
+        "tpr": {**_json(tpr), "attack": strength.caller, "turned": strength.caller_turned},
         "fpr": _json(fpr),
         "epsilon": {
             "low": round(bound.epsilon, _DIGITS),
@@ -144,11 +144,16 @@ def _limits(
     policy: PolicySettings,
 ) -> list[Criterion]:
     auc, tpr, fpr = estimates
-    turned = ", its sign turned" if strength.turned else ""
-    basis = Basis(f"{strength.attack}{turned}", strength.members, strength.nonmembers)
+    caller, picked = (
+        Basis(f"{name}{', its sign turned' * turned}", strength.members, strength.nonmembers)
+        for name, turned in (
+            (strength.caller, strength.caller_turned),
+            (strength.attack, strength.turned),
+        )
+    )
     return [
-        criteria.of_tpr(tpr, fpr, policy.max_tpr, basis),
-        criteria.of_auc(auc, policy.max_auc, basis),
+        criteria.of_tpr(tpr, fpr, policy.max_tpr, caller),
+        criteria.of_auc(auc, policy.max_auc, picked),
         criteria.of_epsilon(bound, policy.max_epsilon, delta, strength.names[bound.attack]),
     ]
 
