@@ -24,10 +24,11 @@ SCHEMA = pa.schema(
 def table(models: Iterable[tuple[str, Scores, Strength]], most: int) -> pa.Table:
     """A row for each of the `most` exposed members of each model, the most exposed first.
 
-    They are those of the attack that finds most members where it accuses few others. `rank` counts the members that score higher, so that equal scores have equal ranks. A turned
-    attack gives members the lower scores; then "higher" means lower. `nonmembers_as_high` is the
-    share of the non-members that score as high or higher: how often the attack would accuse others
-    if it accused this record.
+    They are those of the attack that finds most members where it accuses few others. `rank` counts
+    the members that score higher, so that equal scores have equal ranks. A turned attack gives
+    members the lower scores; then "higher" means lower. `nonmembers_as_high` is the share of the
+    non-members that score as high or higher: how often the attack would accuse others if it accused
+    this record.
     """
     return pa.concat_tables([_of_model(*model, most) for model in models])
 

@@ -93,14 +93,14 @@ def attack(scores: Floats, labels: Labels, folds: Folds, weights: Weights) -> Ou
         for fold, first in zip(numbers, picks, strict=True)
     ]
     won, pairs, found, accused = np.zeros((4, len(weights)))
-    for fold, pick, caller in zip(numbers, picks, callers, strict=True):
+    for fold, pick, call in zip(numbers, picks, callers, strict=True):
         within = folds == fold
         for rows, score in _alike(scores, *pick):
             for total, count in zip(
                 (won, pairs), _compared(score, labels, within, weights[rows]), strict=True
             ):
                 total[rows] += count
-        for rows, score in _alike(scores, *caller):
+        for rows, score in _alike(scores, *call):
             for total, count in zip(
                 (found, accused), _counted(score, labels, within, weights[rows]), strict=True
             ):
@@ -108,12 +108,17 @@ def attack(scores: Floats, labels: Labels, folds: Folds, weights: Weights) -> Ou
     members, nonmembers = (
         weights[:, side].sum(axis=1, dtype=np.float64) for side in (labels, ~labels)
     )
-    chosen = (
-        np.stack(column, axis=1)
-        for choices in (picks, callers)
-        for column in zip(*choices, strict=True)
+    picked, turned = (np.stack(column, axis=1) for column in zip(*picks, strict=True))
+    caller, caller_turned = (np.stack(column, axis=1) for column in zip(*callers, strict=True))
+    return Outcome(
+        picked,
+        turned,
+        caller,
+        caller_turned,
+        won / pairs,
+        found / members,
+        accused / nonmembers,
     )
-    return Outcome(*chosen, won / pairs, found / members, accused / nonmembers)
 
 
 def _alike(
