@@ -69,14 +69,18 @@ def _model(panel: Panel, model: Audited, bar: Bar, policy: PolicySettings) -> di
     if student:
         found = _limits(strength, (auc, tpr, fpr), bound, panel.settings.delta, policy)
         found += _applied(panel, model, rules, versus, bar, policy)
-        notes = [skipped for skipped in rules.values() if skipped]
+        notes = [skipped for skipped in rules.values() if skipped] + _cut(model)
         verdict, reasons, more = _verdict(strength, found, notes, bar, policy)
     return {
         "name": model.name,
         "role": model.role,
         "verdict": verdict,
         "reasons": reasons,
-        "records": {"members": strength.members, "nonmembers": strength.nonmembers},
+        "records": {
+            "members": strength.members,
+            "nonmembers": strength.nonmembers,
+            "cut": model.cut,
+        },
         "attack": strength.attack,
         "turned": strength.turned,
         "threat": panel.threats[strength.attack],
@@ -134,6 +138,16 @@ def _verdict(
         return "pass", sentences, None
     known = [more for more in undecided if more is not None]
     return "investigate", sentences, max(known) if len(known) == len(undecided) else None
+
+
+def _cut(model: Audited) -> list[str]:
+    """What the verdict says nothing about."""
+    if not model.cut:
+        return []
+    return [
+        f"Of {model.cut:,} of {len(model.scores.record_id):,} texts only the beginning was judged: "
+        "they are longer than the context (encoding.context). Nothing is known about the rest."
+    ]
 
 
 def _limits(
