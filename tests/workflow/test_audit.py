@@ -219,6 +219,22 @@ def test_an_interrupted_audit_ends_its_jobs_and_resumes_to_the_same_bytes(place:
     assert found[0] == found[1]
 
 
+def test_paths_may_hold_any_letter(place: Path) -> None:
+    odd = place / "an {odd} d'ir $HOME"
+    odd.mkdir()
+    for name in ("clean", "base"):
+        shutil.copytree(place / name, odd / f"{name} {{x}}'y")
+    for name in ("members", "nonmembers"):
+        shutil.copy(place / f"{name}.jsonl", odd / f"{name} {{a}}.jsonl")
+    words = ["--student", f"v1={odd.name}/clean {{x}}'y", "--base", f"{odd.name}/base {{x}}'y"]
+    words += ["--teacher", "leaky", "--name", "odd", "--cores", "2", "--context", "64"]
+    words += [f"--{side}={odd.name}/{side} {{a}}.jsonl" for side in ("members", "nonmembers")]
+    command = [sys.executable, "-m", "distilleak", "audit", *words]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 3, 4), done.stderr
+    assert {*verdict(place, "odd")} == {"v1", "teacher", "base", ""}
+
+
 def test_a_directory_that_is_locked_is_explained(place: Path) -> None:
     run = [*["--student", "clean", "--name", "locked"]]
     status, _, errors = audit(place, *run)

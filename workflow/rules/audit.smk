@@ -91,7 +91,8 @@ rule load_audit:
         "../../envs/distilleak.yaml"
     params:
         code=get_code("load_audit", "corpora.local"),
-        texts=canonical(AUDIT.texts),
+        # A string would be searched for wildcards, and paths may hold braces.
+        texts=lambda wildcards: canonical(AUDIT.texts),
         deduplication=canonical(CONFIG.deduplication),
         contents=ending_in_one_line(contents.digest, TEXTS),
     message:
@@ -269,7 +270,7 @@ use rule compute_evidence as compute_base_evidence with:
         runtime=growing(4 * 60),
     params:
         code=get_code("compute_evidence"),
-        checkpoint=canonical(AUDIT.base) if AUDIT.base else "",
+        checkpoint=lambda wildcards: canonical(AUDIT.base) if AUDIT.base else "",
         contents=get_file_contents(*filter(None, [AUDIT.base])),
         settings=lambda wildcards: canonical(
             PLAN.evidence_settings(PLAN.base_views(wildcards.model))
@@ -302,7 +303,7 @@ use rule compute_base_evidence as compute_teacher_evidence with:
         runtime=growing(4 * 60),
     params:
         code=get_code("compute_evidence"),
-        checkpoint=canonical(PLAN.teacher) if PLAN.teacher else "",
+        checkpoint=lambda wildcards: canonical(PLAN.teacher) if PLAN.teacher else "",
         contents=get_file_contents(*filter(None, [PLAN.teacher])),
         settings=lambda wildcards: canonical(
             PLAN.evidence_settings(PLAN.teacher_views(wildcards.model))
