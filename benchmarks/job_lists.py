@@ -27,8 +27,9 @@ def main() -> None:
         "configfiles",
         nargs="*",
         type=Path,
-        default=sorted(ROOT.glob("config/*.yaml")),
-        help="configurations (default: all in config/)",
+        # An audit is of files that lie elsewhere.
+        default=sorted({*ROOT.glob("config/*.yaml")} - {ROOT / "config" / "audit.yaml"}),
+        help="configurations (default: all studies in config/)",
     )
     parser.add_argument(
         "--commands", action="store_true", help="also print the commands of the jobs"

@@ -18,11 +18,15 @@ def arguments(*words: str) -> dict[str, Any]:
 
 
 def test_students_have_the_names_of_their_places_or_names_of_their_own() -> None:
-    found = command.students(["out/My Model-7/", "v2=x.gguf", "hub:org/Small"])
+    found = command.students(
+        ["out/My Model-7/", "v2=x.gguf", "hub:org/Small", "runs/lr=0.1/m", "v3=runs/lr=0.1/m"]
+    )
     assert found == {
         "my_model-7": {"directory": "out/My Model-7/"},
         "v2": {"gguf": "x.gguf"},
         "small": {"hub": "org/Small"},
+        "m": {"directory": "runs/lr=0.1/m"},
+        "v3": {"directory": "runs/lr=0.1/m"},
     }
 
 
@@ -31,6 +35,8 @@ def test_students_have_the_names_of_their_places_or_names_of_their_own() -> None
     [
         (["a/model", "b/model"], "--student b/model: another student is called 'model'"),
         (["teacher=x"], "'teacher' is the name of another model; say NAME=PLACE"),
+        (["v1="], "--student v1=: no place after the name; say NAME=PLACE"),
+        ([""], "--student : no place after the name"),
         (["x/base"], "'base' is the name of another model"),
     ],
 )
@@ -42,9 +48,9 @@ def test_names_that_are_taken_are_refused(words: list[str], message: str) -> Non
 def test_a_command_line_becomes_a_configuration_file(tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("{}\n")
-    given = command.configuration(
+    (given,) = command.sources(
         arguments("--student", "v1=one", "--teacher", "t", "--base", "b", "--context", "128")
-    )
+    ).values()
     file = tmp_path / "deep" / "audit.yaml"
     command.write(given, file)
     assert yaml.safe_load(file.read_text()) == {
@@ -60,6 +66,5 @@ def test_a_command_line_becomes_a_configuration_file(tmp_path: Path) -> None:
     assert reading.is_audit({"file": given})
     checked = AuditConfiguration.model_validate(given)
     assert checked.gate.on_failure == "report"
-    assert "policy" in command.configuration(
-        arguments("--student", "v1=one", "--policy", str(policy))
-    )
+    every = command.sources(arguments("--student", "v1=one", "--policy", str(policy)))
+    assert every[str(policy)] == {"policy": {}}

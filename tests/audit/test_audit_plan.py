@@ -49,6 +49,13 @@ def test_the_base_is_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "joint" not in plan.left_out
 
 
+def test_attacks_that_are_not_named_are_left_out_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = planned(monkeypatch, attacks={"loss": None, "short": {"attack": "min_k", "k": 0.1}})
+    assert {*plan.attacks_on("v1")} == {"loss", "short"}
+    assert {*plan.left_out} == {*catalogue.names("attacks")} - {"loss", "min_k"}
+    assert plan.left_out["zlib"] == "is not named under `attacks`"
+
+
 def test_models_that_read_other_tokens_are_not_compared_token_by_token(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

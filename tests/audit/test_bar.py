@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from distilleak.audit.bar import Bar, read_bar
+from distilleak.audit.bar import Bar, highest, read_bar
 from distilleak.blind.gate import judge
 from distilleak.blind.kernels import BlindRecords
 from distilleak.errors import DistilleakError
@@ -77,3 +77,10 @@ def test_a_damaged_verdict_is_refused(tmp_path, damage, message):
     with pytest.raises(DistilleakError, match=message) as refusal:
         read_bar(path)
     assert str(path) in str(refusal.value)
+
+
+def test_of_several_cuts_a_closed_gate_counts_or_else_the_highest_bar():
+    low, high = (Bar(True, auc, auc - 0.02, auc + 0.02, "length", None) for auc in (0.5, 0.54))
+    closed = Bar(False, 0.53, 0.52, 0.54, "length", "They differ.")
+    assert highest([low, high]) == high
+    assert highest([high, closed, low]) == closed

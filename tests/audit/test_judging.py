@@ -71,6 +71,33 @@ def test_a_student_that_memorised_fails():
     assert found["next"][0].startswith("Do not ship v1.")
 
 
+def test_a_student_that_gives_a_few_members_away_fails_whatever_its_auc():
+    """The attack of the best AUC finds hardly anybody; another one finds 100 of 1,000."""
+    found = scores(1000, 1000)
+    rng = np.random.default_rng(3)
+    few = rng.normal(size=2000)
+    few[:100] += 6
+    attacks = {"loss": rng.normal(size=2000) + 0.25 * found.teacher_member, "zlib": few}
+    given = replace(found, attacks=attacks)
+    panel = Panel([Audited("v1", "student", given)], THREATS, SETTINGS, 0)
+    student = the(judge(panel, OPEN, DEFAULT), "v1")
+    assert student["verdict"] == "fail"
+    assert student["attack"] == "loss"
+    assert student["auc"]["high"] < DEFAULT.max_auc
+    assert student["tpr"]["attack"] == "zlib"
+    assert student["tpr"]["low"] > DEFAULT.max_tpr
+    assert "by zlib: the whole interval lies above" in student["reasons"][0]
+    table = exposed.table([("v1", given, panel.strength(panel.models[0]))], 50).to_pandas()
+    assert {*table["attack"]} == {"zlib"}
+    assert {*table["record_id"]} <= {f"r{number:06d}" for number in range(100)}
+
+
+def test_a_student_that_was_asked_the_beginnings_only_is_told_so():
+    found = the(verdict(("v1", "student", scores(1000, 1000), 250)), "v1")
+    assert found["records"] == {"members": 1000, "nonmembers": 1000, "cut": 250}
+    assert "Of 250 of 2,000 texts only the beginning was judged" in found["reasons"][-1]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_student_at_chance_passes_with_a_thousand_of_each(seed):
     found = verdict(("v1", "student", scores(1000, 1000, 0.0, seed)))
@@ -197,7 +224,7 @@ def test_rules_compare_on_the_records_that_both_models_have():
         ("base", "base", scores(400, 400, 0.0, 2, common, missing)),
     )
     assert the(found, "v1")["versus"]["base"] == the(fewer, "v1")["versus"]["base"]
-    assert the(found, "v1")["records"] == {"members": 400, "nonmembers": 400}
+    assert the(found, "v1")["records"] == {"members": 400, "nonmembers": 400, "cut": 0}
 
 
 def test_rules_without_their_model_are_skipped_and_say_so():

@@ -14,24 +14,42 @@ def slow_auc(members, nonmembers):
     return wins.mean()
 
 
+def slow_finds(attack, sign, scores, labels, others):
+    score = sign * scores[attack]
+    return (score[others & labels] > at_fpr(score[others & ~labels], FPR)).sum()
+
+
 def slow_attack(scores, labels, fold):
-    """Record by record, with copies as records of their own: (picked, turned, auc, tpr, fpr)."""
+    """Record by record, with copies as records of their own: the attributes of an outcome."""
     picked, turned, won, pairs, found, accused = [], [], 0.0, 0, 0, 0
+    caller, caller_turned = [], []
     for k in sorted(set(fold.tolist())):
         others, held = fold != k, fold == k
         aucs = [slow_auc(row[others & labels], row[others & ~labels]) for row in scores]
         best = max(range(len(aucs)), key=lambda a: abs(aucs[a] - 0.5))
         sign = -1 if aucs[best] < 0.5 else 1
         score = sign * scores[best]
-        threshold = at_fpr(score[others & ~labels], FPR)
         members, nonmembers = score[held & labels], score[held & ~labels]
         won += slow_auc(members, nonmembers) * len(members) * len(nonmembers)
         pairs += len(members) * len(nonmembers)
-        found += (members > threshold).sum()
-        accused += (nonmembers > threshold).sum()
         picked.append(best)
         turned.append(sign < 0)
-    return picked, turned, won / pairs, found / labels.sum(), accused / (~labels).sum()
+        candidates = [(best, sign)] + [(a, s) for s in (1, -1) for a in range(len(scores))]
+        best, sign = max(candidates, key=lambda pair: slow_finds(*pair, scores, labels, others))
+        score = sign * scores[best]
+        threshold = at_fpr(score[others & ~labels], FPR)
+        members, nonmembers = score[held & labels], score[held & ~labels]
+        found += (members > threshold).sum()
+        accused += (nonmembers > threshold).sum()
+        caller.append(best)
+        caller_turned.append(sign < 0)
+    choices = picked, turned, caller, caller_turned
+    return choices, won / pairs, found / labels.sum(), accused / (~labels).sum()
+
+
+def chosen(found, replicate):
+    columns = found.picked, found.turned, found.caller, found.caller_turned
+    return tuple(column[replicate].tolist() for column in columns)
 
 
 def game(seed, members=70, nonmembers=230, attacks=4):
@@ -48,9 +66,8 @@ def game(seed, members=70, nonmembers=230, attacks=4):
 def test_agrees_with_a_slow_reference(seed):
     scores, labels, fold = game(seed)
     found = attack(scores, labels, fold, np.ones((1, len(labels)), np.int16))
-    picked, turned, *rates = slow_attack(scores, labels, fold)
-    assert found.picked[0].tolist() == picked
-    assert found.turned[0].tolist() == turned
+    choices, *rates = slow_attack(scores, labels, fold)
+    assert chosen(found, 0) == choices
     assert [found.auc[0], found.tpr[0], found.fpr[0]] == pytest.approx(rates, abs=1e-12)
 
 
@@ -60,9 +77,8 @@ def test_a_replicate_is_the_attack_on_the_records_that_it_draws():
     found = attack(scores, labels, fold, drawn)
     for replicate, row in enumerate(drawn):
         copies = np.repeat(np.arange(len(labels)), row)
-        picked, turned, *rates = slow_attack(scores[:, copies], labels[copies], fold[copies])
-        assert found.picked[replicate].tolist() == picked
-        assert found.turned[replicate].tolist() == turned
+        choices, *rates = slow_attack(scores[:, copies], labels[copies], fold[copies])
+        assert chosen(found, replicate) == choices
         measured = [values[replicate] for values in (found.auc, found.tpr, found.fpr)]
         assert measured == pytest.approx(rates, abs=1e-12)
     assert len({tuple(row) for row in found.picked.tolist()}) > 1, "no replicate picks another"
@@ -90,6 +106,22 @@ def test_an_attack_that_finds_members_at_the_low_end_is_turned():
     assert found.picked.tolist() == [[1] * 5]
     assert found.turned.all()
     assert (found.auc[0], found.tpr[0], found.fpr[0]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_members_that_are_found_for_certain_are_found_whatever_the_auc(sign):
+    """One attack shifts all members a little; the other one gives a few of them away."""
+    labels = np.arange(2000) < 1000
+    rng = np.random.default_rng(0)
+    few = rng.normal(size=2000)
+    few[:90] += 9
+    scores = np.stack([rng.normal(size=2000) + 0.3 * labels, sign * few])
+    found = attack(scores, labels, folds(labels, 5, 0), np.ones((1, 2000), np.int16))
+    assert found.picked.tolist() == [[0] * 5]
+    assert found.caller.tolist() == [[1] * 5]
+    assert found.caller_turned.all() == (sign < 0)
+    assert found.tpr[0] == pytest.approx(0.1, abs=0.01)
+    assert found.fpr[0] == pytest.approx(0.01, abs=0.005)
 
 
 def test_a_constant_attack_finds_nobody_and_accuses_nobody():

@@ -1,8 +1,12 @@
 """An audit from the command line: finished models, a verdict, its exit status."""
 
 import json
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -179,6 +183,112 @@ def test_what_is_wrong_is_one_line_before_anything_runs(place: Path) -> None:
     assert status == 1
     assert errors.startswith("error: audit.models.absent: absent: ")
     assert errors.count("\n") == 1
+    (place / "wrong.yaml").write_text("max_tprr: 0.1\n")
+    status, _, errors = audit(place, "--student", "clean", "--policy", "wrong.yaml")
+    assert status == 1
+    assert errors.startswith("error: wrong.yaml: policy.max_tprr: unknown key; did you mean")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--base", "leaky"], "audit.base: the same model as audit.models.leaky"),
+        (["--base", "again"], "audit.base: the same model as audit.models.leaky"),
+        (["--teacher", "again"], "audit.models.teacher: the same model as audit.models.leaky"),
+        (
+            ["--teacher", "clean", "--base", "clean"],
+            "audit.base: the same model as audit.models.teacher",
+        ),
+    ],
+)
+def test_a_reference_that_is_the_model_itself_is_refused(
+    place: Path, words: list[str], message: str
+) -> None:
+    shutil.copytree(place / "leaky", place / "again", dirs_exist_ok=True)
+    status, _, errors = audit(place, "--student", "leaky", *words)
+    assert status == 1
+    assert errors == f"error: {message}, which it is compared with\n"
+    assert not (place / "results" / "audit").exists()
+
+
+def test_an_interrupted_audit_ends_its_jobs_and_resumes_to_the_same_bytes(place: Path) -> None:
+    texts = ["--members", "members.jsonl", "--nonmembers", "nonmembers.jsonl", "--context", "64"]
+    command = [sys.executable, "-m", "distilleak", "audit", "--student", "leaky", *texts]
+    found = []
+    for name in ("plain", "interrupted"):
+        run = [*command, "--name", name, "--cores", "2"]
+        if name == "interrupted":
+            with (place / "out").open("w") as out:
+                started = subprocess.Popen(run, cwd=place, stderr=out, start_new_session=True)
+            tokenizer = place / "results" / name / "models" / "leaky" / "tokenizer"
+            for _ in range(1200):
+                if tokenizer.exists():
+                    break
+                time.sleep(0.1)
+            # By itself, as a pipeline ends a job: the workflow hears of it, too.
+            started.send_signal(signal.SIGTERM)
+            assert started.wait(120) == 75
+            assert "interrupted; run again" in (place / "out").read_text()
+            assert not any((place / ".snakemake" / "locks").glob("*"))
+            assert not (place / "results" / name / "verdict.json").exists()
+        assert subprocess.run(run, cwd=place, capture_output=True, check=False).returncode == 3
+        written = (place / "results" / name / "verdict.json").read_text()
+        found.append(written.replace(f'"{name}"', '"name"'))
+    assert found[0] == found[1]
+
+
+def test_paths_may_hold_any_letter(place: Path) -> None:
+    odd = place / "an {odd} d'ir $HOME"
+    odd.mkdir()
+    for name in ("clean", "base"):
+        shutil.copytree(place / name, odd / f"{name} {{x}}'y")
+    for name in ("members", "nonmembers"):
+        shutil.copy(place / f"{name}.jsonl", odd / f"{name} {{a}}.jsonl")
+    words = ["--student", f"v1={odd.name}/clean {{x}}'y", "--base", f"{odd.name}/base {{x}}'y"]
+    words += ["--teacher", "leaky", "--name", "odd", "--cores", "2", "--context", "64"]
+    words += [f"--{side}={odd.name}/{side} {{a}}.jsonl" for side in ("members", "nonmembers")]
+    command = [sys.executable, "-m", "distilleak", "audit", *words]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 3, 4), done.stderr
+    assert {*verdict(place, "odd")} == {"v1", "teacher", "base", ""}
+
+
+def test_a_directory_that_is_locked_is_explained(place: Path) -> None:
+    run = [*["--student", "clean", "--name", "locked"]]
+    status, _, errors = audit(place, *run)
+    locks = place / ".snakemake" / "locks"
+    locks.mkdir(exist_ok=True)
+    (locks / "0.output.lock").write_text("results/locked/verdict.json\n")
+    (place / "results" / "locked" / "verdict.json").unlink()
+    status, _, errors = audit(place, *run)
+    assert status == 1
+    (last,) = errors.splitlines()[-1:]
+    assert last.startswith("error: the audit is not finished; another Snakemake runs in this")
+    (unlock,) = re.findall("or run (snakemake .*?); then", last)
+    subprocess.run([sys.executable, "-m", *unlock.split()], cwd=place, check=True)
+    assert audit(place, *run)[0] in (0, 3, 4)
+
+
+def test_what_only_another_tokenizer_reads_closes_the_gate(place: Path) -> None:
+    """Letters are cut after 64 of them; words reach the end of the text, where the files differ."""
+    rows = {side: halves()[number] for number, side in enumerate(("members", "nonmembers"))}
+    marked = [f"{row} tomorrow" for row in rows["nonmembers"]]
+    write(place / "marked.jsonl", marked)
+    made = tokenization.train(["a b"], 260, masked=False)
+    tokenization.save(made, place / "tokenizer-letters", 96)
+    directory = place / "tokenizer-letters"
+    model = trained(rows["members"][:4], directory, 1)
+    making.save(model, directory, place / "letters")  # type: ignore[arg-type]
+    words = ["--student", "letters", "--student", "leaky", "--name", "cuts"]
+    status, _, errors = audit(place, *words, nonmembers="marked.jsonl")
+    assert status == 4, errors
+    found = verdict(place, "cuts")
+    assert found[""]["blind"]["passed"] is False  # type: ignore[index]
+    # Of the letters every text is cut, and none of the words.
+    assert [found[name]["records"]["cut"] for name in ("letters", "leaky")] == [280, 0]  # type: ignore[index]
+    assert not (place / "results" / "cuts" / "models" / "base").exists()
+    assert json.loads((place / "results/cuts/models/letters/blind.json").read_text())["passed"]
 
 
 def test_a_model_behind_an_api_is_judged_by_what_it_shows(place: Path) -> None:

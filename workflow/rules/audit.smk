@@ -91,7 +91,8 @@ rule load_audit:
         "../../envs/distilleak.yaml"
     params:
         code=get_code("load_audit", "corpora.local"),
-        texts=canonical(AUDIT.texts),
+        # A string would be searched for wildcards, and paths may hold braces.
+        texts=lambda wildcards: canonical(AUDIT.texts),
         deduplication=canonical(CONFIG.deduplication),
         contents=ending_in_one_line(contents.digest, TEXTS),
     message:
@@ -149,14 +150,14 @@ rule encode_records:
         " --deduplication {params.deduplication:q} --output {output} > {log} 2>&1"
 
 
-# What no model sees is the same for all models, up to the cut: that of the first decides.
+# Without a model all records are alike, up to the cut: once for every tokenizer.
 rule audit_split:
     input:
-        records=f"{RESULTS}/models/{next(iter(PLAN.models))}/records.parquet",
+        records=f"{MODEL}/records.parquet",
     output:
-        f"{RESULTS}/blind.json",
+        f"{MODEL}/blind.json",
     log:
-        f"{LOGS}/audit_split.log",
+        f"{LOGS}/audit_split/{{model}}.log",
     conda:
         "../../envs/distilleak.yaml"
     params:
@@ -164,7 +165,7 @@ rule audit_split:
         settings=canonical(CONFIG.gate),
         seed=CONFIG.seed,
     message:
-        "compare members and non-members without a model"
+        "compare members and non-members without a model, cut as {wildcards.model} reads them"
     shell:
         "python -m distilleak audit_split --records {input.records} --settings {params.settings:q}"
         " --seed {params.seed} --output {output} > {log} 2>&1"
@@ -270,7 +271,7 @@ use rule compute_evidence as compute_base_evidence with:
         runtime=growing(4 * 60),
     params:
         code=get_code("compute_evidence"),
-        checkpoint=canonical(AUDIT.base) if AUDIT.base else "",
+        checkpoint=lambda wildcards: canonical(AUDIT.base) if AUDIT.base else "",
         contents=get_file_contents(*filter(None, [AUDIT.base])),
         settings=lambda wildcards: canonical(
             PLAN.evidence_settings(PLAN.base_views(wildcards.model))
@@ -303,7 +304,7 @@ use rule compute_base_evidence as compute_teacher_evidence with:
         runtime=growing(4 * 60),
     params:
         code=get_code("compute_evidence"),
-        checkpoint=canonical(PLAN.teacher) if PLAN.teacher else "",
+        checkpoint=lambda wildcards: canonical(PLAN.teacher) if PLAN.teacher else "",
         contents=get_file_contents(*filter(None, [PLAN.teacher])),
         settings=lambda wildcards: canonical(
             PLAN.evidence_settings(PLAN.teacher_views(wildcards.model))
@@ -366,7 +367,9 @@ rule score_attacks:
 rule judge_audit:
     input:
         scores=expand(f"{MODEL}/scores.parquet", model=PLAN.models),
-        blind=rules.audit_split.output[0],
+        blind=expand(rules.audit_split.output[0], model=PLAN.gated),
+        passages=rules.load_audit.output.passages,
+        records=expand(f"{MODEL}/records.parquet", model=PLAN.models),
     output:
         verdict=f"{RESULTS}/verdict.json",
         exposed=f"{RESULTS}/exposed.parquet",
@@ -377,8 +380,10 @@ rule judge_audit:
     params:
         code=get_code("judge_audit"),
         models=lambda wildcards, input: " ".join(
-            f"--model {name} {PLAN.role(name)} {scores}"
-            for name, scores in zip(PLAN.models, input.scores, strict=True)
+            f"--model {name} {PLAN.role(name)} {scores} --records {name} {records}"
+            for name, scores, records in zip(
+                PLAN.models, input.scores, input.records, strict=True
+            )
         ),
         policy=canonical(CONFIG.policy),
         evaluation=canonical(CONFIG.evaluation),
@@ -390,6 +395,7 @@ rule judge_audit:
         "judge the students"
     shell:
         "python -m distilleak judge_audit {params.models} --blind {input.blind}"
+        " --passages {input.passages}"
         " --policy {params.policy:q} --evaluation {params.evaluation:q}"
         " --threats {params.threats:q} --left-out {params.left_out:q}"
         " --study {params.study} --seed {params.seed} --verdict {output.verdict} --exposed {output.exposed} > {log} 2>&1"

@@ -1,5 +1,6 @@
 """What the blind gate found: the bar of every attack, and why an audit cannot decide without it."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,11 @@ class Bar:
     def as_json(self) -> dict[str, Any]:
         """As verdict.json has it."""
         return asdict(self)
+
+
+def highest(bars: Iterable[Bar]) -> Bar:
+    """Of bars on records that are cut in several ways: a closed gate, else the highest AUC."""
+    return max(bars, key=lambda bar: (not bar.passed, bar.auc))
 
 
 def read_bar(path: str | Path) -> Bar:

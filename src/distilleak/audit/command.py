@@ -18,6 +18,9 @@ STATUS = {"pass": 0, "fail": 3, "investigate": 4}
 """Verdict -> exit status; 1 and 2 are errors."""
 
 
+_NAMED = re.compile(r"(?:([^=/:\\]+)=)?(.*)", re.DOTALL)
+
+
 def model(given: str) -> Raw:
     """A model as a configuration says it: a directory, a GGUF file, `hub:ID` or `api:MODEL@URL`."""
     if given.startswith("api:"):
@@ -31,12 +34,16 @@ def model(given: str) -> Raw:
 def students(given: Sequence[str]) -> dict[str, Raw]:
     """Name -> student, from words `NAME=PLACE` or `PLACE`, which is then named after its end.
 
+    What stands before a `=` is a name unless it holds a slash or a colon, as places do.
+
     Raises:
         DistilleakError: two have one name, or a name is reserved.
     """
     found: dict[str, Raw] = {}
     for word in given:
-        name, _, place = word.rpartition("=")
+        name, place = _NAMED.fullmatch(word).groups()  # type: ignore[union-attr]
+        if not place:
+            raise DistilleakError(f"--student {word}: no place after the name; say NAME=PLACE")
         name = name or _name(place)
         if name in (TEACHER, BASE):
             raise DistilleakError(
@@ -50,8 +57,8 @@ def students(given: Sequence[str]) -> dict[str, Raw]:
     return found
 
 
-def configuration(given: Mapping[str, Any]) -> Raw:
-    """The configuration of the audit that a command line describes.
+def sources(given: Mapping[str, Any]) -> dict[str, Raw]:
+    """The configuration that a command line describes, and the policy, each by its source.
 
     Args:
         given: its words, by their names: those of `stages.audit`.
@@ -68,11 +75,12 @@ def configuration(given: Mapping[str, Any]) -> Raw:
     if given["base"] is not None:
         audit["base"] = model(given["base"])
     found: Raw = {"study": given["name"], "audit": audit}
-    if given["policy"] is not None:
-        found["policy"] = yaml_text.read_yaml(given["policy"])
     if given["context"] is not None:
         found["encoding"] = {"context": given["context"]}
-    return found
+    every = {"the command line": found}
+    if given["policy"] is not None:
+        every[given["policy"]] = {"policy": yaml_text.read_yaml(given["policy"])}
+    return every
 
 
 def write(given: Raw, path: Path) -> None:

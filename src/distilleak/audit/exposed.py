@@ -24,17 +24,18 @@ SCHEMA = pa.schema(
 def table(models: Iterable[tuple[str, Scores, Strength]], most: int) -> pa.Table:
     """A row for each of the `most` exposed members of each model, the most exposed first.
 
-    `rank` counts the members that score higher, so that equal scores have equal ranks. A turned
-    attack gives members the lower scores; then "higher" means lower. `nonmembers_as_high` is the
-    share of the non-members that score as high or higher: how often the attack would accuse others
-    if it accused this record.
+    They are those of the attack that finds most members where it accuses few others. `rank` counts
+    the members that score higher, so that equal scores have equal ranks. A turned attack gives
+    members the lower scores; then "higher" means lower. `nonmembers_as_high` is the share of the
+    non-members that score as high or higher: how often the attack would accuse others if it accused
+    this record.
     """
     return pa.concat_tables([_of_model(*model, most) for model in models])
 
 
 def _of_model(name: str, scores: Scores, strength: Strength, most: int) -> pa.Table:
-    found = scores.attacks[strength.attack]
-    order = -found if not strength.turned else found  # most exposed first
+    found = scores.attacks[strength.caller]
+    order = -found if not strength.caller_turned else found  # most exposed first
     members, others = scores.teacher_member, np.sort(order[~scores.teacher_member])
     listed = np.flatnonzero(members)
     listed = listed[np.argsort(order[listed], kind="stable")][:most]
@@ -43,8 +44,8 @@ def _of_model(name: str, scores: Scores, strength: Strength, most: int) -> pa.Ta
         scores.record_id[listed],
         [name] * len(listed),
         above + 1,
-        [strength.attack] * len(listed),
-        [strength.turned] * len(listed),
+        [strength.caller] * len(listed),
+        [strength.caller_turned] * len(listed),
         found[listed],
         np.searchsorted(others, order[listed], "right") / len(others),
     ]

@@ -69,19 +69,23 @@ def _model(panel: Panel, model: Audited, bar: Bar, policy: PolicySettings) -> di
     if student:
         found = _limits(strength, (auc, tpr, fpr), bound, panel.settings.delta, policy)
         found += _applied(panel, model, rules, versus, bar, policy)
-        notes = [skipped for skipped in rules.values() if skipped]
+        notes = [skipped for skipped in rules.values() if skipped] + _cut(model)
         verdict, reasons, more = _verdict(strength, found, notes, bar, policy)
     return {
         "name": model.name,
         "role": model.role,
         "verdict": verdict,
         "reasons": reasons,
-        "records": {"members": strength.members, "nonmembers": strength.nonmembers},
+        "records": {
+            "members": strength.members,
+            "nonmembers": strength.nonmembers,
+            "cut": model.cut,
+        },
         "attack": strength.attack,
         "turned": strength.turned,
         "threat": panel.threats[strength.attack],
         "auc": _json(auc),
-        "tpr": _json(tpr),
+        "tpr": {**_json(tpr), "attack": strength.caller, "turned": strength.caller_turned},
         "fpr": _json(fpr),
         "epsilon": {
             "low": round(bound.epsilon, _DIGITS),
@@ -136,6 +140,16 @@ def _verdict(
     return "investigate", sentences, max(known) if len(known) == len(undecided) else None
 
 
+def _cut(model: Audited) -> list[str]:
+    """What the verdict says nothing about."""
+    if not model.cut:
+        return []
+    return [
+        f"Of {model.cut:,} of {len(model.scores.record_id):,} texts only the beginning was judged: "
+        "they are longer than the context (encoding.context). Nothing is known about the rest."
+    ]
+
+
 def _limits(
     strength: Strength,
     estimates: tuple[Estimate, Estimate, Estimate],
@@ -144,11 +158,16 @@ def _limits(
     policy: PolicySettings,
 ) -> list[Criterion]:
     auc, tpr, fpr = estimates
-    turned = ", its sign turned" if strength.turned else ""
-    basis = Basis(f"{strength.attack}{turned}", strength.members, strength.nonmembers)
+    caller, picked = (
+        Basis(f"{name}{', its sign turned' * turned}", strength.members, strength.nonmembers)
+        for name, turned in (
+            (strength.caller, strength.caller_turned),
+            (strength.attack, strength.turned),
+        )
+    )
     return [
-        criteria.of_tpr(tpr, fpr, policy.max_tpr, basis),
-        criteria.of_auc(auc, policy.max_auc, basis),
+        criteria.of_tpr(tpr, fpr, policy.max_tpr, caller),
+        criteria.of_auc(auc, policy.max_auc, picked),
         criteria.of_epsilon(bound, policy.max_epsilon, delta, strength.names[bound.attack]),
     ]
 

@@ -18,11 +18,15 @@ ROLES = ("student", "teacher", "base")
 
 @dataclass(frozen=True)
 class Audited:
-    """A model: its name, its role, one of `ROLES`, and the scores of its records."""
+    """A model: its name, its role, one of `ROLES`, and the scores of its records.
+
+    `cut` says of how many of them it was asked only the beginning.
+    """
 
     name: str
     role: str
     scores: Scores
+    cut: int = 0
 
 
 @dataclass(frozen=True)

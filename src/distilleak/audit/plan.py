@@ -13,7 +13,7 @@ from distilleak.scoring import access, needs
 from distilleak.settings.api import ApiSettings
 from distilleak.settings.evidence import PREFIXES
 from distilleak.settings.finished import FinishedSettings
-from distilleak.study import queries
+from distilleak.study import finished, queries
 from distilleak.study.entries import Entry
 
 Raw = dict[str, Any]
@@ -81,6 +81,19 @@ class Plan:
         package = FinishedSettings(directory="distilleak:bases/sotu_large")
         return next(iter(self.finished.values()), package)
 
+    @cached_property
+    def gated(self) -> list[str]:
+        """The models whose records the blind gate sees: one of all that cut the texts alike.
+
+        What lies behind the place where one tokenizer cuts a text, another may read.
+        """
+        found: list[str] = []
+        for name in self.models:
+            cutter = self.cutter(name)
+            if not any(finished.same_tokenizer(cutter, self.cutter(one)) for one in found):
+                found.append(name)
+        return found
+
     def attacks_on(self, model: str) -> dict[str, Raw]:
         """Name -> an attack that runs on this model, as stages read it."""
         return {
@@ -92,7 +105,12 @@ class Plan:
     @cached_property
     def left_out(self) -> dict[str, str]:
         """Attack -> why it does not run, on all models or on some."""
-        found = {}
+        used = {entry.name for entry in self.attacks.values()}
+        found = {
+            name: "is not named under `attacks`"
+            for name in catalogue.names("attacks")
+            if name not in used
+        }
         for name, entry in self.attacks.items():
             reasons = {model: self._absent(entry, model) for model in self.models}
             absent = {model: reason for model, reason in reasons.items() if reason is not None}

@@ -14,7 +14,7 @@ from distilleak.settings.api import ApiSettings
 from distilleak.settings.evidence import PREFIXES
 from distilleak.settings.finished import FinishedSettings
 from distilleak.settings.problems import ConfigurationError, explained
-from distilleak.study import entries, finished, pretrained, reading
+from distilleak.study import contents, entries, finished, pretrained, reading
 
 
 def is_audit(sources: Mapping[str, Raw]) -> bool:
@@ -42,6 +42,7 @@ def check(plan: Plan) -> None:
     """
     audit = plan.configuration.audit
     texts.check(audit)
+    _refuse_same(plan)
     for name, model in plan.models.items():
         key = f"audit.{name}" if name == BASE else f"audit.models.{name}"
         if isinstance(model, ApiSettings):
@@ -50,6 +51,32 @@ def check(plan: Plan) -> None:
         views = plan.views(name)
         prefix = plan.configuration.evidence.prefix_tokens if {*PREFIXES} & {*views} else 0
         finished.check(model, key, plan.configuration.encoding.context, prefix)
+
+
+def _refuse_same(plan: Plan) -> None:
+    """Refuse a reference that is the model itself: nothing would be found between the two.
+
+    Raises:
+        ConfigurationError: names both models.
+    """
+    weights = {name: _weights(model) for name, model in plan.models.items()}
+    for reference in (BASE, TEACHER):
+        for name, found in weights.items():
+            key = f"audit.{BASE}" if reference == BASE else f"audit.models.{TEACHER}"
+            if name != reference and found == weights.get(reference):
+                raise ConfigurationError(
+                    key, f"the same model as audit.models.{name}, which it is compared with"
+                )
+        weights.pop(reference, None)
+
+
+def _weights(model: FinishedSettings | ApiSettings) -> str:
+    """What two models have in common if they have the same weights."""
+    if isinstance(model, ApiSettings):
+        return f"{model.model} at {model.root}"
+    files = [file for file in local_files(model) if file.endswith((".safetensors", ".gguf"))]
+    # Of a model on a hub nothing lies here.
+    return contents.digest(files) if files else model.model_dump_json()
 
 
 def with_key(key: str, check: Callable[[ApiSettings], None], model: ApiSettings) -> None:
@@ -119,6 +146,9 @@ def _plan(configuration: AuditConfiguration) -> Plan:
     plan = Plan(configuration, attacks, like_base, like_teacher, _readers(audit))
     for name in audit.models:
         if not plan.attacks_on(name):
-            reasons = "; ".join(f"{attack} {why}" for attack, why in plan.left_out.items())
+            left_out = plan.left_out
+            reasons = "; ".join(
+                f"{attack} {left_out[attack]}" for attack in plan.attacks if attack in left_out
+            )
             raise ConfigurationError("attacks", f"none of them can run on {name}: {reasons}")
     return plan

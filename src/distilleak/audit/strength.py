@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from distilleak.metrics import attacker, limits, picked_epsilon
 from distilleak.metrics.attacker import Outcome
@@ -49,19 +50,24 @@ class Strength:
         return len(self.labels) - self.members
 
     @property
-    def _most_picked(self) -> tuple[int, bool]:
-        picked = zip(self.outcome.picked[0].tolist(), self.outcome.turned[0].tolist(), strict=True)
-        return Counter(picked).most_common(1)[0][0]
-
-    @property
     def attack(self) -> str:
-        """The one that most folds are judged by; of several, that of the first fold."""
-        return self.names[self._most_picked[0]]
+        """The one whose AUC counts in most folds; of several, that of the first fold."""
+        return self.names[_usual(self.outcome.picked, self.outcome.turned)[0]]
 
     @property
     def turned(self) -> bool:
         """Whether its sign is turned, since members have the lower scores."""
-        return self._most_picked[1]
+        return _usual(self.outcome.picked, self.outcome.turned)[1]
+
+    @property
+    def caller(self) -> str:
+        """The one that calls members in most folds; of several, that of the first fold."""
+        return self.names[_usual(self.outcome.caller, self.outcome.caller_turned)[0]]
+
+    @property
+    def caller_turned(self) -> bool:
+        """Whether its sign is turned."""
+        return _usual(self.outcome.caller, self.outcome.caller_turned)[1]
 
     def auc(self, tails: Tails) -> Estimate:
         """Of the picking attacker, within folds."""
@@ -155,6 +161,12 @@ def alone(
             )
         )
     return found
+
+
+def _usual(attacks: NDArray[np.intp], turned: NDArray[np.bool_]) -> tuple[int, bool]:
+    """The attack and the sign that most folds have, of the estimate."""
+    chosen = zip(attacks[0].tolist(), turned[0].tolist(), strict=True)
+    return Counter(chosen).most_common(1)[0][0]
 
 
 def _ones(labels: Labels) -> Weights:

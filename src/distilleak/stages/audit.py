@@ -8,8 +8,11 @@ stopped when the same command runs again.
 
 import argparse
 import json
+import shlex
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,9 +20,13 @@ from distilleak import paths
 from distilleak.audit import command, reading
 from distilleak.audit.exposed_texts import write_texts
 from distilleak.errors import DistilleakError
+from distilleak.machine import signals
 from distilleak.stages import base
+from distilleak.study.reading import merged
 
 SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
+_PAUSE = 0.1
+"""Seconds between two looks at the program that is waited for."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -31,16 +38,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
     if not SNAKEFILE.is_file():
         raise DistilleakError(f"{SNAKEFILE}: not there; an audit runs from a checkout")
-    given = command.configuration(vars(arguments))
-    reading.check(reading.read({"the command line": given}))
+    given = command.sources(vars(arguments))
+    reading.check(reading.read(given))
     root = paths.study_directory(arguments.name)
     file = root / "audit.yaml"
-    command.write(given, file)
+    command.write(merged(given), file)
     words = ["--cores", arguments.cores, "--configfile", str(file)]
     run = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), *words]
-    done = subprocess.run(run, check=False)
-    if done.returncode:
-        raise DistilleakError(f"the audit is not finished; the same command resumes it ({file})")
+    if _status(run):
+        raise DistilleakError(f"the audit is not finished; {_how_to_resume(file)}")
     verdict = json.loads((root / "verdict.json").read_text())
     if arguments.texts:
         write_texts(root / "exposed.parquet", root / "passages.parquet", root / "exposed_texts.csv")
@@ -49,6 +55,39 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.model_card:
         print((root / "card.md").read_text())
     sys.exit(command.STATUS[verdict["verdict"]])
+
+
+def _how_to_resume(file: Path) -> str:
+    again = f"the same command resumes it ({file})"
+    if not any(Path(".snakemake/locks").glob("*")):
+        return again
+    unlock = ["snakemake", "--unlock", "--snakefile", str(SNAKEFILE), "--configfile", str(file)]
+    return (
+        "another Snakemake runs in this directory, or one was killed there: wait for it, or run "
+        f"{shlex.join(unlock)}; then {again}"
+    )
+
+
+def _status(run: Sequence[str]) -> int:
+    """The exit status of a program, which is ended when this one is asked to end.
+
+    Ctrl-C reaches both. To wait is all that is left to do then: Snakemake ends its jobs, which save
+    what they have.
+
+    Raises:
+        Interrupted: this program was asked to end.
+    """
+    with signals.noticed() as stopped:
+        program = subprocess.Popen(run)
+        asked = False
+        while program.poll() is None:
+            if stopped() and not asked:
+                program.send_signal(signal.SIGINT)
+                asked = True
+            time.sleep(_PAUSE)
+    if stopped():
+        raise signals.Interrupted("what is finished")
+    return program.returncode
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,7 +7,8 @@ import argparse
 from collections.abc import Sequence
 
 from distilleak.audit import exposed
-from distilleak.audit.bar import read_bar
+from distilleak.audit.bar import highest, read_bar
+from distilleak.audit.beginnings import cut
 from distilleak.audit.judging import judge
 from distilleak.audit.panel import Audited, Panel
 from distilleak.files import write_table
@@ -24,12 +25,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     arguments = _parser().parse_args(argv)
     policy: PolicySettings = arguments.policy
-    models = [
-        Audited(name, role, read_scores(path).of(EVALUATION_POOLS))
-        for name, role, path in arguments.model
-    ]
+    records = dict(arguments.records)
+    models = []
+    for name, role, path in arguments.model:
+        scores = read_scores(path).of(EVALUATION_POOLS)
+        shorter = cut(arguments.passages, records[name], scores) if name in records else 0
+        models.append(Audited(name, role, scores, shorter))
     panel = Panel(models, arguments.threats, arguments.evaluation, arguments.seed)
-    verdict = judge(panel, read_bar(arguments.blind), policy)
+    verdict = judge(panel, highest(map(read_bar, arguments.blind)), policy)
     found = [(model.name, model.scores, panel.strength(model)) for model in models]
     write_table(exposed.table(found, policy.exposed), arguments.exposed)
     added = {
@@ -50,7 +53,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("NAME", "ROLE", "SCORES"),
         help="a model, its role (student, teacher, base) and its scores.parquet; may be repeated",
     )
-    parser.add_argument("--blind", required=True, help="verdict of the blind gate")
+    parser.add_argument(
+        "--blind",
+        nargs="+",
+        required=True,
+        help="verdict of the blind gate; of several, on records that are cut in several ways, one "
+        "that is closed counts, or else the highest AUC",
+    )
+    parser.add_argument("--passages", help="passages.parquet: the complete texts")
+    parser.add_argument(
+        "--records",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "RECORDS"),
+        help="a model and its records.parquet, to count the texts that are cut; needs --passages",
+    )
     parser.add_argument(
         "--policy",
         type=base.settings_argument(PolicySettings),

@@ -14,23 +14,18 @@ from distilleak.settings.training import EarlySettings
 from distilleak.study.configuration import Configuration
 
 Schema = dict[str, Any]
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+"""Which JSON Schema it is."""
 
 
 def schema() -> Schema:
     """The schema of a configuration file, JSON Schema draft 2020-12."""
-    found = _plain(Configuration.model_json_schema())
+    found = plain(Configuration.model_json_schema())
     definitions, properties = found["$defs"], found["properties"]
-    for section, package, chooser in (
-        ("methods", "methods", "method"),
-        ("attacks", "attacks", "attack"),
-    ):
-        definitions |= {
-            f"{chooser}-{name}": _entry(package, chooser, name) for name in catalogue.names(package)
-        }
-        properties[section] |= {
-            "properties": {name: {"$ref": _at(chooser, name)} for name in catalogue.names(package)},
-            "additionalProperties": _chosen(package, chooser),
-        }
+    for package, chooser in (("methods", "method"), ("attacks", "attack")):
+        own_definitions, own_keys = entries(package, chooser)
+        definitions |= own_definitions
+        properties[package] |= own_keys
     own = {
         "training": {
             "type": "object",
@@ -49,7 +44,7 @@ def schema() -> Schema:
         },
     }
     own["teacher"] = {"type": "string", "description": "One of `teachers`, to learn from."}
-    definitions["EarlySettings"] = _plain(EarlySettings.model_json_schema())
+    definitions["EarlySettings"] = plain(EarlySettings.model_json_schema())
     properties["methods"]["additionalProperties"] = {
         "if": {"type": "object", "required": ["early"]},
         "then": {
@@ -67,7 +62,7 @@ def schema() -> Schema:
         f"method-{name}": _with(definitions[f"method-{name}"], **own)
         for name in catalogue.names("methods")
     }
-    definitions["ConditionSettings"] = _plain(ConditionSettings.model_json_schema())
+    definitions["ConditionSettings"] = plain(ConditionSettings.model_json_schema())
     only = {
         "$ref": "#/$defs/ConditionSettings",
         "description": "Conditions that a passage has to meet to be used.",
@@ -90,7 +85,19 @@ def schema() -> Schema:
         for name in catalogue.names("corpora")
     }
     properties["corpora"]["additionalProperties"] = _chosen("corpora", "source", "corpus")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+    return {"$schema": DIALECT, **found}
+
+
+def entries(package: str, chooser: str) -> tuple[Schema, Schema]:
+    """Of a section whose keys choose modules of a package: definitions, and what it allows."""
+    names = catalogue.names(package)
+    return (
+        {f"{chooser}-{name}": _entry(package, chooser, name) for name in names},
+        {
+            "properties": {name: {"$ref": _at(chooser, name)} for name in names},
+            "additionalProperties": _chosen(package, chooser),
+        },
+    )
 
 
 def _with(entry: Schema, **more: Schema) -> Schema:
@@ -118,7 +125,7 @@ def _entry(package: str, chooser: str, name: str) -> Schema:
     """The parameters of one module, and the key that chooses it."""
     module = catalogue.load(package, name)
     parameters: type[BaseModel] = module.Parameters
-    found = _plain(parameters.model_json_schema())
+    found = plain(parameters.model_json_schema())
     choice = {"const": name, "description": f"`{name}`, as which it is chosen."}
     return {
         **found,
@@ -132,14 +139,14 @@ def _at(chooser: str, name: str) -> str:
     return f"#/$defs/{chooser}-{name}"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Without the titles that repeat the keys, and with descriptions on one line."""
     if isinstance(value, list):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if not isinstance(value, dict):
         return value
     kept = {
-        key: _plain(part)
+        key: plain(part)
         for key, part in value.items()
         if not (key == "title" and isinstance(part, str))
     }
