@@ -85,7 +85,7 @@ COSTLY = {
         guards.locks
         evidence.fused evidence.neighbours evidence.passes evidence.probing evidence.shards
         evidence.statistics evidence.table evidence.tempered evidence.views evidence.windows
-        machine.fingerprint machine.leftovers machine.memory machine.precision
+        machine.fingerprint machine.leftovers machine.memory machine.precision machine.progress
         models.adapters models.finished models.quantisation
         ragged records.pools records.tokenizer_rules settings.evidence settings.finished
         stages.compute_evidence

@@ -72,7 +72,7 @@ def probe(
     plan: Passes,
     context: Context,
     budget: Budget,
-    after_batch: Callable[[], None] = lambda: None,
+    after_batch: Callable[[int], None] = lambda passes: None,
     statistics: Statistics | None = None,
 ) -> dict[str, Columns]:
     """Evidence on records `tokens`, for every mixture of `models`.
@@ -87,7 +87,8 @@ def probe(
         plan: the passes over them.
         context: what stands before them.
         budget: tokens per forward pass.
-        after_batch: called after every forward pass; what it raises ends the work.
+        after_batch: called after every batch with its number of passes; what it raises ends the
+            work.
         statistics: what is kept; `EVIDENCE` if left out.
 
     Returns:
@@ -118,7 +119,7 @@ def probe(
         for name, columns in answers.items():
             for column, values in columns.items():
                 found[name][column][places] = values
-        after_batch()
+        after_batch(len(rows))
     return found
 
 

@@ -20,6 +20,7 @@ from distilleak.evidence.table import schema
 from distilleak.evidence.views import Presenter, Shown
 from distilleak.machine import signals
 from distilleak.machine.precision import has_bfloat16
+from distilleak.machine.progress import Progress
 from distilleak.models import families, finished, making
 from distilleak.records import tokenizer as tokenization
 from distilleak.records import window
@@ -161,6 +162,7 @@ def compute(
     counts: Mapping[str, int],
     shards: Shards,
     stopped: Callable[[], bool],
+    progress: Progress,
 ) -> None:
     """Write the shards of this part's windows that are not there yet.
 
@@ -170,18 +172,70 @@ def compute(
         counts: view -> number of its records.
         shards: what is there, and where to write.
         stopped: whether the job is to end.
+        progress: is told how many records are done.
 
     Raises:
         Interrupted: the job is to end; the shards of the windows that are done are there.
     """
     budget = probing.Budget(query.settings.batch_tokens)
     mixtures = [*queried.mixtures]
-    for view, mine in part_of(counts, *query.part).items():
-        missing = {number for number in mine if not shards.finished(mixtures, view, number)}
-        found = _evidence(view, missing, query, queried, budget, stopped)
-        for number, tables in tqdm(found, desc=view, total=len(missing), disable=None):
+    mine = part_of(counts, *query.part)
+    missing = {
+        view: {number for number in numbers if not shards.finished(mixtures, view, number)}
+        for view, numbers in mine.items()
+    }
+    sizes = {
+        view: sum(min(window.SIZE, counts[view] - number * window.SIZE) for number in numbers)
+        for view, numbers in missing.items()
+    }
+    progress.begin(sum(sizes.values()))
+    before = 0
+    for view, numbers in missing.items():
+        check = _Check(view, before, stopped, progress)
+        found = _evidence(view, numbers, query, queried, budget, check)
+        for number, tables in tqdm(found, desc=view, total=len(numbers), disable=None):
             shards.write(tables, view, number)
-        log.info("%s: %d of %d windows", view, len(mine), _windows(counts[view]))
+        log.info("%s: %d of %d windows", view, len(mine[view]), _windows(counts[view]))
+        before += sizes[view]
+
+
+@dataclass
+class _Check:
+    """What is looked at after every batch of a view.
+
+    Attributes:
+        view: its name.
+        before: records that were done before this view.
+        stopped: whether the job is to end.
+        progress: is told how many records are done.
+        windows: how many of the view are done.
+        records: those of the windows that are done.
+    """
+
+    view: str
+    before: int
+    stopped: Callable[[], bool]
+    progress: Progress
+    windows: int = 0
+    records: int = 0
+
+    def during(self, records: int, passes: int) -> Callable[[int], None]:
+        """What is called after each batch of a window of so many records and passes."""
+        done = 0
+
+        def after_batch(batch: int) -> None:
+            nonlocal done
+            done += batch
+            self.progress.reach(self.before + self.records + records * done / passes)
+            if self.stopped():
+                raise signals.Interrupted(f"{self.view}, window {self.windows}")
+
+        return after_batch
+
+    def ended(self, records: int) -> None:
+        """Note that a window is done."""
+        self.windows += 1
+        self.records += records
 
 
 def part_of(counts: Mapping[str, int], part: int, parts: int) -> dict[str, list[int]]:
@@ -235,18 +289,12 @@ def _evidence(
     query: Query,
     queried: Queried,
     budget: probing.Budget,
-    stopped: Callable[[], bool],
+    check: _Check,
 ) -> Iterator[tuple[int, dict[str, pa.Table]]]:
     """The number of each missing window of a view and its evidence, a table for each mixture."""
     presenter = Presenter(view, query.records, query.settings, query.seed)
     context = probing.read_context(queried.models, queried.framing, presenter.prefix)
     longest = queried.positions - queried.framing.added
-    done = 0
-
-    def end_if_stopped() -> None:
-        if stopped():
-            raise signals.Interrupted(f"{view}, window {done}")
-
     streamed = iterate_records(query.records, presenter.pools, window.SIZE)
     for number, records in enumerate(streamed):
         if number not in missing:
@@ -265,12 +313,12 @@ def _evidence(
             plan,
             context,
             budget,
-            end_if_stopped,
+            check.during(len(records.record_id), len(plan.record)),
             statistics.TEMPERED if view == "tempered" else statistics.EVIDENCE,
         )
         form = _form(view, queried.framing.masked)
         yield number, {name: _table(shown, plan, columns, form) for name, columns in found.items()}
-        done += 1
+        check.ended(len(records.record_id))
 
 
 def _table(

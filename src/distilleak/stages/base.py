@@ -44,6 +44,12 @@ def settings_argument(kind: Any) -> Callable[[str], Any]:
     return read
 
 
+def screen() -> int | None:
+    """The open file of the screen of the workflow that runs the stage; None without one."""
+    number = os.environ.get(SCREEN, "")
+    return int(number) if number.isdecimal() else None
+
+
 def run(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> None:
     """Run a stage's `main` on the arguments of a command line, as a program.
 

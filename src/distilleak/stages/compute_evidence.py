@@ -20,6 +20,7 @@ from distilleak.evidence.views import VIEWS
 from distilleak.guards import locks
 from distilleak.machine import signals
 from distilleak.machine.fingerprint import fingerprint
+from distilleak.machine.progress import Progress
 from distilleak.models import finished, making
 from distilleak.records import window
 from distilleak.settings.evidence import EvidenceSettings
@@ -56,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
         )
         with signals.noticed() as stopped, place as kept:
-            windows.compute(query, queried, counts, kept, stopped)
+            progress = Progress(str(arguments.output), "records", base.screen())
+            windows.compute(query, queried, counts, kept, stopped, progress)
             for view in counts:
                 for name in mixtures:
                     inside = Path(name, "evidence") if arguments.mixture else Path()
