@@ -30,6 +30,8 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from distilleak.machine import imports
+# As where it is not installed: it imports the compiler by itself.
+sys.modules["accelerate"] = None
 if json.loads(sys.argv[1]):
     imports.spare()
 import torch

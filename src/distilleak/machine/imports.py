@@ -11,6 +11,9 @@ than a third of the time of a small job. Here
   devices;
 - transformers searches the files of its models once instead of twice.
 
+Where accelerate is installed, as for GGUF files and adapters, it imports the compiler by itself, so
+that less is saved.
+
 Other versions than those in `VERSIONS` are imported as they are, and so is everything in a program
 that imports this package and in one of several processes.
 """
