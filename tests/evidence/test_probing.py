@@ -465,10 +465,10 @@ def test_a_sequence_that_does_not_fit_alone_is_an_error() -> None:
 
 
 def test_what_is_raised_after_a_batch_ends_the_work() -> None:
-    batches = []
+    batches: list[int] = []
 
-    def stop() -> None:
-        batches.append(1)
+    def stop(passes: int) -> None:
+        batches.append(passes)
         if len(batches) == 3:
             raise InterruptedError
 
@@ -476,7 +476,7 @@ def test_what_is_raised_after_a_batch_ends_the_work() -> None:
     context = read_context([model], framing("gpt2"))
     with pytest.raises(InterruptedError):
         probe([model], {"": [0]}, TOKENS, plan_of("gpt2", TOKENS), context, Budget(1), stop)
-    assert len(batches) == 3
+    assert batches == [1, 1, 1]  # a batch of one token holds one record
 
 
 # Masks
