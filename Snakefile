@@ -12,7 +12,7 @@ include: "workflow/rules/output.smk"
 
 
 # A configuration with `audit` is of finished models, and nothing is trained.
-if any("audit" in given for given in SOURCES.values()):
+if reading.is_audit(SOURCES):
 
     include: "workflow/rules/audit.smk"
 

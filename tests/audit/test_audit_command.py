@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from distilleak.audit import command, reading
+from distilleak.audit import command
 from distilleak.audit.configuration import AuditConfiguration
 from distilleak.errors import DistilleakError
 from distilleak.stages import audit
+from distilleak.study import reading
 
 
 def arguments(*words: str) -> dict[str, Any]:

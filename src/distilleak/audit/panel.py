@@ -140,11 +140,4 @@ class Panel:
 
 def common(scores: Scores, other: Scores) -> Scores:
     """The records that the other model has, too."""
-    kept = np.isin(scores.record_id.astype(str), other.record_id.astype(str))
-    return Scores(
-        scores.record_id[kept],
-        scores.pool[kept],
-        scores.teacher_member[kept],
-        scores.student_member[kept],
-        {name: found[kept] for name, found in scores.attacks.items()},
-    )
+    return scores.where(np.isin(scores.record_id.astype(str), other.record_id.astype(str)))

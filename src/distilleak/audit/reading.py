@@ -17,11 +17,6 @@ from distilleak.settings.problems import ConfigurationError, explained
 from distilleak.study import contents, entries, finished, pretrained, reading
 
 
-def is_audit(sources: Mapping[str, Raw]) -> bool:
-    """Whether a configuration is one of an audit."""
-    return any("audit" in given for given in sources.values())
-
-
 def read(sources: Mapping[str, Raw]) -> Plan:
     """The audit that several sources describe together, merged as Snakemake merges them.
 

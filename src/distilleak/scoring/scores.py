@@ -41,7 +41,10 @@ class Scores:
 
     def of(self, pools: Sequence[str]) -> "Scores":
         """The records of `pools`, in the same order."""
-        kept = np.isin(self.pool, pools)
+        return self.where(np.isin(self.pool, pools))
+
+    def where(self, kept: NDArray[np.bool_]) -> "Scores":
+        """The records that are `kept`, (records,), in the same order."""
         return Scores(
             self.record_id[kept],
             self.pool[kept],

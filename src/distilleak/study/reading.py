@@ -30,6 +30,11 @@ def merged(sources: Mapping[str, Raw]) -> Raw:
     return found
 
 
+def is_audit(sources: Mapping[str, Raw]) -> bool:
+    """Whether a configuration is one of an audit."""
+    return any("audit" in given for given in sources.values())
+
+
 def load(raw: Mapping[str, Any], sources: Mapping[str, Raw]) -> Study:
     """Check a configuration.
 
